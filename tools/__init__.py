@@ -1,0 +1,1 @@
+"""What the scripts in `scripts/` are made of. Not part of any package that ships."""

@@ -1,0 +1,222 @@
+"""Make the environments the scripts run in, once.
+
+Runs under whatever Python 3.11+ the machine has, so it imports the standard library only.
+An environment is stamped with a digest of everything it was made from; one whose stamp
+still fits costs a few milliseconds. Progress goes to stderr, the path made to stdout.
+
+    python tools/bootstrap.py dev                # .venv
+    python tools/bootstrap.py hermes 0.19.0      # .cache/hermes/0.19.0
+    python tools/bootstrap.py redocly            # .cache/redocly, with the node of .venv
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
+REDOCLY = CACHE / "redocly"
+PYTHON = os.path.realpath(sys.executable)
+"""The machine's own Python, also when this one is a virtual environment's."""
+TICK = 0.2
+"""Seconds between two repaints of a progress line."""
+
+
+class SetupError(Exception):
+    """A step of the set-up failed; the text is for the person at the terminal."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make what `arguments` name. Returns the exit status."""
+    try:
+        with _alone():
+            match list(arguments):
+                case ["dev"]:
+                    print(dev())
+                case ["hermes", version]:
+                    print(hermes(version))
+                case ["redocly"]:
+                    print(redocly())
+                case _:
+                    print("usage: bootstrap.py dev | hermes VERSION | redocly", file=sys.stderr)
+                    return 2
+    except SetupError as error:
+        print(f"set-up failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def dev() -> Path:
+    """The environment of every script and test: `.venv`."""
+    return python_environment(ROOT / ".venv", ROOT / "requirements" / "dev.txt", "Python tools")
+
+
+def hermes(version: str) -> Path:
+    """An environment with one hermes release and this project in it, as on an agent."""
+    lock = ROOT / "requirements" / f"hermes-{version}.txt"
+    if not lock.exists():
+        known = ", ".join(sorted(hermes_versions()))
+        raise SetupError(f"no lock for hermes {version}; there is one for {known}")
+    return python_environment(CACHE / "hermes" / version, lock, f"hermes {version}")
+
+
+def hermes_versions() -> list[str]:
+    """The hermes releases that have a lock."""
+    locks = (ROOT / "requirements").glob("hermes-*.txt")
+    return [lock.stem.removeprefix("hermes-") for lock in locks]
+
+
+def python_environment(target: Path, lock: Path, label: str) -> Path:
+    """A virtual environment with exactly `lock` and this project, editable."""
+    project = ROOT / "pyproject.toml"
+    stamp = _digest(sys.version, PYTHON, str(target), lock.read_text(), project.read_text())
+    if _stamped(target, stamp) and (target / "bin" / "python").exists():
+        return target
+    wanted = sum(1 for line in lock.read_text().splitlines() if "==" in line)
+    with Progress(f"{label}, {wanted} packages", target) as progress:
+        pip = _fresh_pip(target, progress)
+        options = [
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-deps",
+            "--progress-bar",
+            "off",
+        ]
+        progress.run([*pip, "install", *options, "--require-hashes", "-r", str(lock)])
+        progress.run([*pip, "install", *options, "--no-build-isolation", "-e", str(ROOT)])
+    _stamp(target, stamp)
+    return target
+
+
+def redocly() -> Path:
+    """The contract linter, installed by the npm of `.venv`."""
+    source = ROOT / "tools" / "redocly"
+    pinned = ("package.json", "package-lock.json", ".npmrc")
+    stamp = _digest(*((source / name).read_text() for name in pinned))
+    if _stamped(REDOCLY, stamp):
+        return REDOCLY
+    shutil.rmtree(REDOCLY, ignore_errors=True)
+    REDOCLY.mkdir(parents=True)
+    for name in pinned:
+        shutil.copyfile(source / name, REDOCLY / name)
+    with Progress("contract linter", REDOCLY) as progress:
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        progress.run(command, cwd=REDOCLY, env=_with_venv_first())
+    _stamp(REDOCLY, stamp)
+    return REDOCLY
+
+
+def _with_venv_first() -> dict[str, str]:
+    """The environment with the commands of `.venv` (node and npm among them) found first."""
+    return {**os.environ, "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
+def _fresh_pip(target: Path, progress: "Progress") -> list[str]:
+    """Make an empty environment and say how to call a pip that installs into it."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    python = str(target / "bin" / "python")
+    try:
+        progress.run([PYTHON, "-m", "venv", str(target)])
+        return [python, "-m", "pip"]
+    except SetupError:
+        # Debian ships venv without what puts pip into it; the system's pip can do that.
+        progress.run([PYTHON, "-m", "venv", "--clear", "--without-pip", str(target)])
+        return [PYTHON, "-m", "pip", "--python", python]
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the machine-wide right to set up this checkout, waiting for whoever has it."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "setup.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another set-up of this checkout", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _stamped(target: Path, stamp: str) -> bool:
+    with contextlib.suppress(OSError):
+        return (target / ".stamp").read_text() == stamp
+    return False
+
+
+def _stamp(target: Path, stamp: str) -> None:
+    (target / ".stamp").write_text(stamp)
+
+
+class Progress:
+    """One line that says what is going on and for how long; piped, one line at the end."""
+
+    def __init__(self, label: str, target: Path) -> None:
+        self._label = label
+        logs = CACHE / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self._log = logs / f"{target.name.lstrip('.')}.log"
+        self._log.write_text("")
+        self._done = threading.Event()
+        self._painter = threading.Thread(target=self._paint, daemon=True)
+        self._begun = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        if sys.stderr.isatty():
+            self._painter.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._done.set()
+        if self._painter.is_alive():
+            self._painter.join()
+        took = f"{time.monotonic() - self._begun:.0f} s"
+        outcome = "set up" if error is None else "failed"
+        clear = "\r\033[K" if sys.stderr.isatty() else ""
+        print(f"{clear}{outcome}: {self._label} ({took})", file=sys.stderr)
+
+    def run(
+        self, command: Sequence[str], cwd: Path = ROOT, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Run one command, its output into the log. SetupError shows where that ended."""
+        with self._log.open("a") as log:
+            log.write(f"$ {' '.join(command)}\n")
+            log.flush()
+            done = subprocess.run(
+                command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        if done.returncode:
+            raise SetupError(self._explain(command))
+
+    def _explain(self, command: Sequence[str]) -> str:
+        tail = "\n".join(f"  {line}" for line in self._log.read_text().splitlines()[-8:])
+        place = self._log.relative_to(ROOT)
+        return f"{' '.join(command[:4])} …\n{tail}\nThe whole log is in {place}."
+
+    def _paint(self) -> None:
+        while not self._done.wait(TICK):
+            took = f"{time.monotonic() - self._begun:.0f} s"
+            line = f"{self._label} … {took}  {self._latest()}"
+            print(f"\r\033[K{line[:79]}", end="", file=sys.stderr, flush=True)
+
+    def _latest(self) -> str:
+        """What the running command said last, in a word or two."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        words = lines[-1].split() if lines else []
+        return " ".join(words[:2])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
