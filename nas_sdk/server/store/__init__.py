@@ -1,0 +1,1 @@
+"""Where one-shots and accounts are kept."""
