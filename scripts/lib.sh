@@ -31,7 +31,7 @@ find_python() { # prints the Python to set up with; PYTHON=... in the environmen
 }
 
 bootstrap() {
-  "$PYTHON" "$ROOT/tools/bootstrap.py" "$@"
+  "$SETUP_PYTHON" "$ROOT/tools/bootstrap.py" "$@"
 }
 
 need_dev() {
@@ -44,4 +44,4 @@ need_hermes() { # need_hermes VERSION
   HERMES_ENV=$(bootstrap hermes "$1")
 }
 
-PYTHON=$(find_python)
+SETUP_PYTHON=$(find_python)

@@ -77,8 +77,8 @@ def hermes_versions() -> list[str]:
 def python_environment(target: Path, lock: Path, label: str) -> Path:
     """A virtual environment with exactly `lock` and this project, editable."""
     project = ROOT / "pyproject.toml"
-    stamp = _digest(sys.version, PYTHON, str(target), lock.read_text(), project.read_text())
-    if _stamped(target, stamp) and (target / "bin" / "python").exists():
+    stamp = _digest(str(target), lock.read_text(), project.read_text())
+    if _stamped(target, stamp) and _has_right_python(target):
         return target
     wanted = sum(1 for line in lock.read_text().splitlines() if "==" in line)
     with Progress(f"{label}, {wanted} packages", target) as progress:
@@ -144,6 +144,12 @@ def _alone() -> Iterator[None]:
             print("waiting for another set-up of this checkout", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _has_right_python(target: Path) -> bool:
+    """Whether the Python below `target` is still there, and the one asked for, if any."""
+    python = target / "bin" / "python"
+    return python.exists() and ("PYTHON" not in os.environ or os.path.realpath(python) == PYTHON)
 
 
 def _digest(*parts: str) -> str:
