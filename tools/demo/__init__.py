@@ -1,0 +1,1 @@
+"""The demo: real hermes, woken from zero by the reference NAS."""

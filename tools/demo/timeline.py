@@ -1,0 +1,65 @@
+"""What the demo prints: a timeline for people, or JSON lines for programs."""
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import TextIO
+
+_COLOURS = {"armed": "36", "fired": "33", "woke": "33", "ran": "32", "at zero": "2"}
+
+
+class Timeline:
+    """Prints what happens, as it happens, with the seconds since it was made.
+
+    Everything is told twice, once as a `line` and once as an `event`; which of them is
+    printed is decided here. Colour is for terminals.
+    """
+
+    def __init__(self, out: TextIO, *, as_json: bool) -> None:
+        self._out = out
+        self._as_json = as_json
+        self._colour = out.isatty()
+        self._begun = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the timeline began."""
+        return time.monotonic() - self._begun
+
+    def note(self, text: str = "") -> None:
+        """A line outside the timeline, for people."""
+        if not self._as_json:
+            self._print(text)
+
+    def line(self, word: str, job: str, text: str) -> None:
+        """One line of the timeline, for people: `word` says what happened to `job`."""
+        if self._as_json:
+            return
+        shown = f"{word:<9}"
+        if self._colour and word in _COLOURS:
+            shown = f"\033[{_COLOURS[word]}m{shown}\033[0m"
+        self._print(f"{self.elapsed:6.1f} s  {shown} {job:<9} {text}".rstrip())
+
+    def event(self, kind: str, **facts: object) -> None:
+        """One event, for programs."""
+        if self._as_json:
+            self._print(json.dumps({"event": kind, "elapsed_s": round(self.elapsed, 3), **facts}))
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+
+def instant(seconds: float) -> str:
+    """An instant in an event: UTC, to the millisecond."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def clock(seconds: float) -> str:
+    """An instant for people: the local time of day."""
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
+
+
+def duration(ms: float) -> str:
+    """A duration for people."""
+    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
