@@ -19,6 +19,8 @@ REMEMBER_MS: Final = 600_000
 """How long the dedup key of a delivered one-shot is remembered."""
 GIVE_UP_MS: Final = 86_400_000
 """How long after its first attempt a one-shot that is never accepted is marked dead."""
+KEEP_DEAD_MS: Final = 7 * GIVE_UP_MS
+"""How long a dead one-shot is kept for people to see."""
 BACKOFF_BASE_MS: Final = 1_000
 BACKOFF_CAP_MS: Final = 600_000
 
@@ -80,7 +82,12 @@ def due_ms(fire_at: str) -> int:
 
 
 def fresh(
-    agent: str, job_id: str, fire_at: str, callback_url: str, dedup_key: str, schedule_id: str
+    agent: str,
+    job_id: str,
+    fire_at: str,
+    callback_url: str,
+    dedup_key: str,
+    schedule_id: str,
 ) -> OneShot:
     """Return the one-shot a provision asks for, as it is before any attempt."""
     due = due_ms(fire_at)

@@ -35,12 +35,15 @@ class Book:
         self, agent: str, job_id: str, fire_at: str, callback_url: str, dedup_key: str, now: int
     ) -> str:
         """Arm the job's one-shot and return its schedule id; ValueError for a bad ``fire_at``."""
-        self._forget(now)
         wanted = rules.fresh(agent, job_id, fire_at, callback_url, dedup_key, self._new_id())
-        until, delivered = self._delivered.get((agent, dedup_key), (now, None))
-        schedule_id, write = rules.arm(
-            wanted, self.get(agent, job_id), delivered if until > now else None
-        )
+        return self.arm(wanted, now)
+
+    def arm(self, wanted: OneShot, now: int) -> str:
+        """Arm ``wanted``, a one-shot before any attempt; return the schedule id to answer."""
+        self._forget(now)
+        until, delivered = self._delivered.get((wanted.agent, wanted.dedup_key), (now, None))
+        current = self.get(wanted.agent, wanted.job_id)
+        schedule_id, write = rules.arm(wanted, current, delivered if until > now else None)
         if write:
             self._put(wanted)
         return schedule_id

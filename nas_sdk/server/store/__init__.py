@@ -1,1 +1,23 @@
-"""Where one-shots and accounts are kept."""
+"""Where one-shots and accounts are kept: the stores, by their URL."""
+
+from pathlib import Path
+
+from nas_sdk.server.store.base import Counts, Record, Store, StoreError
+from nas_sdk.server.store.memory import MemoryStore
+from nas_sdk.server.store.sqlite import SqliteStore
+
+__all__ = ["Counts", "MemoryStore", "Record", "SqliteStore", "Store", "StoreError", "open_store"]
+
+
+async def open_store(url: str, *, serving: bool) -> Store:
+    """Open the store a URL names: ``sqlite:PATH`` or ``memory:``.
+
+    ``serving`` is for the process that delivers; without it only agents and keys are read
+    and changed. Raises StoreError with a message for a person.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "sqlite" and rest:
+        return await SqliteStore.open(Path(rest), serving=serving)
+    if url == "memory:":
+        return MemoryStore()
+    raise StoreError(f"unknown store {url!r}: write sqlite:PATH or memory:")

@@ -1,0 +1,85 @@
+"""What a store is: a place that keeps one-shots by the rules, and a few small records.
+
+A store decides nothing; it applies `nas_sdk.server.rules` atomically to what it keeps. It
+reads no clock: ``now`` is always an argument, in milliseconds since the epoch.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from nas_sdk.server.rules import OneShot, Outcome
+
+Record = dict[str, Any]
+"""A small JSON object, such as an agent or a signing key."""
+
+
+class StoreError(Exception):
+    """A store cannot be opened or used; the text tells a person what to do."""
+
+
+@attrs.frozen
+class Counts:
+    """How much a store holds."""
+
+    armed: int
+    due: int
+    """Of the armed ones: those that wait for a delivery to begin and could have it now."""
+    dead: int
+
+
+class Store(Protocol):
+    """Keeps one-shots and records. Every write has been kept for good when it returns.
+
+    Every method may raise StoreError when the medium fails; nothing was written then.
+    """
+
+    async def provision(self, wanted: OneShot, now: int) -> str:
+        """Arm ``wanted`` by the rules and return the schedule id to answer."""
+
+    async def cancel(self, agent: str, job_id: str, now: int) -> None:
+        """Remove the job's one-shot, if it has one."""
+
+    async def armed(self, agent: str) -> list[OneShot]:
+        """Return the agent's one-shots, those being delivered among them, dead ones not."""
+
+    async def due(
+        self,
+        now: int,
+        limit: int,
+        *,
+        under_way: Mapping[str, int] | None = None,
+        per_agent: int | None = None,
+    ) -> list[OneShot]:
+        """Lease and return what is due, earliest first, at most ``limit``.
+
+        An agent that has ``per_agent`` deliveries ``under_way`` gets no more.
+        """
+
+    async def next_due(self, busy: Collection[str] = ()) -> int | None:
+        """Return when the next one-shot needs attention, those of ``busy`` agents aside."""
+
+    async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
+        """Note how the delivery of ``tried`` ended; return what the job has now."""
+
+    async def release(self, held: Sequence[OneShot]) -> None:
+        """Hand back deliveries that were leased and not made."""
+
+    async def dead(self) -> list[OneShot]:
+        """Return what was given up, of all agents."""
+
+    async def counts(self, now: int) -> Counts:
+        """Count what is held."""
+
+    async def read(self, kind: str, key: str) -> Record | None:
+        """Return a record."""
+
+    async def write(self, kind: str, key: str, record: Record | None) -> None:
+        """Keep a record in place of the one under its key; None removes it."""
+
+    async def scan(self, kind: str) -> dict[str, Record]:
+        """Return all records of a kind by key, in order of their keys."""
+
+    async def close(self) -> None:
+        """Let go of the medium."""

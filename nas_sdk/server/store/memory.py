@@ -1,0 +1,81 @@
+"""A store in memory: for tests and for a NAS that may forget."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from random import random
+
+from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.store.base import Counts, Record
+from nas_sdk.server.timers import Book
+
+
+class MemoryStore:
+    """Keeps everything in this process; nothing outlives it."""
+
+    def __init__(self, *, chance: Callable[[], float] = random) -> None:
+        """Draw jitter from ``chance``, in [0, 1)."""
+        self._book = Book(chance=chance)
+        self._records: defaultdict[str, dict[str, Record]] = defaultdict(dict)
+
+    async def provision(self, wanted: OneShot, now: int) -> str:
+        """See `Store.provision`."""
+        return self._book.arm(wanted, now)
+
+    async def cancel(self, agent: str, job_id: str, now: int) -> None:
+        """See `Store.cancel`."""
+        self._book.cancel(agent, job_id, now)
+
+    async def armed(self, agent: str) -> list[OneShot]:
+        """See `Store.armed`."""
+        return self._book.armed(agent)
+
+    async def due(
+        self,
+        now: int,
+        limit: int,
+        *,
+        under_way: Mapping[str, int] | None = None,
+        per_agent: int | None = None,
+    ) -> list[OneShot]:
+        """See `Store.due`."""
+        return self._book.due(now, limit, under_way=under_way, per_agent=per_agent)
+
+    async def next_due(self, busy: Collection[str] = ()) -> int | None:
+        """See `Store.next_due`."""
+        return self._book.next_due(busy)
+
+    async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
+        """See `Store.settle`."""
+        return self._book.settle(tried, outcome, now)
+
+    async def release(self, held: Sequence[OneShot]) -> None:
+        """See `Store.release`."""
+        for one in held:
+            self._book.release(one)
+
+    async def dead(self) -> list[OneShot]:
+        """See `Store.dead`."""
+        return self._book.dead()
+
+    async def counts(self, now: int) -> Counts:
+        """See `Store.counts`."""
+        live = [one.wake_ms <= now for one in self._book if not one.dead]
+        return Counts(armed=len(live), due=sum(live), dead=len(self._book.dead()))
+
+    async def read(self, kind: str, key: str) -> Record | None:
+        """See `Store.read`."""
+        return self._records[kind].get(key)
+
+    async def write(self, kind: str, key: str, record: Record | None) -> None:
+        """See `Store.write`."""
+        if record is None:
+            self._records[kind].pop(key, None)
+        else:
+            self._records[kind][key] = record
+
+    async def scan(self, kind: str) -> dict[str, Record]:
+        """See `Store.scan`."""
+        return dict(sorted(self._records[kind].items()))
+
+    async def close(self) -> None:
+        """See `Store.close`."""

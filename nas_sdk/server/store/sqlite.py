@@ -1,0 +1,162 @@
+"""The embedded store: one SQLite file, written by one thread, safe against ``kill -9``."""
+
+import asyncio
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import random
+from typing import TypeVar
+
+from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.store import rows, schema
+from nas_sdk.server.store.base import Counts, Record, StoreError
+from nas_sdk.server.store.lock import FileLock
+from nas_sdk.server.store.writer import Writer
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """Keeps everything in one file. Open it with `open`, within the event loop it serves."""
+
+    def __init__(
+        self,
+        connections: tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection],
+        lock: FileLock | None,
+        chance: Callable[[], float],
+    ) -> None:
+        """Take over connections for writing, for long reads and for reads of one record."""
+        writing, self._reading, self._looking_up = connections
+        self._writer = Writer(writing)
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="nas-store-reader")
+        self._lock = lock
+        self._chance = chance
+
+    @classmethod
+    async def open(
+        cls, path: Path, *, serving: bool = True, chance: Callable[[], float] = random
+    ) -> "SqliteStore":
+        """Open the file, create it, or bring it up to date.
+
+        ``serving`` makes this the one process that delivers: it refuses to start beside
+        another, and takes back every lease, for a lease found here belongs to a process
+        that was killed. Without it only records may be changed. Raises StoreError.
+        """
+        return cls(*await asyncio.to_thread(_open, path, serving), chance)
+
+    async def provision(self, wanted: OneShot, now: int) -> str:
+        """See `Store.provision`."""
+        return await self._writer.run(lambda db: rows.provision(db, wanted, now))
+
+    async def cancel(self, agent: str, job_id: str, now: int) -> None:
+        """See `Store.cancel`."""
+        await self._writer.run(lambda db: rows.delete(db, agent, job_id))
+
+    async def armed(self, agent: str) -> list[OneShot]:
+        """See `Store.armed`."""
+        return await self._read(lambda db: rows.armed(db, agent))
+
+    async def due(
+        self,
+        now: int,
+        limit: int,
+        *,
+        under_way: Mapping[str, int] | None = None,
+        per_agent: int | None = None,
+    ) -> list[OneShot]:
+        """See `Store.due`."""
+        load = Counter(under_way)
+        return await self._writer.run(lambda db: rows.due(db, now, limit, load.copy(), per_agent))
+
+    async def next_due(self, busy: Collection[str] = ()) -> int | None:
+        """See `Store.next_due`."""
+        return await self._writer.run(lambda db: rows.next_due(db, busy))
+
+    async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
+        """See `Store.settle`."""
+        chance = self._chance()
+        return await self._writer.run(lambda db: rows.settle(db, tried, outcome, now, chance))
+
+    async def release(self, held: Sequence[OneShot]) -> None:
+        """See `Store.release`."""
+        await self._writer.run(lambda db: rows.release(db, held))
+
+    async def dead(self) -> list[OneShot]:
+        """See `Store.dead`."""
+        return await self._read(rows.dead)
+
+    async def counts(self, now: int) -> Counts:
+        """See `Store.counts`."""
+        return await self._read(lambda db: rows.counts(db, now))
+
+    async def read(self, kind: str, key: str) -> Record | None:
+        """See `Store.read`."""
+        # A look-up by primary key takes microseconds, less than a change of threads.
+        return self._guarded(lambda: rows.read(self._looking_up, kind, key))
+
+    async def write(self, kind: str, key: str, record: Record | None) -> None:
+        """See `Store.write`."""
+        text = None if record is None else json.dumps(record)
+        await self._writer.run(lambda db: rows.write(db, kind, key, text))
+
+    async def scan(self, kind: str) -> dict[str, Record]:
+        """See `Store.scan`."""
+        return self._guarded(lambda: rows.scan(self._looking_up, kind))
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await asyncio.to_thread(self._readers.shutdown)
+        self._reading.close()
+        self._looking_up.close()
+        await self._writer.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._readers, lambda: self._guarded(lambda: work(self._reading))
+        )
+
+    @staticmethod
+    def _guarded(work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except sqlite3.Error as error:
+            raise StoreError(f"the store failed: {error}") from error
+
+
+def _open(
+    path: Path, serving: bool
+) -> tuple[tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection], FileLock | None]:
+    schema.create(path)
+    lock = FileLock(path) if serving else None
+    opened: list[sqlite3.Connection] = []
+    try:
+        opened.append(writing := schema.connect(path))
+        _prepare(path, writing, serving)
+        opened.append(reading := schema.connect(path))
+        opened.append(looking_up := schema.connect(path))
+    except BaseException:
+        for connection in opened:
+            connection.close()
+        if lock is not None:
+            lock.release()
+        raise
+    return (writing, reading, looking_up), lock
+
+
+def _prepare(path: Path, connection: sqlite3.Connection, serving: bool) -> None:
+    found = schema.version(path, connection)
+    if serving:
+        schema.check(path, connection)
+    if found < len(schema.MIGRATIONS):
+        lock = None if serving else FileLock(path)
+        schema.migrate(path, connection)
+        if lock is not None:
+            lock.release()
+    if serving:
+        rows.release_all(connection)
