@@ -1,0 +1,207 @@
+"""`InMemoryNas`: what a test sees of the in-memory NAS."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+import httpx
+
+from nas_sdk.aclient import AsyncNasClient
+from nas_sdk.auth import AsyncTokenSource, TokenSource
+from nas_sdk.client import NasClient
+from nas_sdk.clocks import Clock
+from nas_sdk.operations import parse_json
+from nas_sdk.retries import parse_retry_after
+from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.timers import Book
+
+from .desk import Desk, operation_of
+from .faults import Drop, Fault, Faults, body_bytes
+from .keys import FireKey
+from .time import VirtualClock
+from .transport import FaultyTransport
+
+
+class Delivery(NamedTuple):
+    """One fire that `deliver` sent; `status` is None when no answer came."""
+
+    job_id: str
+    fire_at: str
+    status: int | None
+
+
+class InMemoryNas:
+    """NAS for one or more agents. Its own clients and any httpx client can call it.
+
+    The token `agent-token` belongs to the agent `agent`. Change `tokens` to change who is
+    who: a token that is not in it is a 401, one that maps to None belongs to no agent and
+    is a 403. `requests` holds every request that came in, also those that were dropped.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        base_url: str = "https://nas.test",
+        normalise: bool = True,
+    ) -> None:
+        """Without `clock`, time is virtual.
+
+        normalise: list fire times in another spelling (UTC, `Z`, milliseconds), as NAS may.
+        """
+        self.clock = clock or VirtualClock()
+        self.base_url = base_url
+        self.requests: list[httpx.Request] = []
+        self.faults = Faults()
+        self.key = FireKey()
+        self._desk = Desk(self.clock, self.jwks, normalise=normalise)
+        self.tokens = self._desk.tokens
+        self.tokens["agent-token"] = "agent"
+
+    def transport(self) -> httpx.MockTransport:
+        """A transport for `httpx.Client` and `httpx.AsyncClient` alike."""
+        return FaultyTransport(self._desk.answer, self.faults, self.requests, self.clock)
+
+    def client(self, token: TokenSource = "agent-token", **options: Any) -> NasClient:  # noqa: S107
+        """A client of this NAS, on its clock. `options` are those of `NasClient`."""
+        options.setdefault("clock", self.clock)
+        return NasClient(self.base_url, token, transport=self.transport(), **options)
+
+    def async_client(
+        self,
+        token: AsyncTokenSource = "agent-token",  # noqa: S107
+        **options: Any,
+    ) -> AsyncNasClient:
+        """The same for `AsyncNasClient`."""
+        options.setdefault("clock", self.clock)
+        return AsyncNasClient(self.base_url, token, transport=self.transport(), **options)
+
+    def armed(self, agent: str = "agent") -> dict[str, OneShot]:
+        """What the agent has armed, by job id, fire times as they were sent."""
+        with self._desk.lock:
+            return {one.job_id: one for one in self._desk.book.armed(agent)}
+
+    def arm(
+        self,
+        job_id: str,
+        fire_at: str,
+        agent_callback_url: str = "https://agent.test",
+        *,
+        agent: str = "agent",
+    ) -> str:
+        """Arm a one-shot behind the client's back; returns its schedule id."""
+        key = f"{job_id}:{fire_at}"
+        with self._desk.lock:
+            return self._desk.book.provision(
+                agent, job_id, fire_at, agent_callback_url, key, self._desk.now()
+            )
+
+    def forget(self) -> None:
+        """Lose every one-shot, as a NAS that lost its state."""
+        with self._desk.lock:
+            self._desk.book = Book()
+
+    def sent(self, operation: str) -> list[Any]:
+        """The JSON bodies of the requests for `provision` or `cancel` so far."""
+        return [
+            parse_json(request.content)
+            for request in self.requests
+            if operation_of(request) == operation
+        ]
+
+    def fail_next(
+        self,
+        status: int | None = None,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        delay: float = 0.0,
+        drop: Drop | None = None,
+        applied: bool = False,
+        operation: str | None = None,
+        times: int = 1,
+    ) -> None:
+        """Let something go wrong with the next request; faults happen in the order ordered.
+
+        status: answer with it, with the contract's error body unless `body` is given.
+        body: answer with this body, status 200 unless one is given; bytes, text or JSON.
+        delay: seconds on the clock before anything else; a client that waits less times out.
+        drop: break the connection `before` or `after` the request took effect.
+        applied: let the request take effect although the answer says otherwise.
+        operation: only a request for `provision`, `cancel`, `list` or `jwks`.
+        times: this many requests.
+        """
+        fault = Fault(status, body_bytes(body), headers or {}, delay, drop, applied, operation)
+        self.faults.order(fault, times)
+
+    def next_due(self) -> float | None:
+        """When the next delivery is due, in seconds since the epoch."""
+        with self._desk.lock:
+            due = self._desk.book.next_due()
+        return None if due is None else due / 1000
+
+    def due(self) -> list[OneShot]:
+        """Begin the delivery of what is due now; `deliver` does this by itself."""
+        with self._desk.lock:
+            return self._desk.book.due(self._desk.now(), 1_000_000)
+
+    def deliver(self, send: Callable[[httpx.Request], httpx.Response]) -> list[Delivery]:
+        """Send the fires that are due, such as with `send=httpx.Client(…).send`.
+
+        What is not answered with 2xx or 410 is due again later, as the contract has it.
+        """
+        delivered = []
+        for one_shot in self.due():
+            try:
+                response = send(self.fire_request(one_shot))
+            except httpx.HTTPError:
+                response = None
+            delivered.append(self._settle(one_shot, response))
+        return delivered
+
+    async def deliver_async(
+        self, send: Callable[[httpx.Request], Awaitable[httpx.Response]]
+    ) -> list[Delivery]:
+        """The same for an asynchronous `send`, such as that of `httpx.AsyncClient`."""
+        delivered = []
+        for one_shot in self.due():
+            try:
+                response = await send(self.fire_request(one_shot))
+            except httpx.HTTPError:
+                response = None
+            delivered.append(self._settle(one_shot, response))
+        return delivered
+
+    def fire_request(self, one_shot: OneShot) -> httpx.Request:
+        """The fire of a one-shot, with a fresh token."""
+        return httpx.Request(
+            "POST",
+            f"{one_shot.callback_url.rstrip('/')}/api/cron/fire",
+            json={"job_id": one_shot.job_id, "fire_at": one_shot.fire_at},
+            headers={"Authorization": f"Bearer {self.mint_fire_token(one_shot.agent)}"},
+        )
+
+    def mint_fire_token(self, agent: str = "agent", **claims: Any) -> str:
+        """A fire token for the agent, valid now by the real clock. Needs the extra `webhooks`.
+
+        `claims` replace the usual ones; None leaves one out.
+        """
+        usual = {"iss": self.base_url, "aud": f"agent:{agent}", "purpose": "cron_fire"}
+        return self.key.sign({**usual, **claims})
+
+    def jwks(self) -> dict[str, Any]:
+        """The key set that verifies the tokens; also served at `/.well-known/jwks.json`."""
+        return {"keys": [self.key.public_jwk()]}
+
+    def _settle(self, one_shot: OneShot, response: httpx.Response | None) -> Delivery:
+        status = None if response is None else response.status_code
+        wait = None if response is None else parse_retry_after(response.headers, self.clock.time())
+        outcome = Outcome(
+            ended=status is not None and (200 <= status < 300 or status == 410),
+            note="no answer" if status is None else str(status),
+            retry_after_ms=None if wait is None else int(wait * 1000),
+        )
+        with self._desk.lock:
+            self._desk.book.settle(one_shot, outcome, self._desk.now())
+        return Delivery(one_shot.job_id, one_shot.fire_at, status)

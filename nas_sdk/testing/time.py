@@ -1,0 +1,34 @@
+"""Time for tests."""
+
+from __future__ import annotations
+
+import threading
+
+from nas_sdk.clocks import Clock
+
+
+class VirtualClock(Clock):
+    """Time that stands still until someone sleeps or moves it. Thread-safe."""
+
+    def __init__(self, start: float = 1_767_225_600.0) -> None:
+        """`start`: seconds since the epoch; the default is the beginning of 2026."""
+        self._now = start
+        self._lock = threading.Lock()
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """The same seconds."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Move time to the end of this sleep; the sleeps of several threads overlap."""
+        end = self._now + seconds
+        with self._lock:
+            self._now = max(self._now, end)
+
+    async def sleep_async(self, seconds: float) -> None:
+        """As `sleep`."""
+        self.sleep(seconds)
