@@ -1,0 +1,264 @@
+"""NAS's public keys: fetched in the background, kept, and shared by threads and tasks.
+
+- Keys are fresh for `lifespan`. After that they still verify while they are fetched anew,
+  and for `stale_for` longer when that fails: an outage of the endpoint refuses no fire.
+- An unknown `kid` may mean that NAS has a new key, so it causes a fetch, but at most one
+  per `cooldown`, however many there are: anybody can make up key ids.
+- After a failed fetch the next one waits 1, 2, 4 … seconds, at most `cooldown`.
+
+`KeyBook` holds these rules and does no I/O. `JwksCache` adds one thread per fetch, one
+fetch at a time whoever asked for it, and two ways to wait for it: `get` for threads and
+`get_async` for tasks. So one cache serves both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for_futures
+from contextlib import suppress
+from typing import NamedTuple
+
+import httpx
+
+from .jwks_http import JwksFetchError, fetch_over_http
+from .keys import VerifyKey, parse_key_set, require_pyjwt
+
+_MOMENT = 2.0
+_log = logging.getLogger("nas_sdk.jwks")
+
+
+class KeyBook:
+    """Which keys are good at `now`, and whether to fetch them anew. Pure; seconds everywhere.
+
+    `now` may jump: a time that lies ahead counts as long ago, so that a clock that is set
+    back costs a fetch and keeps no key alive. Only a moment ahead is no jump: threads that
+    read the clock may arrive in another order.
+    """
+
+    def __init__(self, lifespan: float, stale_for: float, cooldown: float, patience: float) -> None:
+        """patience: after this long a fetch that has not ended counts as lost."""
+        self._lifespan = lifespan
+        self._usable_for = lifespan + stale_for
+        self._cooldown = cooldown
+        self._patience = patience
+        # One attribute, replaced as a whole: it is read without a lock.
+        self._kept: tuple[Mapping[str, VerifyKey], float | None] = ({}, None)
+        self._began: float | None = None
+        self._failed: float | None = None
+        self._failures = 0
+        self._probed: float | None = None
+
+    def find(self, kid: str, now: float) -> tuple[VerifyKey | None, bool]:
+        """The key, None when there is none that is good; and whether the keys are fresh."""
+        keys, fetched = self._kept
+        age = _since(fetched, now)
+        return (keys.get(kid) if age < self._usable_for else None), age < self._lifespan
+
+    def is_warm(self, now: float) -> bool:
+        """Whether there are keys that are good, fresh or stale."""
+        return _since(self._kept[1], now) < self._usable_for
+
+    def is_fetching(self, now: float) -> bool:
+        """Whether a fetch is under way."""
+        return _since(self._began, now) < self._patience
+
+    def begin(self, kid: str | None, now: float) -> bool:
+        """Whether to fetch now, for the sake of `kid` or of no key in particular.
+
+        If so, the fetch has begun: `succeeded` or `failed` must follow.
+        """
+        if self.is_fetching(now) or _since(self._failed, now) < self._pause():
+            return False
+        if _since(self._kept[1], now) < self._lifespan and not self._may_probe(kid, now):
+            return False
+        self._began = now
+        return True
+
+    def _may_probe(self, kid: str | None, now: float) -> bool:
+        if kid is None or kid in self._kept[0] or _since(self._probed, now) < self._cooldown:
+            return False
+        self._probed = now
+        return True
+
+    def _pause(self) -> float:
+        return min(self._cooldown, 2.0 ** (self._failures - 1)) if self._failures else 0.0
+
+    def succeeded(self, keys: Mapping[str, VerifyKey], began: float) -> None:
+        """The fetch that began then brought these keys."""
+        self._kept = (keys, began)
+        self._began = self._failed = None
+        self._failures = 0
+
+    def failed(self, now: float) -> int:
+        """The fetch has failed; returns how many have, one after the other."""
+        self._began, self._failed = None, now
+        self._failures += 1
+        return self._failures
+
+
+def _since(moment: float | None, now: float) -> float:
+    if moment is None or moment - now > _MOMENT:
+        return float("inf")
+    return max(0.0, now - moment)
+
+
+class _Flight(NamedTuple):
+    """A fetch under way; `began` by the monotonic clock."""
+
+    landed: Future[None]
+    began: float
+
+
+class JwksCache:
+    """The keys behind one JWKS URL. Safe for threads and event loops, all at once.
+
+    A key that is known is returned at once, also while keys are being fetched. For any
+    other, `get` waits for the fetch, unless `max_wait` is given. That is for callers that
+    hold up an event loop: they wait `max_wait` seconds in all for the first keys, and for
+    nothing else. What they refuse meanwhile is fetched in the background, and NAS delivers
+    again.
+    """
+
+    def __init__(
+        self,
+        source: str | Callable[[], bytes | str],
+        *,
+        lifespan: float = 300.0,
+        stale_for: float = 24 * 3600.0,
+        cooldown: float = 30.0,
+        timeout: float = 5.0,
+        max_wait: float | None = None,
+        allow_http: bool = False,
+        http_client: httpx.Client | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Fetch nothing yet; see `prefetch`.
+
+        source: the JWKS URL (https, or http on loopback or with `allow_http`; else
+            ConfigurationError), or a function that returns the document. It is called in a
+            thread and may raise anything.
+        lifespan, stale_for, cooldown, timeout, max_wait: seconds.
+        http_client: sends the requests instead of a client of our own; it stays open.
+        clock: seconds since the epoch. The wall clock, because the monotonic one stands
+            still while an idle machine is suspended.
+        """
+        require_pyjwt()
+        if callable(source):
+            self._fetch = source
+        else:
+            self._fetch = fetch_over_http(
+                source, timeout=timeout, allow_http=allow_http, http_client=http_client
+            )
+        # A fetch has several steps, each with this timeout; none takes four times as long.
+        self._patience = 4 * timeout
+        self._book = KeyBook(lifespan, stale_for, cooldown, self._patience)
+        self._clock = clock
+        self._max_wait = self._wait_left = max_wait
+        self._lock = threading.Lock()
+        self._flight: _Flight | None = None
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether there are keys to verify with."""
+        return self._book.is_warm(self._clock())
+
+    def prefetch(self) -> None:
+        """Fetch the keys in the background unless they are fresh. Never waits, never raises."""
+        self._depart(None, self._clock())
+
+    def get(self, kid: str) -> VerifyKey | None:
+        """The key of that id, or None; waits at most as the class says, and never raises."""
+        key, flight = self._look_up(kid)
+        if flight is not None:
+            asked = time.monotonic()
+            wait_for_futures([flight.landed], self._allowance(flight))
+            self._spend(time.monotonic() - asked)
+            key, _ = self._book.find(kid, self._clock())
+        return key
+
+    async def get_async(self, kid: str) -> VerifyKey | None:
+        """`get` for tasks: the event loop goes on while this waits."""
+        key, flight = self._look_up(kid)
+        if flight is not None:
+            asked = time.monotonic()
+            await _wait_in_loop(flight.landed, self._allowance(flight))
+            self._spend(time.monotonic() - asked)
+            key, _ = self._book.find(kid, self._clock())
+        return key
+
+    def _look_up(self, kid: str) -> tuple[VerifyKey | None, _Flight | None]:
+        """The key; or the fetch to wait for, when there is one that may bring it."""
+        now = self._clock()
+        key, fresh = self._book.find(kid, now)
+        if key is not None and fresh:
+            return key, None
+        flight = self._depart(kid, now)
+        return key, None if key is not None else flight
+
+    def _depart(self, kid: str | None, now: float) -> _Flight | None:
+        """The fetch under way, begun here if the book says so."""
+        with self._lock:
+            if not self._book.begin(kid, now):
+                return self._flight if self._book.is_fetching(now) else None
+            flight = self._flight = _Flight(Future(), time.monotonic())
+        try:
+            threading.Thread(
+                target=self._fly, args=(flight, now), name="nas-jwks", daemon=True
+            ).start()
+        except RuntimeError as error:  # no more threads, or the interpreter is going down
+            self._crash(flight, error)
+        return flight
+
+    def _fly(self, flight: _Flight, began: float) -> None:
+        try:
+            keys = parse_key_set(json.loads(self._fetch()))
+        except Exception as error:
+            self._crash(flight, error)
+            return
+        with self._lock:
+            self._book.succeeded(keys, began)
+            self._wait_left = self._max_wait
+        _log.debug("fetched %d of NAS's keys", len(keys))
+        flight.landed.set_result(None)
+
+    def _crash(self, flight: _Flight, error: Exception) -> None:
+        with self._lock:
+            failures = self._book.failed(self._clock())
+        # One warning per outage; what a foreign exception says is not known to be harmless.
+        _log.log(
+            logging.WARNING if failures == 1 else logging.DEBUG,
+            "NAS's keys could not be fetched: %s; %s",
+            error if isinstance(error, JwksFetchError) else type(error).__name__,
+            "the last ones stay in use" if self.is_warm else "every fire is refused until then",
+        )
+        flight.landed.set_result(None)
+
+    def _allowance(self, flight: _Flight) -> float:
+        """How many seconds a caller may wait for this fetch."""
+        left = flight.began + self._patience - time.monotonic()
+        if self._wait_left is not None:
+            left = 0.0 if self.is_warm else min(left, self._wait_left)
+        return max(0.0, left)
+
+    def _spend(self, seconds: float) -> None:
+        with self._lock:
+            if self._wait_left is not None and not self._book.is_warm(self._clock()):
+                self._wait_left = max(0.0, self._wait_left - seconds)
+
+
+async def _wait_in_loop(landed: Future[None], seconds: float) -> None:
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake(_: Future[None]) -> None:
+        with suppress(RuntimeError):  # that loop is closed by now
+            loop.call_soon_threadsafe(event.set)
+
+    landed.add_done_callback(wake)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
