@@ -12,7 +12,6 @@ import httpx
 from . import operations
 from .auth import AsyncTokens, AsyncTokenSource, Token
 from .base import Base
-from .batch import Arm, Batch, Item, Outcome, Progress, run_tasks
 from .clocks import Clock
 from .errors import NasError, TokenError
 from .exchange import Exchange
@@ -28,6 +27,7 @@ from .settings import (
 
 if TYPE_CHECKING:
     from ._generated.models import ArmedOneShot, ProvisionResult
+    from .batch import Arm, Item, Outcome, Progress
 
 T = TypeVar("T")
 CONNECTIONS = 16
@@ -129,6 +129,8 @@ class AsyncNasClient(Base):
         UnauthorizedError, IdentityRejectedError) the rest is not sent and gets the same one.
         `on_progress(done, total)` is called in the calling thread.
         """
+        from .batch import Batch, run_tasks
+
         batch = Batch.of_arms(arms, self._settings)
         return await run_tasks(batch, self._one, CONNECTIONS, on_progress)
 
@@ -136,6 +138,8 @@ class AsyncNasClient(Base):
         self, job_ids: Iterable[str], *, on_progress: Progress | None = None
     ) -> list[Outcome]:
         """Cancel many; otherwise as `provision_many`."""
+        from .batch import Batch, run_tasks
+
         batch = Batch.of_cancels(job_ids, self._settings)
         return await run_tasks(batch, self._one, CONNECTIONS, on_progress)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextvars import copy_context
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from . import operations
 from .errors import IdentityRejectedError, NasError, TokenError, UnauthorizedError
@@ -26,7 +27,7 @@ Progress = Callable[[int, int], object]
 _FATAL = (TokenError, UnauthorizedError, IdentityRejectedError)
 
 
-@dataclass(frozen=True, slots=True)
+@attrs.frozen
 class Arm:
     """One item of `provision_many`, with the arguments of `provision`."""
 
@@ -36,7 +37,7 @@ class Arm:
     dedup_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@attrs.frozen
 class Outcome:
     """What became of one item: `error` is None on success.
 
