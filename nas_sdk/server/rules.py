@@ -42,14 +42,15 @@ class OneShot:
     attempt: int = 0
     """Deliveries begun so far."""
     not_before_ms: int = 0
-    """No delivery begins before this: the due time, later the time of the next retry."""
+    """No delivery begins before this: the due time, or that of arming when it was past
+    already; later the time of the next retry."""
     lease_until_ms: int | None = None
     """Set while a delivery is under way; when it passes, the delivery counts as lost."""
     first_attempt_ms: int | None = None
     dead: bool = False
     """Given up: not delivered any more and not listed, kept for people to see."""
     note: str = ""
-    """How the last attempt ended, in a few words."""
+    """How the last attempt ended, as `Outcome.note`."""
 
     @property
     def wake_ms(self) -> int:
@@ -64,6 +65,7 @@ class Outcome:
     ended: bool
     """The agent has it (any 2xx) or says it is gone (410): the one-shot is done."""
     note: str
+    """A status, or a word from a small set; more for people may follow after a colon."""
     retry_after_ms: int | None = None
     """What the agent asked for with ``Retry-After``, counted from now."""
 
@@ -88,11 +90,22 @@ def fresh(
     callback_url: str,
     dedup_key: str,
     schedule_id: str,
+    now: int,
 ) -> OneShot:
-    """Return the one-shot a provision asks for, as it is before any attempt."""
+    """Return the one-shot a provision asks for, as it is before any attempt.
+
+    Raises ValueError, in words a caller can use, when ``fire_at`` is no instant.
+    """
     due = due_ms(fire_at)
     return OneShot(
-        agent, job_id, fire_at, due, callback_url, dedup_key, schedule_id, not_before_ms=due
+        agent=agent,
+        job_id=job_id,
+        fire_at=fire_at,
+        due_ms=due,
+        callback_url=callback_url,
+        dedup_key=dedup_key,
+        schedule_id=schedule_id,
+        not_before_ms=max(due, now),
     )
 
 

@@ -35,7 +35,7 @@ class Book:
         self, agent: str, job_id: str, fire_at: str, callback_url: str, dedup_key: str, now: int
     ) -> str:
         """Arm the job's one-shot and return its schedule id; ValueError for a bad ``fire_at``."""
-        wanted = rules.fresh(agent, job_id, fire_at, callback_url, dedup_key, self._new_id())
+        wanted = rules.fresh(agent, job_id, fire_at, callback_url, dedup_key, self._new_id(), now)
         return self.arm(wanted, now)
 
     def arm(self, wanted: OneShot, now: int) -> str:

@@ -10,7 +10,7 @@ __all__ = ["Counts", "MemoryStore", "Record", "SqliteStore", "Store", "StoreErro
 
 
 async def open_store(url: str, *, serving: bool) -> Store:
-    """Open the store a URL names: ``sqlite:PATH`` or ``memory:``.
+    """Open the store a URL names: ``sqlite:PATH``.
 
     ``serving`` is for the process that delivers; without it only agents and keys are read
     and changed. Raises StoreError with a message for a person.
@@ -18,6 +18,4 @@ async def open_store(url: str, *, serving: bool) -> Store:
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:
         return await SqliteStore.open(Path(rest), serving=serving)
-    if url == "memory:":
-        return MemoryStore()
-    raise StoreError(f"unknown store {url!r}: write sqlite:PATH or memory:")
+    raise StoreError(f"unknown store {url!r}: write sqlite:PATH")

@@ -45,7 +45,11 @@ class SqliteStore:
         another, and takes back every lease, for a lease found here belongs to a process
         that was killed. Without it only records may be changed. Raises StoreError.
         """
-        return cls(*await asyncio.to_thread(_open, path, serving), chance)
+        try:
+            opened = await asyncio.to_thread(_open, path, serving)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open {path}: {error}") from None
+        return cls(*opened, chance)
 
     async def provision(self, wanted: OneShot, now: int) -> str:
         """See `Store.provision`."""
@@ -132,6 +136,7 @@ class SqliteStore:
 def _open(
     path: Path, serving: bool
 ) -> tuple[tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection], FileLock | None]:
+    path = path.expanduser()
     schema.create(path)
     lock = FileLock(path) if serving else None
     opened: list[sqlite3.Connection] = []

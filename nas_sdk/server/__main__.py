@@ -1,0 +1,130 @@
+"""`nas-server`: the command line of the reference NAS."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from nas_sdk._version import __version__
+from nas_sdk.server import logs
+from nas_sdk.server.accounts import AccountError
+from nas_sdk.server.cli import admin, options, serving
+from nas_sdk.server.cli.options import OptionError
+from nas_sdk.server.store import StoreError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"nas-server: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: 0, or 2 with one line on stderr."""
+    try:
+        asyncio.run(_run(arguments))
+    except (OptionError, StoreError, AccountError) as error:
+        print(f"nas-server: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+async def _run(arguments: Sequence[str] | None) -> None:
+    first, _ = _common().parse_known_args(arguments)
+    chosen = _parser(options.gather(first.config)).parse_args(arguments)
+    logs.configure(chosen.log_level)
+    await chosen.run(chosen)
+
+
+def _common() -> argparse.ArgumentParser:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", metavar="FILE", help="TOML file with any of the options")
+    return parser
+
+
+def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="nas-server",
+        description="The reference NAS: it arms one-shots for agents and wakes them on time.",
+        epilog="Every option can also be given as NAS_SERVER_<OPTION> or in the file of --config.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    store = _store_options(defaults)
+    _add_serve(commands, store, defaults)
+    agents = commands.add_parser("agent", help="agents and their tokens").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    add = _add(agents, "add", admin.add_agent, "provision an agent; prints its token", store)
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--instance-id", metavar="ID", help="its tokens' audience is agent:ID")
+    for action, act, words in (
+        ("rotate", admin.rotate_agent, "give an agent a new token; the old one is void at once"),
+        ("revoke", admin.revoke_agent, "refuse an agent's calls and deliver nothing to it"),
+    ):
+        _add(agents, action, act, words, store).add_argument("name", metavar="NAME")
+    _add(agents, "list", admin.list_agents, "show all agents", store)
+    keys = commands.add_parser("keys", help="signing keys").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    _add(keys, "rotate", admin.rotate_keys, "sign with a new key; the old one fades out", store)
+    _add(commands, "status", admin.status, "show what is armed, due and dead", store)
+    return parser
+
+
+def _store_options(defaults: dict[str, Any]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, parents=[_common()])
+    parser.add_argument("--store", metavar="URL", help="sqlite:PATH (default: %(default)s)")
+    parser.add_argument("--log-level", type=options.log_level, metavar="LEVEL")
+    parser.set_defaults(store=defaults["store"], log_level=defaults["log_level"])
+    return parser
+
+
+def _add(
+    commands: Any, name: str, act: Any, words: str, store: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=words, description=words, parents=[store]
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=admin.run, act=act)
+    return parser
+
+
+def _add_serve(commands: Any, store: argparse.ArgumentParser, defaults: dict[str, Any]) -> None:
+    words = "run the server until it is told to stop"
+    parser = commands.add_parser("serve", help=words, description=words, parents=[store])
+    parser.add_argument("--host", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=options.port, help="0: any (default: %(default)s)")
+    parser.add_argument(
+        "--issuer",
+        type=options.base_url,
+        metavar="URL",
+        help="base URL that agents know this NAS by (default: where it listens)",
+    )
+    parser.add_argument(
+        "--allow-private-callbacks",
+        action=argparse.BooleanOptionalAction,
+        help="call agents at addresses that are not public, too",
+    )
+    parser.add_argument(
+        "--per-agent",
+        type=options.count,
+        metavar="N",
+        help="deliveries to one agent at a time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--grace",
+        type=options.seconds,
+        metavar="S",
+        help="seconds a stop waits for deliveries (default: %(default)s)",
+    )
+    parser.set_defaults(run=serving.serve, **defaults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""The HTTP side: the contract's three operations, the key set, and the wiring of a server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+import attrs
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from nas_sdk.errors import InvalidRequestError
+from nas_sdk.server import answers, bodies, rules
+from nas_sdk.server.accounts import Accounts, Agent, InvalidTokenError, UnprovisionedError
+from nas_sdk.server.clock import Clock, system_clock
+from nas_sdk.server.delivery import Caller, Observer, open_session
+from nas_sdk.server.keys import KeyRing
+from nas_sdk.server.metrics import CONTENT_TYPE, Metrics
+from nas_sdk.server.relay import PER_AGENT, Relay
+from nas_sdk.server.store.base import Store
+
+BODY_LIMIT: Final = 65_536
+BODY_TIMEOUT_S: Final = 30
+
+
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """How a server behaves."""
+
+    issuer: str = attrs.field(converter=_without_slash)
+    """Its base URL as agents know it; the ``iss`` of its tokens."""
+    allow_private_callbacks: bool = False
+    per_agent: int = PER_AGENT
+    """Deliveries that may be under way for one agent at a time."""
+    grace_s: float = 10.0
+    """How long a stop waits for deliveries that are under way."""
+
+
+class Nas:
+    """One server: a store, the HTTP application on it, and the relay."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        clock: Clock = system_clock,
+        middlewares: Iterable[Middleware] = (),
+        on_exchange: Observer | None = None,
+    ) -> None:
+        """Wire a server on ``store``, which the caller closes once the application is gone.
+
+        ``middlewares`` see every request, ``on_exchange`` every call to an agent. Whoever
+        moves ``clock`` by hand calls ``relay.look()`` afterwards.
+        """
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._on_exchange = on_exchange
+        self.accounts = Accounts(store)
+        self.keys = KeyRing(store)
+        self.metrics = Metrics()
+        self.relay: Relay
+        self.app = web.Application(
+            middlewares=[*middlewares, answers.shield(self.metrics)], client_max_size=BODY_LIMIT
+        )
+        self.app.cleanup_ctx.append(self._relaying)
+        self.app.add_routes(
+            [
+                web.post("/api/agent-cron/provision", self._provision, name="provision"),
+                web.post("/api/agent-cron/cancel", self._cancel, name="cancel"),
+                web.get("/api/agent-cron/list", self._list, name="list", allow_head=False),
+                web.get("/.well-known/jwks.json", self._jwks, name="jwks"),
+                web.get("/healthz", self._healthz, name="healthz"),
+                web.get("/readyz", self._readyz, name="readyz"),
+                web.get("/metrics", self._metrics, name="metrics"),
+            ]
+        )
+
+    async def _relaying(self, app: web.Application) -> AsyncIterator[None]:
+        await self.keys.refresh(self._clock())
+        async with open_session(allow_private=self._settings.allow_private_callbacks) as session:
+            caller = Caller(
+                session,
+                self.accounts,
+                self.keys,
+                issuer=self._settings.issuer,
+                clock=self._clock,
+                on_exchange=self._on_exchange,
+            )
+            self.relay = Relay(
+                self._store,
+                caller,
+                self.metrics,
+                clock=self._clock,
+                per_agent=self._settings.per_agent,
+            )
+            self.relay.start()
+            yield
+            await self.relay.stop(self._settings.grace_s)
+
+    async def _provision(self, request: web.Request) -> web.Response:
+        agent = await self._caller_of(request)
+        asked = bodies.parse_provision(
+            await _body(request), allow_private=self._settings.allow_private_callbacks
+        )
+        now = self._clock()
+        wanted = rules.fresh(
+            agent.name,
+            asked.job_id,
+            asked.fire_at,
+            asked.agent_callback_url,
+            asked.dedup_key,
+            rules.new_schedule_id(),
+            now,
+        )
+        schedule_id = await self._store.provision(wanted, now)
+        self.relay.expect(wanted.wake_ms)
+        return web.json_response({"schedule_id": schedule_id})
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        agent = await self._caller_of(request)
+        job_id = bodies.parse_cancel(await _body(request))
+        await self._store.cancel(agent.name, job_id, self._clock())
+        return web.json_response({"ok": True})
+
+    async def _list(self, request: web.Request) -> web.Response:
+        agent = await self._caller_of(request)
+        armed = [
+            {"job_id": one.job_id, "fire_at": one.fire_at, "schedule_id": one.schedule_id}
+            for one in await self._store.armed(agent.name)
+        ]
+        return web.json_response({"armed": armed})
+
+    async def _jwks(self, request: web.Request) -> web.Response:
+        now = self._clock()
+        await self.keys.refresh(now)
+        headers = {"Cache-Control": "public, max-age=60"}
+        return web.json_response(self.keys.jwks(now), headers=headers)
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        await self._store.next_due()  # a round trip through the writer; StoreError is a 503
+        return web.json_response({"status": "ready"})
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        text = self.metrics.render(await self._store.counts(self._clock()))
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
+
+    async def _caller_of(self, request: web.Request) -> Agent:
+        """Return the agent the bearer token stands for; an error answer otherwise."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise answers.unauthorized("a bearer token is needed")
+        try:
+            return await self.accounts.identify(token)
+        except InvalidTokenError:
+            raise answers.unauthorized("the token is expired or unknown", known=True) from None
+        except UnprovisionedError:
+            raise answers.identity_rejected() from None
+
+
+async def _body(request: web.Request) -> bytes:
+    if request.content_type != "application/json":
+        raise InvalidRequestError("Content-Type: is not application/json", field="Content-Type")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await request.read()
+    except TimeoutError:
+        raise InvalidRequestError("body: did not arrive in time", field="body") from None

@@ -1,0 +1,77 @@
+"""Which agents NAS may call: the callback URL, and the address it leads to.
+
+A NAS that calls whatever it is told could be sent after services of its own network. So
+an address that is not public is refused, unless private callbacks are allowed: when the
+URL is armed as far as it can be seen there, and again when the connection is made.
+"""
+
+import ipaddress
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from nas_sdk.errors import InvalidRequestError
+from nas_sdk.fields import check_callback_url
+
+_FIELD = "agent_callback_url"
+
+
+def fire_url(callback_url: str) -> str:
+    """Return where the fires of an agent go."""
+    return f"{callback_url.rstrip('/')}/api/cron/fire"
+
+
+def check(callback_url: object, *, allow_private: bool) -> str:
+    """Return the URL when NAS may arm it; InvalidRequestError in words when not."""
+    if not isinstance(callback_url, str):
+        raise _refused("is not a text")
+    try:
+        parts = urlsplit(check_callback_url(callback_url))
+        host, port = parts.hostname, parts.port
+    except InvalidRequestError:
+        raise
+    except ValueError:  # a port that is none, or brackets around no address
+        raise _refused("has no usable host and port") from None
+    if not host or port == 0:
+        raise _refused("has no usable host and port")
+    if "@" in parts.netloc:
+        raise _refused("must not hold credentials")
+    if not allow_private and _is_private_host(host):
+        raise _refused("is a private address; this NAS calls public ones only")
+    return callback_url
+
+
+def _refused(why: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{_FIELD}: {why}", field=_FIELD)
+
+
+def _is_private_host(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return is_private(host)
+    except ValueError:
+        return False  # a name: what it stands for is seen when the connection is made
+
+
+def is_private(address: str) -> bool:
+    """Tell whether an IP address is anything but a public unicast one; ValueError if none."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return not ip.is_global or ip.is_multicast
+
+
+class PrivateAddressError(OSError):
+    """A callback URL led to an address that is not public."""
+
+
+def public_socket(address: tuple[Any, ...]) -> socket.socket:
+    """Make the socket for a connection to a resolved ``getaddrinfo`` entry, a public one.
+
+    Checked here, after names were resolved, no answer of a name server can get around it.
+    """
+    family, kind, protocol, _, target = address
+    if is_private(target[0]):
+        raise PrivateAddressError("the callback URL leads to a private address")
+    return socket.socket(family, kind, protocol)

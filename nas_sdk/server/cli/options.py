@@ -1,0 +1,110 @@
+"""Configuration: flags first, then the environment, then a file, then what is usual."""
+
+import os
+import tomllib
+from argparse import ArgumentTypeError
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+PREFIX: Final = "NAS_SERVER_"
+USUAL: Final[dict[str, Any]] = {
+    "host": "127.0.0.1",
+    "port": 8787,
+    "store": "sqlite:nas.db",
+    "issuer": None,
+    "allow_private_callbacks": False,
+    "per_agent": 8,
+    "grace": 10.0,
+    "log_level": "info",
+}
+"""Every option that is not about one command alone, with its value when nobody says one."""
+
+_SWITCHES: Final = {"1": True, "true": True, "yes": True, "on": True}
+_SWITCHES_OFF: Final = {"0": False, "false": False, "no": False, "off": False, "": False}
+
+
+class OptionError(Exception):
+    """Configuration that cannot be used; the text is for a person."""
+
+
+def gather(config: str | None, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return the values of all options, flags aside. Texts are still to be parsed.
+
+    Raises OptionError for a file that cannot be read and for names nobody knows.
+    """
+    path = config or environment.get(f"{PREFIX}CONFIG")
+    values = {**USUAL, **(_from_file(Path(path)) if path else {}), **_from_environment(environment)}
+    if isinstance(values["allow_private_callbacks"], str):
+        values["allow_private_callbacks"] = _switch(values["allow_private_callbacks"])
+    return values
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    named = {name: environment.get(f"{PREFIX}{name.upper()}") for name in USUAL}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise OptionError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise OptionError(f"{path} is not TOML: {error}") from None
+    for name, value in values.items():
+        usual = USUAL.get(name)
+        if name not in USUAL:
+            raise OptionError(f"{path}: no option {name!r}; there are {', '.join(USUAL)}")
+        if isinstance(usual, bool) != isinstance(value, bool):
+            raise OptionError(f"{path}: {name} is to be {'true or false' if usual else 'a value'}")
+    # Numbers as text, to be judged as the same flag would be.
+    return {name: v if isinstance(v, bool) else str(v) for name, v in values.items()}
+
+
+def _switch(text: str) -> bool:
+    try:
+        return (_SWITCHES | _SWITCHES_OFF)[text.strip().lower()]
+    except KeyError:
+        raise OptionError(
+            f"{PREFIX}ALLOW_PRIVATE_CALLBACKS is {text!r}: write true or false"
+        ) from None
+
+
+def port(text: str) -> int:
+    """Parse a port; 0 stands for any that is free."""
+    return int(_number(text, 0, 65_535))
+
+
+def count(text: str) -> int:
+    """Parse a number of deliveries."""
+    return int(_number(text, 1, 10_000))
+
+
+def seconds(text: str) -> float:
+    """Parse a time to wait."""
+    return _number(text, 0, 3_600, float)
+
+
+def _number(text: str, low: int, high: int, kind: type[int] | type[float] = int) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = -1
+    if not low <= value <= high:
+        raise ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
+    return value
+
+
+def base_url(text: str) -> str:
+    """Parse a base URL."""
+    if not text.startswith(("http://", "https://")) or any(c in text for c in "?# "):
+        raise ArgumentTypeError(f"{text!r} is not a base URL, such as https://nas.example.com")
+    return text
+
+
+def log_level(text: str) -> str:
+    """Parse a log level."""
+    if text.lower() not in ("debug", "info", "warning", "error"):
+        raise ArgumentTypeError(f"{text!r} is none of debug, info, warning, error")
+    return text

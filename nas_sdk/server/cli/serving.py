@@ -1,0 +1,91 @@
+"""The process around a server: sockets, signals, the ready line, a graceful end."""
+
+import asyncio
+import contextlib
+import ipaddress
+import resource
+import signal
+import socket
+from argparse import Namespace
+
+from aiohttp import web
+
+from nas_sdk.server import logs
+from nas_sdk.server.app import Nas, Settings
+from nas_sdk.server.cli.options import OptionError
+from nas_sdk.server.store import open_store
+
+CONNECTIONS_END_S = 5.0
+
+
+async def serve(options: Namespace) -> None:
+    """Serve until SIGTERM or SIGINT. Raises OptionError or StoreError when it cannot start."""
+    listener = _listen(options.host, options.port)
+    with contextlib.closing(listener):
+        url = _url(listener)
+        settings = Settings(
+            issuer=options.issuer or _issuer(options.host, url),
+            allow_private_callbacks=options.allow_private_callbacks,
+            per_agent=options.per_agent,
+            grace_s=options.grace,
+        )
+        _raise_file_limit()
+        store = await open_store(options.store, serving=True)
+        try:
+            await _serve(listener, url, Nas(store, settings).app)
+        finally:
+            await store.close()
+
+
+async def _serve(listener: socket.socket, url: str, app: web.Application) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CONNECTIONS_END_S)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener, backlog=1_024).start()
+        print(f"nas-server ready url={url}", flush=True)
+        logs.say("ready", url=url)
+        await stop.wait()
+        logs.say("stopping")
+    finally:
+        await runner.cleanup()
+    logs.say("stopped")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise OptionError(f"cannot listen on {host}: {error.strerror}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise OptionError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _issuer(host: str, url: str) -> str:
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_unspecified:
+            raise OptionError(
+                f"with --host {host} say --issuer URL: the base URL that agents know this NAS by"
+            )
+    return url
+
+
+def _raise_file_limit() -> None:
+    """Allow as many sockets as the system does: each delivery under way takes one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

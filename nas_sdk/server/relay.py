@@ -1,0 +1,150 @@
+"""The relay: wakes when a one-shot is due, has it delivered, and keeps agents apart."""
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections import Counter
+from typing import Final
+
+from nas_sdk.server.clock import Clock
+from nas_sdk.server.delivery import Caller
+from nas_sdk.server.logs import say
+from nas_sdk.server.metrics import Metrics
+from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.store.base import Store
+
+BATCH: Final = 500
+PER_AGENT: Final = 8
+LOOK_UP_S: Final = 1.0
+"""The longest sleep, so that a system clock that is set forward is noticed."""
+
+
+class Relay:
+    """Delivers what is due from a store, each agent's fires beside those of the others."""
+
+    def __init__(
+        self,
+        store: Store,
+        caller: Caller,
+        metrics: Metrics,
+        *,
+        clock: Clock,
+        per_agent: int = PER_AGENT,
+    ) -> None:
+        """Have at most ``per_agent`` deliveries under way for an agent."""
+        self._store = store
+        self._caller = caller
+        self._metrics = metrics
+        self._clock = clock
+        self._per_agent = per_agent
+        self._wake = asyncio.Event()
+        self._asleep_until: float = math.inf
+        self._stopping = False
+        self._load: Counter[str] = Counter()
+        self._tasks: dict[asyncio.Task[None], OneShot] = {}
+        self._running: asyncio.Task[None]
+
+    def expect(self, wake_ms: int) -> None:
+        """Be told that a one-shot needs attention at that time."""
+        if wake_ms < self._asleep_until:
+            self._wake.set()
+
+    def look(self) -> None:
+        """Look at the clock and the store at once; for clocks that are set by hand."""
+        self._wake.set()
+
+    @property
+    def under_way(self) -> int:
+        """How many deliveries are under way."""
+        return len(self._tasks)
+
+    def start(self) -> None:
+        """Deliver from now on until `stop`."""
+        self._running = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            self._asleep_until = math.inf
+            try:
+                if not await self._begin_due():
+                    await self._sleep(await self._store.next_due(self._full()))
+            except Exception as error:  # a relay that stands still loses every fire
+                say("relay_failed", level=logging.ERROR, error=True, reason=str(error))
+                await asyncio.sleep(LOOK_UP_S)
+
+    async def stop(self, grace_s: float) -> None:
+        """Begin nothing more, let deliveries end for ``grace_s`` seconds, hand back the rest."""
+        self._stopping = True
+        self._wake.set()
+        await self._running
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        held = dict(self._tasks)
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+        await self._store.release(list(held.values()))
+        say("relay_stopped", handed_back=len(held))
+
+    async def _begin_due(self) -> bool:
+        """Begin what is due; return whether there may be more."""
+        due = await self._store.due(
+            self._clock(), BATCH, under_way=self._load, per_agent=self._per_agent
+        )
+        for one in due:
+            self._load[one.agent] += 1
+            task = asyncio.create_task(self._deliver(one))
+            self._tasks[task] = one
+            task.add_done_callback(self._done)
+        return len(due) == BATCH
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        agent = self._tasks.pop(task).agent
+        if self._load[agent] == self._per_agent:
+            self._wake.set()  # more of this agent's may be due
+        self._load[agent] -= 1
+        if not self._load[agent]:
+            del self._load[agent]
+
+    def _full(self) -> list[str]:
+        return [agent for agent, load in self._load.items() if load >= self._per_agent]
+
+    async def _sleep(self, until_ms: int | None) -> None:
+        self._asleep_until = math.inf if until_ms is None else until_ms
+        while not self._wake.is_set() and (left := self._asleep_until - self._clock()) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), min(left / 1_000, LOOK_UP_S))
+
+    async def _deliver(self, one: OneShot) -> None:
+        started = self._clock()
+        self._metrics.began(started - one.not_before_ms if one.attempt == 1 else None)
+        word = "handed_back"
+        try:
+            outcome = await self._caller.call(one)
+            word = outcome.note.partition(":")[0]
+            await self._settle(one, outcome, started)
+        except Exception as error:  # the lease runs out, and the fire is delivered again
+            say("delivery_failed", level=logging.ERROR, error=True, reason=str(error))
+        finally:
+            self._metrics.ended(word)
+
+    async def _settle(self, one: OneShot, outcome: Outcome, started: int) -> None:
+        now = self._clock()
+        left = await self._store.settle(one, outcome, now)
+        if left is not None and not left.dead:
+            self.expect(left.wake_ms)
+        say(
+            "fire" if outcome.ended else "fire_failed",
+            level=logging.INFO if outcome.ended else logging.WARNING,
+            agent=one.agent,
+            job_id=one.job_id,
+            schedule_id=one.schedule_id,
+            fire_at=one.fire_at,
+            attempt=one.attempt,
+            outcome=outcome.note,
+            late_ms=started - one.not_before_ms,
+            took_ms=now - started,
+            dead=left is not None and left.dead,
+        )
