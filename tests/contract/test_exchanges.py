@@ -173,14 +173,9 @@ def chunks(body):
 def run(pytester: pytest.Pytester, source: str) -> pytest.RunResult:
     pytester.makeconftest('pytest_plugins = ["tests.support.contract_fixture"]')
     pytester.makepyfile(textwrap.dedent(HEAD) + textwrap.dedent(source))
-    return pytester.runpytest_inprocess(
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "asyncio_mode=auto",
-        "-o",
-        "asyncio_default_fixture_loop_scope=function",
-    )
+    options = ["-p", "no:cacheprovider", "--assert=plain", "-o", "asyncio_mode=auto"]
+    scope = "asyncio_default_fixture_loop_scope=function"
+    return pytester.runpytest_inprocess(*options, "-o", scope)
 
 
 @pytest.mark.parametrize(
