@@ -82,8 +82,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Tap the libraries and prepare the environment of subprocesses."""
     line = "off_contract(*sides): 'request' or 'response' breaks the contract on purpose"
     config.addinivalue_line("markers", line)
-    if ledger.directory is not None:
-        return  # pytester runs a pytest inside this one; the taps are in place
+    spreads = config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput")
+    if spreads or ledger.directory is not None:
+        return  # its workers run the tests; or pytester runs a pytest inside this one
     scratch = tempfile.TemporaryDirectory(prefix="contract-")
     config.add_cleanup(scratch.cleanup)
     ledger.directory = Path(scratch.name)

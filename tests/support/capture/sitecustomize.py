@@ -5,6 +5,7 @@ directory that `NAS_CONTRACT_CAPTURE` names; without it nothing happens. A libra
 tapped right after its own import, so a program that uses none pays nothing.
 """
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -18,6 +19,10 @@ DIRECTORY = os.environ.get("NAS_CONTRACT_CAPTURE")
 
 
 def _tap(name: str) -> None:
+    module = "tests.support.tap_httpx" if name == "httpx" else "tests.support.tap_aiohttp"
+    if module in sys.modules:
+        return  # a pytest, which taps for itself
+
     from tests.support import exchange
 
     file = Path(str(DIRECTORY)) / f"{os.getpid()}.jsonl"
@@ -26,18 +31,8 @@ def _tap(name: str) -> None:
         with file.open("a") as out:
             out.write(exchange.to_line(seen) + "\n")
 
-    if name == "httpx":
-        from tests.support import tap_httpx
-
-        tap_httpx.install(record)
-    elif name == "aiohttp.client":
-        from tests.support import tap_aiohttp
-
-        tap_aiohttp.install_client(record)
-    else:
-        from tests.support import tap_aiohttp
-
-        tap_aiohttp.install_server(record)
+    install = {"aiohttp.client": "install_client", "aiohttp.web": "install_server"}
+    getattr(importlib.import_module(module), install.get(name, "install"))(record)
 
 
 class _AfterImport:
