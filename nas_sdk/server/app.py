@@ -1,18 +1,17 @@
 """The HTTP side: the contract's three operations, the key set, and the wiring of a server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Final
 
 import attrs
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from nas_sdk.errors import InvalidRequestError
 from nas_sdk.server import answers, bodies, rules
 from nas_sdk.server.accounts import Accounts, Agent, InvalidTokenError, UnprovisionedError
 from nas_sdk.server.clock import Clock, system_clock
-from nas_sdk.server.delivery import Caller, Observer, open_session
+from nas_sdk.server.delivery import TIMEOUT_S, Caller, open_session
 from nas_sdk.server.keys import KeyRing
 from nas_sdk.server.metrics import CONTENT_TYPE, Metrics
 from nas_sdk.server.relay import PER_AGENT, Relay
@@ -35,6 +34,8 @@ class Settings:
     allow_private_callbacks: bool = False
     per_agent: int = PER_AGENT
     """Deliveries that may be under way for one agent at a time."""
+    answer_timeout_s: float = TIMEOUT_S
+    """How long an agent may take to answer a fire."""
     grace_s: float = 10.0
     """How long a stop waits for deliveries that are under way."""
 
@@ -48,24 +49,20 @@ class Nas:
         settings: Settings,
         *,
         clock: Clock = system_clock,
-        middlewares: Iterable[Middleware] = (),
-        on_exchange: Observer | None = None,
     ) -> None:
         """Wire a server on ``store``, which the caller closes once the application is gone.
 
-        ``middlewares`` see every request, ``on_exchange`` every call to an agent. Whoever
-        moves ``clock`` by hand calls ``relay.look()`` afterwards.
+        Whoever moves ``clock`` by hand calls ``relay.look()`` afterwards.
         """
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._on_exchange = on_exchange
         self.accounts = Accounts(store)
         self.keys = KeyRing(store)
         self.metrics = Metrics()
         self.relay: Relay
         self.app = web.Application(
-            middlewares=[*middlewares, answers.shield(self.metrics)], client_max_size=BODY_LIMIT
+            middlewares=[answers.shield(self.metrics)], client_max_size=BODY_LIMIT
         )
         self.app.cleanup_ctx.append(self._relaying)
         self.app.add_routes(
@@ -82,14 +79,16 @@ class Nas:
 
     async def _relaying(self, app: web.Application) -> AsyncIterator[None]:
         await self.keys.refresh(self._clock())
-        async with open_session(allow_private=self._settings.allow_private_callbacks) as session:
+        async with open_session(
+            allow_private=self._settings.allow_private_callbacks,
+            timeout_s=self._settings.answer_timeout_s,
+        ) as session:
             caller = Caller(
                 session,
                 self.accounts,
                 self.keys,
                 issuer=self._settings.issuer,
                 clock=self._clock,
-                on_exchange=self._on_exchange,
             )
             self.relay = Relay(
                 self._store,

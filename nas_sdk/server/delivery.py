@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping
 from typing import Final
 
 import aiohttp
-import attrs
 
 from nas_sdk._version import __version__
 from nas_sdk.retries import parse_retry_after
@@ -18,27 +16,13 @@ from nas_sdk.server.keys import KeyRing
 from nas_sdk.server.rules import OneShot, Outcome
 
 TIMEOUT_S: Final = 30
+DRAIN_S: Final = 1
 ANSWER_LIMIT: Final = 16_384
 _ENDS: Final = frozenset({*range(200, 300), 410})
 
 
-@attrs.frozen
-class Exchange:
-    """A request to an agent and its answer, for whoever observes them."""
-
-    url: str
-    request_headers: Mapping[str, str]
-    request_body: bytes
-    status: int
-    response_headers: Mapping[str, str]
-    response_body: bytes
-
-
-Observer = Callable[[Exchange], object]
-
-
-def open_session(*, allow_private: bool) -> aiohttp.ClientSession:
-    """Return a session for calls to agents. Must be closed by the caller."""
+def open_session(*, allow_private: bool, timeout_s: float = TIMEOUT_S) -> aiohttp.ClientSession:
+    """Return a session for calls to agents, which must be closed by the caller."""
     connector = aiohttp.TCPConnector(
         limit=0,  # the relay has limits of its own, per agent
         # An agent's machine stops when it is idle: only a burst may reuse its connections.
@@ -47,7 +31,7 @@ def open_session(*, allow_private: bool) -> aiohttp.ClientSession:
     )
     return aiohttp.ClientSession(
         connector=connector,
-        timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
         headers={"User-Agent": f"nas-server/{__version__}", "Accept": "application/json"},
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,  # the status decides; nothing an agent sends is unpacked
@@ -65,15 +49,13 @@ class Caller:
         *,
         issuer: str,
         clock: Clock,
-        on_exchange: Observer | None = None,
     ) -> None:
-        """Call through ``session``, in the name of ``issuer``; ``on_exchange`` sees each call."""
+        """Call through ``session``, in the name of ``issuer``."""
         self._session = session
         self._accounts = accounts
         self._keys = keys
         self._issuer = issuer
         self._clock = clock
-        self._on_exchange = on_exchange
 
     async def call(self, one: OneShot) -> Outcome:
         """Deliver ``one`` once and return how that ended; whatever the agent does, no error."""
@@ -84,7 +66,7 @@ class Caller:
         try:
             return await self._post(one, token)
         except TimeoutError:
-            return Outcome(ended=False, note=f"timeout: no answer within {TIMEOUT_S} s")
+            return Outcome(ended=False, note="timeout: no answer in time")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Outcome(ended=False, note=f"unreachable: {_reason(error)}")
 
@@ -101,10 +83,7 @@ class Caller:
         async with self._session.post(
             url, data=body, headers=headers, allow_redirects=False
         ) as response:
-            answer = await _start_of(response)
-        if self._on_exchange is not None:
-            sent = response.request_info.headers
-            self._on_exchange(Exchange(url, sent, body, response.status, response.headers, answer))
+            await _drain(response)
         return self._judge(response)
 
     def _judge(self, response: aiohttp.ClientResponse) -> Outcome:
@@ -115,13 +94,14 @@ class Caller:
         return Outcome(ended=False, note=str(response.status), retry_after_ms=retry_after_ms)
 
 
-async def _start_of(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body as far as it is of use; the status has decided, so no failure matters."""
-    answer = b""
-    with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError, OSError):
-        while len(answer) < ANSWER_LIMIT and (part := await response.content.readany()):
-            answer += part
-    return answer[:ANSWER_LIMIT]
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read a short answer off the connection, so that a burst can use it again.
+
+    The status has decided by now, so no failure matters here.
+    """
+    with contextlib.suppress(aiohttp.ClientError, EOFError, OSError):
+        async with asyncio.timeout(DRAIN_S):
+            await response.content.readexactly(ANSWER_LIMIT)
 
 
 def _reason(error: Exception) -> str:
