@@ -151,6 +151,7 @@ class Front:
             incoming.method,
             self._upstream + incoming.raw_path,
             headers=headers,
+            skip_auto_headers=("Content-Type", "User-Agent", "Accept"),
             data=body,
             allow_redirects=False,
         ) as answer:

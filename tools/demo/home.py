@@ -67,6 +67,7 @@ class AgentHome:
             "HERMES_HOME": str(self.hermes),
             "TMPDIR": str(temporary),
             "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",  # or hermes's words would reach a pipe at its end
             **extra,
         }
 

@@ -18,7 +18,7 @@ class Timeline:
     def __init__(self, out: TextIO, *, as_json: bool) -> None:
         self._out = out
         self._as_json = as_json
-        self._colour = out.isatty()
+        self._terminal = out.isatty() and not as_json
         self._begun = time.monotonic()
 
     @property
@@ -36,9 +36,15 @@ class Timeline:
         if self._as_json:
             return
         shown = f"{word:<9}"
-        if self._colour and word in _COLOURS:
+        if self._terminal and word in _COLOURS:
             shown = f"\033[{_COLOURS[word]}m{shown}\033[0m"
         self._print(f"{self.elapsed:6.1f} s  {shown} {job:<9} {text}".rstrip())
+
+    def passing(self, text: str) -> None:
+        """A line at a terminal that the next one takes the place of."""
+        if self._terminal:
+            print(f"\r\033[K\033[2m{self.elapsed:6.1f} s  {text}\033[0m", end="", file=self._out)
+            self._out.flush()
 
     def event(self, kind: str, **facts: object) -> None:
         """One event, for programs."""
@@ -46,7 +52,7 @@ class Timeline:
             self._print(json.dumps({"event": kind, "elapsed_s": round(self.elapsed, 3), **facts}))
 
     def _print(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+        print(f"\r\033[K{text}" if self._terminal else text, file=self._out, flush=True)
 
 
 def instant(seconds: float) -> str:
