@@ -1,0 +1,108 @@
+"""An agent of the reference NAS: real hermes with a home, reachable through a recorder."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.support.hermes_env import HermesEnvironment
+from tests.support.hermes_host import Hermes, HermesServer, eventually
+from tests.support.nas_process import NasProcess
+from tests.support.recorder import Recorder, Seen
+from tools.demo.home import AgentHome, NasAccess
+
+PROVISION = "/api/agent-cron/provision"
+CANCEL = "/api/agent-cron/cancel"
+
+
+@dataclass(frozen=True)
+class Agent:
+    """Real hermes, the NAS it belongs to, and what passes between them."""
+
+    hermes: Hermes
+    nas: NasProcess
+    access: NasAccess
+    callback: Recorder
+    """NAS's way to the agent; forwards to the server that runs."""
+
+    @contextmanager
+    def serving(self, kind: str) -> Iterator[HermesServer]:
+        """A server of this agent, to which NAS's fires go while it runs."""
+        with self.hermes.serving(kind) as server:
+            self.callback.target = server.url
+            try:
+                yield server
+            finally:
+                self.callback.target = ""
+
+    def armed(self) -> dict[str, int]:
+        """What NAS keeps for this agent: job id to milliseconds since the epoch."""
+        return self.nas.armed(self.access)
+
+    def due(self, job_id: str) -> int | None:
+        """What hermes's store says: when the job is due, in milliseconds since the epoch."""
+        job = self.hermes.home.jobs().get(job_id)
+        if job is None or not job["next_run_at"]:
+            return None
+        return round(datetime.fromisoformat(job["next_run_at"]).timestamp() * 1000)
+
+    def calls(self, path: str, job_id: str) -> list[Seen]:
+        """What the agent has asked of NAS about one job, oldest first."""
+        calls = self.nas.calls(self.access)
+        return [c for c in calls if c.path == path and c.json()["job_id"] == job_id]
+
+    def fires(self, job_id: str) -> list[Seen]:
+        """The fires NAS has sent for a job."""
+        return self.callback.seen(lambda seen: seen.json()["job_id"] == job_id)
+
+    def make_due(self, job_id: str, seconds: float) -> str:
+        """Have the store say that a job is due in so many seconds. Returns that time.
+
+        For jobs that recur, whose first time is a minute ahead. Nobody is told of it.
+        """
+        store = self.hermes.home.hermes / "cron" / "jobs.json"
+        kept = json.loads(store.read_text())
+        at = datetime.fromtimestamp(time.time() + seconds, UTC).isoformat()
+        for job in kept["jobs"]:
+            if job["id"] == job_id:
+                job["next_run_at"] = at
+        store.write_text(json.dumps(kept))
+        return at
+
+    def rewrite(self, name: str, key: str, value: object) -> None:
+        """Set a dotted key in config.yaml or auth.json, both of which are JSON here."""
+        file = self.hermes.home.hermes / name
+        document = json.loads(file.read_text())
+        *path, last = key.split(".")
+        section = document
+        for part in path:
+            section = section[part]
+        section[last] = value
+        file.write_text(json.dumps(document))
+
+    def await_runs(self, name: str, count: int) -> None:
+        """Wait until job `name` has run `count` times; more is a failure."""
+        eventually(lambda: self.hermes.runs(name) >= count, f"run {count} of {name}")
+        assert self.hermes.runs(name) == count
+
+
+@contextmanager
+def agent(
+    nas: NasProcess, environment: HermesEnvironment, directory: Path, **cron: object
+) -> Iterator[Agent]:
+    """A new agent of `nas`; `cron` goes into that section of its config.yaml."""
+    home = AgentHome(directory)
+    home.hermes.mkdir(parents=True)
+    access = nas.add_agent(directory.parent.name + directory.name)
+    with Recorder() as callback:
+        made = Agent(Hermes(environment, home), nas, access, callback)
+        home.configure(access, callback.url, **cron)
+        yield made
+
+
+def with_variables(of: Agent, **variables: str) -> Agent:
+    """The same agent with more in the environment of its hermes processes."""
+    return replace(of, hermes=replace(of.hermes, extra=variables))

@@ -1,0 +1,173 @@
+"""Real hermes for tests: its environment, its home, its command line and its servers."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from tests.support import loaded_probe
+from tests.support.hermes_env import HermesEnvironment, run
+from tools.demo.home import AgentHome
+from tools.demo.process import Served
+
+T = TypeVar("T")
+
+_PATIENCE = 30.0
+_POLL = 0.05
+_SERVERS: Mapping[str, tuple[Sequence[str], str]] = {
+    "serve": (["serve", "--port", "{port}"], r"(HERMES_BACKEND_READY)"),
+    "dashboard": (
+        ["dashboard", "--no-open", "--skip-build", "--port", "{port}"],
+        r"(HERMES_DASHBOARD_READY)",
+    ),
+    "gateway": (["gateway", "run"], r"(Gateway Starting)"),
+}
+
+
+def eventually(attempt: Callable[[], T], what: str, patience: float = _PATIENCE) -> T:
+    """The first true answer of `attempt`. AssertionError naming `what` after `patience` s."""
+    deadline = time.monotonic() + patience
+    while not (answer := attempt()):
+        assert time.monotonic() < deadline, f"{what}: not within {patience:.0f} s"
+        time.sleep(_POLL)
+    return answer
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a hermes process has loaded as its chronos provider."""
+
+    provider: str | None
+    """The file of the module."""
+    verifier: str | None
+    """The module that defines `get_fire_verifier`."""
+    version: str | None
+    """Ours, or None when nothing of ours is loaded."""
+
+
+@dataclass(frozen=True)
+class Hermes:
+    """hermes with one home."""
+
+    environment: HermesEnvironment
+    home: AgentHome
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def variables(self, **more: str) -> dict[str, str]:
+        probe = self.home.root / "loaded"
+        probe.mkdir(exist_ok=True)
+        told = {loaded_probe.VARIABLE: str(probe), **self.extra, **more}
+        return self.home.environment(self.environment.prefix / "bin", **told)
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `hermes …`; AssertionError with what it said when that fails."""
+        done = run([self.environment.hermes, *arguments], self.variables())
+        assert done.returncode == 0, f"hermes {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
+        return done
+
+    def python(self, code: str) -> str:
+        """Run Python `code` in this environment and home. Returns what it printed."""
+        done = run([self.environment.python, "-c", code], self.variables())
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def create_job(self, name: str, schedule: str) -> str:
+        """Create a job without a model that counts its runs. Returns its id."""
+        script = f"{name}.sh"
+        self.home.add_script(script, f'echo run >>"{self._runs(name)}"\necho "{name} ran"\n')
+        options = ["--name", name, "--no-agent", "--script", script, "--deliver", "local"]
+        self.cli("cron", "create", schedule, *options)
+        return next(i for i, job in self.home.jobs().items() if job["name"] == name)
+
+    def runs(self, name: str) -> int:
+        """How often the script of job `name` ran."""
+        file = self._runs(name)
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    def loaded_by_last_command(self) -> Loaded:
+        """What the `hermes …` that ended last had loaded."""
+        files = (self.home.root / "loaded").glob("*.json")
+        return _loaded(max(files, key=lambda file: file.stat().st_mtime_ns))
+
+    @contextmanager
+    def serving(self, kind: str) -> Iterator["HermesServer"]:
+        """A running `serve`, `dashboard` or `gateway`, which answers HTTP already."""
+        port = _free_port()
+        arguments, ready = _SERVERS[kind]
+        api = {
+            "API_SERVER_HOST": "127.0.0.1",
+            "API_SERVER_PORT": str(port),
+            "API_SERVER_KEY": "a-key-of-this-test-only",
+        }
+        command: list[str | Path] = [
+            self.environment.hermes,
+            *(a.format(port=port) for a in arguments),
+        ]
+        log = self.home.root / f"{kind}.log"
+        process = Served(command, self.variables(**api), log, re.compile(ready))
+        server = HermesServer(self, process, f"http://127.0.0.1:{port}")
+        try:
+            process.start()
+            eventually(server.answers, f"hermes {kind} at {server.url}")
+            yield server
+        finally:
+            process.close()
+
+    def _runs(self, name: str) -> Path:
+        return self.home.root / f"{name}.runs"
+
+
+@dataclass(frozen=True)
+class HermesServer:
+    """A hermes process that answers HTTP at `url`."""
+
+    hermes: Hermes
+    process: Served
+    url: str
+
+    def answers(self) -> bool:
+        """Whether it listens already; AssertionError when it has ended."""
+        assert self.process.running, "hermes ended"
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/health", trust_env=False).status_code < 500
+        return False
+
+    def fire(self, token: str, job_id: str, fire_at: str) -> httpx.Response:
+        """Send a fire as NAS would."""
+        return httpx.post(
+            f"{self.url}/api/cron/fire",
+            json={"job_id": job_id, "fire_at": fire_at},
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=_PATIENCE,
+            trust_env=False,
+        )
+
+    def loaded(self) -> Loaded:
+        """Ask the running process what it has loaded."""
+        pid = self.process.pid
+        file = self.hermes.home.root / "loaded" / f"{pid}.json"
+        file.unlink(missing_ok=True)
+        os.kill(pid, loaded_probe.SIGNAL)
+        eventually(file.exists, f"an answer of hermes process {pid}")
+        return _loaded(file)
+
+
+def _loaded(file: Path) -> Loaded:
+    told = json.loads(file.read_text())
+    return Loaded(told["provider"], told["verifier"], told["version"])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
