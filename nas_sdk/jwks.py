@@ -6,7 +6,7 @@
   per `cooldown`, however many there are: anybody can make up key ids.
 - After a failed fetch the next one waits 1, 2, 4 … seconds, at most `cooldown`.
 
-`KeyBook` holds these rules and does no I/O. `JwksCache` adds one thread per fetch, one
+`key_book.py` holds these rules and does no I/O. `JwksCache` adds one thread per fetch, one
 fetch at a time whoever asked for it, and two ways to wait for it: `get` for threads and
 `get_async` for tasks. So one cache serves both.
 """
@@ -18,7 +18,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 from contextlib import suppress
@@ -27,85 +27,12 @@ from typing import NamedTuple
 import httpx
 
 from .jwks_http import JwksFetchError, fetch_over_http
-from .keys import VerifyKey, parse_key_set, require_pyjwt
+from .key_book import KeyBook
+from .keys import UnusableKeyError, VerifyKey, parse_key_set, require_pyjwt
 
-_MOMENT = 2.0
+# Errors whose text is ours; what a foreign one says is not known to be harmless.
+_TOLD = (JwksFetchError, UnusableKeyError)
 _log = logging.getLogger("nas_sdk.jwks")
-
-
-class KeyBook:
-    """Which keys are good at `now`, and whether to fetch them anew. Pure; seconds everywhere.
-
-    `now` may jump: a time that lies ahead counts as long ago, so that a clock that is set
-    back costs a fetch and keeps no key alive. Only a moment ahead is no jump: threads that
-    read the clock may arrive in another order.
-    """
-
-    def __init__(self, lifespan: float, stale_for: float, cooldown: float, patience: float) -> None:
-        """patience: after this long a fetch that has not ended counts as lost."""
-        self._lifespan = lifespan
-        self._usable_for = lifespan + stale_for
-        self._cooldown = cooldown
-        self._patience = patience
-        # One attribute, replaced as a whole: it is read without a lock.
-        self._kept: tuple[Mapping[str, VerifyKey], float | None] = ({}, None)
-        self._began: float | None = None
-        self._failed: float | None = None
-        self._failures = 0
-        self._probed: float | None = None
-
-    def find(self, kid: str, now: float) -> tuple[VerifyKey | None, bool]:
-        """The key, None when there is none that is good; and whether the keys are fresh."""
-        keys, fetched = self._kept
-        age = _since(fetched, now)
-        return (keys.get(kid) if age < self._usable_for else None), age < self._lifespan
-
-    def is_warm(self, now: float) -> bool:
-        """Whether there are keys that are good, fresh or stale."""
-        return _since(self._kept[1], now) < self._usable_for
-
-    def is_fetching(self, now: float) -> bool:
-        """Whether a fetch is under way."""
-        return _since(self._began, now) < self._patience
-
-    def begin(self, kid: str | None, now: float) -> bool:
-        """Whether to fetch now, for the sake of `kid` or of no key in particular.
-
-        If so, the fetch has begun: `succeeded` or `failed` must follow.
-        """
-        if self.is_fetching(now) or _since(self._failed, now) < self._pause():
-            return False
-        if _since(self._kept[1], now) < self._lifespan and not self._may_probe(kid, now):
-            return False
-        self._began = now
-        return True
-
-    def _may_probe(self, kid: str | None, now: float) -> bool:
-        if kid is None or kid in self._kept[0] or _since(self._probed, now) < self._cooldown:
-            return False
-        self._probed = now
-        return True
-
-    def _pause(self) -> float:
-        return min(self._cooldown, 2.0 ** (self._failures - 1)) if self._failures else 0.0
-
-    def succeeded(self, keys: Mapping[str, VerifyKey], began: float) -> None:
-        """The fetch that began then brought these keys."""
-        self._kept = (keys, began)
-        self._began = self._failed = None
-        self._failures = 0
-
-    def failed(self, now: float) -> int:
-        """The fetch has failed; returns how many have, one after the other."""
-        self._began, self._failed = None, now
-        self._failures += 1
-        return self._failures
-
-
-def _since(moment: float | None, now: float) -> float:
-    if moment is None or moment - now > _MOMENT:
-        return float("inf")
-    return max(0.0, now - moment)
 
 
 class _Flight(NamedTuple):
@@ -230,11 +157,13 @@ class JwksCache:
     def _crash(self, flight: _Flight, error: Exception) -> None:
         with self._lock:
             failures = self._book.failed(self._clock())
-        # One warning per outage; what a foreign exception says is not known to be harmless.
+        # One warning per outage.
         _log.log(
             logging.WARNING if failures == 1 else logging.DEBUG,
             "NAS's keys could not be fetched: %s; %s",
-            error if isinstance(error, JwksFetchError) else type(error).__name__,
+            error
+            if isinstance(error, (JwksFetchError, UnusableKeyError))
+            else type(error).__name__,
             "the last ones stay in use" if self.is_warm else "every fire is refused until then",
         )
         flight.landed.set_result(None)

@@ -34,7 +34,8 @@ def fetch_over_http(
         try:
             if http_client is not None:
                 return _get(http_client, checked, timeout)
-            with httpx.Client() as client:
+            # No proxy for loopback, whatever the environment says, as in the client.
+            with httpx.Client(trust_env=not _is_loopback(checked.host)) as client:
                 return _get(client, checked, timeout)
         except httpx.HTTPError as error:
             raise JwksFetchError(f"{type(error).__name__}: no answer") from error

@@ -26,7 +26,7 @@ _log = logging.getLogger("nas_sdk.keys")
 
 
 class UnusableKeyError(ValueError):
-    """This key must not or cannot verify fire tokens; the text says why, and holds no key."""
+    """This key or key set cannot verify fire tokens; the text says why, and holds no key."""
 
 
 @attrs.frozen
@@ -54,11 +54,11 @@ def parse_key_set(document: object) -> dict[str, VerifyKey]:
 
     A key that cannot verify fire tokens (symmetric, private, for encryption, another
     algorithm, malformed, without a `kid`) is left out and costs the others nothing.
-    Raises ValueError when the document is no JWK set or not one of its keys is usable.
+    Raises UnusableKeyError when the document is no JWK set, or when that leaves no key.
     """
     members = document.get("keys") if isinstance(document, Mapping) else None
     if not isinstance(members, list):
-        raise ValueError("not a JWK set: an object with a list 'keys' is needed")
+        raise UnusableKeyError("not a JWK set: an object with a list 'keys' is needed")
     usable: dict[str, VerifyKey] = {}
     for position, member in enumerate(members):
         try:
@@ -68,7 +68,9 @@ def parse_key_set(document: object) -> dict[str, VerifyKey]:
         else:
             usable.setdefault(kid, key)
     if not usable:
-        raise ValueError(f"none of the {len(members)} keys of the JWK set can verify fire tokens")
+        raise UnusableKeyError(
+            f"none of the {len(members)} keys of the JWK set can verify fire tokens"
+        )
     return usable
 
 

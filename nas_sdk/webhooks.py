@@ -27,7 +27,7 @@ from .fire_tokens import (
     read_object,
 )
 from .jwks import JwksCache
-from .keys import VerifyKey, parse_key_set, parse_pem
+from .keys import UnusableKeyError, VerifyKey, parse_key_set, parse_pem
 from .times import parse_instant
 
 __all__ = [
@@ -189,7 +189,7 @@ def _keys(source: KeySource) -> Keys:
         if isinstance(source, Mapping):
             return _FixedKeys(parse_key_set(source))
         return _FixedKeys({}, parse_pem(source))
-    except ValueError as error:
+    except UnusableKeyError as error:
         raise ConfigurationError(f"jwks: {error}") from None
 
 
