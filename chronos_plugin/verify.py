@@ -1,0 +1,58 @@
+"""The verifier that hermes's webhook calls for every fire, on its event loop or in a thread."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from .host import log
+from .keeper import PROCESS
+
+COLD_SECONDS = 3.0
+"""The longest wait for NAS's first keys; it may hold up an event loop."""
+
+
+def get_fire_verifier() -> Callable[..., dict[str, Any] | None]:
+    """What hermes asks for: a callable that returns a good token's claims, or None."""
+    return verify
+
+
+def verify(
+    *, token: str, expected_audience: str, jwks_or_key: str | None, issuer: str | None = None
+) -> dict[str, Any] | None:
+    """The claims of a fire token, None for one to be refused. Never raises.
+
+    A good one also asks for a converge: whoever it wakes, it finds everything armed.
+    """
+    try:
+        allow_http = PROCESS.host.settings().allow_http
+        verifier = _verifier(jwks_or_key or "", expected_audience, issuer, allow_http)
+        claims = dict(verifier.verify_token(token).raw)
+    except Exception as error:
+        log.warning("%s", error)
+        return None
+    PROCESS.heal()
+    return claims
+
+
+@functools.cache
+def _keys(url: str, allow_http: bool) -> Any:
+    from nas_sdk.jwks import JwksCache
+
+    return JwksCache(url, max_wait=COLD_SECONDS, allow_http=allow_http)
+
+
+@functools.cache
+def _verifier(source: str, audience: str, issuer: str | None, allow_http: bool) -> Any:
+    from nas_sdk.webhooks import FireVerifier
+
+    keys = _keys(source, allow_http) if source.startswith("http") else source
+    return FireVerifier(keys, audience=audience, issuer=issuer)
+
+
+def prefetch() -> None:
+    """Fetch NAS's keys before the first fire comes."""
+    settings = PROCESS.host.settings()
+    if settings.jwks_url:
+        _keys(settings.jwks_url, settings.allow_http).prefetch()

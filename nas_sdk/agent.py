@@ -1,0 +1,130 @@
+"""Which of an agent's jobs to arm, and which of the fires that come in to run.
+
+An occurrence that somebody has in hand is neither armed nor cancelled: armed, it would be
+fired again at once; cancelled, it would be lost if its holder dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+from . import reconcile
+from .converger import Converger, System
+from .reconcile import OneShot, due_ms
+
+EARLY_SECONDS = 30.0
+"""A fire earlier than this for its job is a duplicate; one less early is held until due."""
+LOOK_AGAIN_SECONDS = 60.0
+"""When jobs that another process has in hand are looked at again."""
+WATCHDOG = "watchdog-"
+"""How the job id of every agent's watchdog begins."""
+
+
+class EarlyFireError(RuntimeError):
+    """A fire came too early to be held as long as it takes; NAS sends it again."""
+
+
+class AgentConverger(Converger):
+    """Keeps an agent's jobs armed, and a watchdog. Subclass it to say what the jobs are."""
+
+    watchdog = True
+    """Whether to arm one."""
+
+    def __init__(
+        self,
+        name: str,
+        callback_url: str,
+        system: System,
+        *,
+        on_rejected: Callable[[], object] = lambda: None,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`name` tells this agent from others that share its identity at NAS."""
+        super().__init__(callback_url, system, on_rejected=on_rejected, is_stopping=is_stopping)
+        self.watchdog_id = WATCHDOG + hashlib.sha256(name.encode()).hexdigest()[:12]
+        self._in_hand: dict[str, str | None] = {}
+        self._held: frozenset[str] = frozenset()
+        self._others: Collection[str] | None = None
+
+    @abstractmethod
+    def times(self) -> Mapping[str, str]:
+        """The fire time of every job that is to fire, by job id."""
+
+    @abstractmethod
+    def others(self) -> Collection[str]:
+        """The jobs that others with the same identity at NAS want. May raise anything."""
+
+    @abstractmethod
+    def taken(self, job_ids: Collection[str]) -> Collection[str]:
+        """Which of these jobs another process has the fire of in hand."""
+
+    @contextlib.contextmanager
+    def in_hand(self, job_id: str, occurrence: str | None = None) -> Iterator[bool]:
+        """Have a job's fire in hand. Yields False when this process already has it.
+
+        Until it is claimed, `occurrence` is its fire time.
+        """
+        with self.turn:
+            first = job_id not in self._in_hand
+            if first:
+                self._in_hand[job_id] = occurrence
+        try:
+            yield first
+        finally:
+            if first:
+                del self._in_hand[job_id]
+
+    def await_due(self, job_id: str, longest: float) -> bool:
+        """Whether a fire is to be run, once that is due; False for a duplicate or no job.
+
+        Raises EarlyFireError when it is not due within `longest` seconds.
+        """
+        while (due := due_ms(self.times().get(job_id, ""))) is not None:
+            early = due / 1000 - self.system.time()
+            if early <= 0:
+                return not self.taken([job_id])
+            if early > EARLY_SECONDS:
+                self.log.info("job %s: a fire %.0f s early is a duplicate", job_id, early)
+                return False
+            if early > longest:
+                raise EarlyFireError(f"job {job_id} is not due for {early:.0f} s")
+            self.system.sleep(early)
+        return False
+
+    def desired(self) -> list[OneShot]:
+        """The jobs nobody has in hand, and the watchdog."""
+        now = self.system.time()
+        times = dict(self.times())
+        past = {job_id for job_id, at in times.items() if _is_past(at, now)}
+        # Once claimed, a recurring job names its next occurrence, and that is to be armed.
+        hand = dict(self._in_hand)
+        here = {id_ for id_ in hand if id_ in past or (hand[id_] and hand[id_] == times.get(id_))}
+        elsewhere = frozenset(self.taken(past - here) if past - here else ())
+        self._held, self._others = elsewhere | here, self._known_others()
+        if elsewhere:
+            self.request(LOOK_AGAIN_SECONDS)
+        wanted = [OneShot(job_id, at) for job_id, at in times.items()]
+        guard = reconcile.watchdog(self.watchdog_id, wanted, now=int(now * 1000))
+        free = [one for one in wanted if one.job_id not in self._held]
+        return [*free, guard] if guard and self.watchdog else free
+
+    def _known_others(self) -> Collection[str] | None:
+        try:
+            return self.others()
+        except Exception as error:
+            self.log.warning("nothing is cancelled: what others want is unknown: %s", error)
+            return None
+
+    def is_spared(self, job_id: str) -> bool:
+        """Jobs in hand, what others want, and every other agent's watchdog."""
+        if job_id.startswith(WATCHDOG):
+            return job_id != self.watchdog_id
+        return self._others is None or job_id in self._others or job_id in self._held
+
+
+def _is_past(fire_at: str, now: float) -> bool:
+    due = due_ms(fire_at)
+    return due is not None and due <= now * 1000

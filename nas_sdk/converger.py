@@ -1,0 +1,261 @@
+"""Keep NAS in step with what is desired, for as long as a process lives.
+
+Every event asks a `Converger` for the same act, a converge. It runs at most one at a time,
+and one that begins after a request satisfies it, so thousands of requests cost a handful
+of converges. What failed is tried again with backoff.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from . import reconcile
+from .clocks import Clock
+from .errors import (
+    BadRequestError,
+    ConfigurationError,
+    IdentityRejectedError,
+    InvalidRequestError,
+    StatusError,
+    TokenError,
+    UnauthorizedError,
+)
+from .reconcile import OneShot, Report
+
+if TYPE_CHECKING:
+    from .client import NasClient
+
+BACKOFF = (1.0, 60.0)
+"""The first and the longest wait after a failure, in seconds."""
+LOGIN_WAIT = 30.0
+"""The least wait after the token was refused or could not be had, in seconds."""
+HEAL_SECONDS = 2.0
+"""How long a heal leaves it to the event behind it to converge by itself."""
+ROUNDS = 3
+"""How often a converge starts over because what is desired changed meanwhile."""
+
+_LASTING = (BadRequestError, ConfigurationError, InvalidRequestError)
+
+
+class System(Clock):
+    """Time and threads: the one seam for both, replaced in tests."""
+
+    def condition(self) -> threading.Condition:
+        """What threads wait on."""
+        return threading.Condition()
+
+    def spawn(self, target: Callable[[], object], name: str) -> None:
+        """Run `target` in a thread that does not keep the process alive."""
+        threading.Thread(target=target, name=name, daemon=True).start()
+
+
+class Converger(ABC):
+    """Subclass it to say what is desired. Safe to use from many threads.
+
+    `log` is told of every converge that changed something, and of every failure with what
+    happens next.
+    """
+
+    log = logging.getLogger("nas_sdk")
+
+    def __init__(
+        self,
+        callback_url: str,
+        system: System,
+        *,
+        on_rejected: Callable[[], object] = lambda: None,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Start nothing; the first `request` does.
+
+        callback_url: the agent's public base URL.
+        on_rejected: called once when NAS does not know this agent.
+        is_stopping: whether failures are not tried again any more.
+        """
+        self.callback_url = callback_url
+        self.system = system
+        self._on_rejected = on_rejected
+        self._is_stopping = is_stopping
+        self.rejected = False
+        """NAS does not know this agent: nothing more is sent."""
+        self.trouble = "NAS has not answered yet"
+        """What is wrong with the last converge; empty when nothing is."""
+        self.unarmed: tuple[str, ...] = ()
+        """The job ids whose write failed in it."""
+        self.turn = system.condition()
+        self._wanted = self._met = 0
+        self._next: float | None = None
+        self._not_before = 0.0
+        self._working = self._following = False
+        self._failures = 0
+        self._last: list[OneShot] | None = None
+
+    @abstractmethod
+    def client(self) -> NasClient:
+        """The client to use; asked for every converge."""
+
+    @abstractmethod
+    def desired(self) -> list[OneShot]:
+        """What should be armed now."""
+
+    def is_spared(self, job_id: str) -> bool:
+        """Whether an arm that is not desired is left alone all the same."""
+        return False
+
+    def request(self, delay: float = 0.0) -> int:
+        """Ask for a converge that begins in `delay` seconds at the latest; returns a ticket."""
+        with self.turn:
+            self._wanted += 1
+            at = self.system.monotonic() + delay
+            self._next = at if self._next is None else min(self._next, at)
+            self.turn.notify_all()
+            if not (self._working or self.rejected):
+                self._working = True
+                self.system.spawn(self._work, "nas-converger")
+            return self._wanted
+
+    def wait(self, ticket: int, timeout: float) -> bool:
+        """Wait up to `timeout` seconds for a request to succeed, and tell whether it did."""
+        with self.turn:
+            self.turn.wait_for(lambda: self._met >= ticket or self.rejected, timeout)
+            return self._met >= ticket
+
+    def follow(self, changes: Callable[[], Iterable[object]]) -> None:
+        """Converge soon after each of `changes` that matters, in a thread of its own.
+
+        `changes()` blocks from one change to the next. Only the first call counts.
+        """
+        with self.turn:
+            again, self._following = self._following, True
+        if not again:
+            self.system.spawn(lambda: self._follow(changes), "nas-changes")
+
+    def _follow(self, changes: Callable[[], Iterable[object]]) -> None:
+        try:
+            for _ in changes():
+                if self.has_moved():
+                    self.request(HEAL_SECONDS)
+        except Exception as error:
+            self.log.warning("changed jobs are not noticed any more: %s", error)
+
+    def arm(self, job_id: str, fire_at: str) -> None:
+        """Arm one job now, ahead of the next converge. Raises NasError.
+
+        Sends nothing while NAS has asked for patience, or does not know this agent.
+        """
+        if not self.rejected and self.system.monotonic() >= self._not_before:
+            key = f"{job_id}:{fire_at}"
+            self.client().provision(job_id, fire_at, self.callback_url, dedup_key=key)
+
+    def has_moved(self) -> bool:
+        """Whether something else is desired than the last converge saw."""
+        if self._last is None:
+            return True
+        drift = reconcile.plan(self.desired(), self._last, now=self._now(), spare=self.is_spared)
+        return bool(drift.arms or drift.cancels)
+
+    def _now(self) -> int:
+        return int(self.system.time() * 1000)
+
+    def _work(self) -> None:
+        while (ticket := self._take()) is not None:
+            try:
+                report = self._converge()
+                failed = tuple(outcome.job_id for outcome in report.failed)
+                errors: list[Exception] = [*report.errors]
+            except Exception as error:
+                failed, errors = (), [error]
+            self._settle(ticket, failed, errors)
+
+    def _take(self) -> int | None:
+        """Wait for the time of the next converge; None when none is asked for."""
+        with self.turn:
+            while self._next is not None and not self.rejected:
+                left = max(self._next, self._not_before) - self.system.monotonic()
+                if left <= 0:
+                    self._next = None
+                    return self._wanted
+                self.turn.wait(left)
+            self._working = False
+            return None
+
+    def _converge(self) -> Report:
+        client = self.client()
+        for _ in range(ROUNDS):
+            report = reconcile.converge(
+                client,
+                self._desired,
+                callback_url=self.callback_url,
+                now=self._now(),
+                spare=self.is_spared,
+            )
+            self._tell(report)
+            written = report.plan.arms or report.plan.cancels
+            # Another process may have changed things while the writes were on their way.
+            if not (written and report.ok and self.has_moved()):
+                break
+        return report
+
+    def _desired(self) -> list[OneShot]:
+        self._last = self.desired()
+        return self._last
+
+    def _tell(self, report: Report) -> None:
+        failed = {outcome.job_id for outcome in report.failed}
+        armed = sum(one.job_id not in failed for one in report.plan.arms)
+        cancelled = sum(job_id not in failed for job_id in report.plan.cancels)
+        if armed or cancelled:
+            self.log.info("armed %d, cancelled %d, failed %d", armed, cancelled, len(failed))
+
+    def _settle(self, ticket: int, failed: tuple[str, ...], errors: list[Exception]) -> None:
+        self.unarmed = failed
+        self.trouble = (str(errors[0]) or type(errors[0]).__name__) if errors else ""
+        rejection = next((one for one in errors if isinstance(one, IdentityRejectedError)), None)
+        passing = [error for error in errors if not isinstance(error, _LASTING)]
+        if rejection is not None:
+            self._reject(rejection)
+        elif passing:
+            self._retry(passing)
+        else:
+            for error in errors:
+                self.log.warning("this cannot be armed: %s", error)
+            with self.turn:
+                self._met, self._failures = ticket, 0
+                self.turn.notify_all()
+
+    def _retry(self, errors: list[Exception]) -> None:
+        """Come back after the wait NAS asked for and one of our own."""
+        if self._is_stopping():
+            return
+        first, longest = BACKOFF
+        step = min(longest, first * 2.0 ** min(self._failures, 10))
+        asked = max(_asked(error) for error in errors)
+        wait = asked + step * (0.5 + random.random() / 2)  # noqa: S311
+        self.log.warning("not everything is armed: %s; again in %.0f s", errors[0], wait)
+        with self.turn:
+            self._failures += 1
+            self._not_before = self.system.monotonic() + asked
+        self.request(wait)
+
+    def _reject(self, error: IdentityRejectedError) -> None:
+        with self.turn:
+            self.rejected = True
+            self.turn.notify_all()
+        self.log.warning(
+            "NAS does not know this agent: %s. Logging in again does not help: the hosted "
+            "credential must be restored in the portal. Nothing more is sent by this process",
+            error,
+        )
+        self._on_rejected()
+
+
+def _asked(error: Exception) -> float:
+    """Seconds NAS, or the login, wants to be left alone."""
+    if isinstance(error, (TokenError, UnauthorizedError)):
+        return LOGIN_WAIT
+    return (error.retry_after or 0.0) if isinstance(error, StatusError) else 0.0
