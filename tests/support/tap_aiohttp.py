@@ -1,12 +1,17 @@
 """See every exchange of every aiohttp client and server of this process."""
 
+# A subprocess is tapped when its own import of aiohttp ends, and not all of it is there yet.
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import aiohttp.web
 
 from tests.support.exchange import Exchange, Record
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 SEND = "_request"
 HANDLE = "_handle"
@@ -43,26 +48,30 @@ def install_client(record: Record) -> None:
 
 def install_server(record: Record) -> None:
     """Record what any `aiohttp.web.Application` is asked and answers from now on."""
-    handle: Callable[..., Awaitable[aiohttp.web.StreamResponse]]
-    handle = getattr(aiohttp.web.Application, HANDLE)
+    from aiohttp import web
+
+    handle: Callable[..., Awaitable[web.StreamResponse]]
+    handle = getattr(web.Application, HANDLE)
 
     async def seen_handle(
-        application: aiohttp.web.Application, request: aiohttp.web.Request
-    ) -> aiohttp.web.StreamResponse:
+        application: web.Application, request: web.Request
+    ) -> web.StreamResponse:
         try:
             response = await handle(application, request)
-        except aiohttp.web.HTTPException as answer:
+        except web.HTTPException as answer:
             record(_served(request, answer))
             raise
         record(_served(request, response))
         return response
 
-    setattr(aiohttp.web.Application, HANDLE, seen_handle)
+    setattr(web.Application, HANDLE, seen_handle)
 
 
-def _served(request: aiohttp.web.Request, response: aiohttp.web.StreamResponse) -> Exchange:
-    answer = response.body if isinstance(response, aiohttp.web.Response) else None
-    empty = isinstance(response, aiohttp.web.Response) and answer is None
+def _served(request: web.Request, response: web.StreamResponse) -> Exchange:
+    from aiohttp import web
+
+    answer = response.body if isinstance(response, web.Response) else None
+    empty = isinstance(response, web.Response) and answer is None
     return Exchange(
         method=request.method,
         url=str(request.url),

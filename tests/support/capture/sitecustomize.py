@@ -19,9 +19,9 @@ DIRECTORY = os.environ.get("NAS_CONTRACT_CAPTURE")
 
 
 def _tap(name: str) -> None:
-    module = "tests.support.tap_httpx" if name == "httpx" else "tests.support.tap_aiohttp"
-    if module in sys.modules:
+    if "tests.support.contract_fixture" in sys.modules:
         return  # a pytest, which taps for itself
+    module = "tests.support.tap_httpx" if name == "httpx" else "tests.support.tap_aiohttp"
 
     from tests.support import exchange
 
@@ -31,7 +31,7 @@ def _tap(name: str) -> None:
         with file.open("a") as out:
             out.write(exchange.to_line(seen) + "\n")
 
-    install = {"aiohttp.client": "install_client", "aiohttp.web": "install_server"}
+    install = {"aiohttp": "install_client", "aiohttp.web": "install_server"}
     getattr(importlib.import_module(module), install.get(name, "install"))(record)
 
 
@@ -39,7 +39,7 @@ class _AfterImport:
     """A finder that lets the others find a module, and has `_tap` called once it has run."""
 
     def __init__(self) -> None:
-        self._wanted = {"httpx", "aiohttp.client", "aiohttp.web"}
+        self._wanted = {"httpx", "aiohttp", "aiohttp.web"}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
