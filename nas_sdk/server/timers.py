@@ -5,7 +5,7 @@
 
 import heapq
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from nas_sdk.server import rules
@@ -30,6 +30,7 @@ class Book:
         self._delivered: dict[tuple[str, str], tuple[int, str]] = {}
         self._heap: list[tuple[int, str, str]] = []
         self._sweep_at = 1_000
+        self._dead: deque[OneShot] = deque()
 
     def provision(
         self, agent: str, job_id: str, fire_at: str, callback_url: str, dedup_key: str, now: int
@@ -117,6 +118,7 @@ class Book:
                 del self._jobs[tried.agent][tried.job_id]
         elif rules.is_retried(current, tried):
             self._put(rules.retry(tried, outcome, now, self._chance()))
+            self._bury(now)
         return self.get(tried.agent, tried.job_id)
 
     def release(self, tried: OneShot) -> None:
@@ -126,7 +128,9 @@ class Book:
 
     def _put(self, one: OneShot) -> None:
         self._jobs.setdefault(one.agent, {})[one.job_id] = one
-        if not one.dead:
+        if one.dead:
+            self._dead.append(one)
+        else:
             heapq.heappush(self._heap, (one.wake_ms, one.agent, one.job_id))
             if len(self._heap) > self._sweep_at:
                 self._sweep()
@@ -146,6 +150,13 @@ class Book:
                 return one
             heapq.heappop(self._heap)
         return None
+
+    def _bury(self, now: int) -> None:
+        """Remove what has been dead for long; they died in order of time."""
+        while self._dead and self._dead[0].not_before_ms <= now - rules.KEEP_DEAD_MS:
+            one = self._dead.popleft()
+            if self.get(one.agent, one.job_id) is one:
+                del self._jobs[one.agent][one.job_id]
 
     def _forget(self, now: int) -> None:
         """Drop delivered keys whose time is over; they were remembered in order of time."""
