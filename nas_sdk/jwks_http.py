@@ -45,7 +45,7 @@ def fetch_over_http(
 
 def _get(client: httpx.Client, url: httpx.URL, timeout: float) -> bytes:
     give_up = time.monotonic() + timeout
-    # Not compressed, so that the cap below holds for what is kept in memory, too.
+    # Not compressed: it is small, and a few compressed bytes can become very many.
     headers = {
         "User-Agent": user_agent(None),
         "Accept": "application/json",
@@ -57,7 +57,7 @@ def _get(client: httpx.Client, url: httpx.URL, timeout: float) -> bytes:
     ) as response:
         if response.status_code != httpx.codes.OK:
             raise JwksFetchError(f"status {response.status_code}")
-        for chunk in response.iter_raw():
+        for chunk in response.iter_bytes():
             body += chunk
             if len(body) > BODY_MAX:
                 raise JwksFetchError(f"more than {BODY_MAX} bytes")

@@ -92,9 +92,10 @@ def _parse_jwk(jwk: object) -> tuple[str, VerifyKey]:
     kid = jwk.get("kid")
     if not isinstance(kid, str) or not kid:
         raise UnusableKeyError("it has no 'kid', so no token can name it")
-    if jwk.get("use", "sig") != "sig":
+    if jwk.get("use") not in (None, "sig"):
         raise UnusableKeyError("its 'use' is not 'sig'")
-    if "key_ops" in jwk and "verify" not in (jwk["key_ops"] or ()):
+    uses = jwk.get("key_ops")
+    if uses is not None and not (isinstance(uses, list) and "verify" in uses):
         raise UnusableKeyError("its 'key_ops' do not include 'verify'")
     return kid, _restrict(_load_jwk(jwk), jwk.get("alg"))
 
@@ -134,6 +135,6 @@ def _restrict(key: VerifyKey, alg: object) -> VerifyKey:
     """The key for its one algorithm, when the JWK names one."""
     if alg is None:
         return key
-    if alg not in key.algorithms:
+    if not isinstance(alg, str) or alg not in key.algorithms:
         raise UnusableKeyError("its 'alg' is none of ours, or not of its key type")
-    return attrs.evolve(key, algorithms=frozenset({str(alg)}))
+    return attrs.evolve(key, algorithms=frozenset({alg}))

@@ -1,0 +1,114 @@
+"""When keys are good and when they are fetched anew, minute by minute, without I/O."""
+
+from __future__ import annotations
+
+import pytest
+
+from nas_sdk.key_book import KeyBook
+from nas_sdk.keys import VerifyKey, parse_key_set
+from tests.support.mint import key_set
+
+KEYS: dict[str, VerifyKey] = parse_key_set(key_set("p256"))
+START = 1_000_000.0
+
+
+@pytest.fixture
+def book() -> KeyBook:
+    return KeyBook(lifespan=300, stale_for=1000, cooldown=30, patience=20)
+
+
+@pytest.fixture
+def warm(book: KeyBook) -> KeyBook:
+    assert book.begin(None, START)
+    book.succeeded(KEYS, START)
+    return book
+
+
+def test_a_cold_book_asks_for_one_fetch_at_a_time(book: KeyBook) -> None:
+    assert not book.is_warm(START)
+    assert book.find("p256", START) == (None, False)
+    assert book.begin("p256", START)
+    assert book.is_fetching(START + 19)
+    assert not book.begin("p256", START + 19)
+
+
+def test_a_fetch_that_never_ends_is_given_up(book: KeyBook) -> None:
+    assert book.begin("p256", START)
+    assert not book.is_fetching(START + 20)
+    assert book.begin("p256", START + 20)
+
+
+def test_fresh_keys_are_not_fetched_again(warm: KeyBook) -> None:
+    assert warm.find("p256", START + 299) == (KEYS["p256"], True)
+    assert not warm.begin("p256", START + 299)
+    assert not warm.begin(None, START + 299)
+
+
+def test_stale_keys_verify_and_are_fetched_again(warm: KeyBook) -> None:
+    assert warm.find("p256", START + 300) == (KEYS["p256"], False)
+    assert warm.begin(None, START + 300)
+
+
+def test_keys_go_out_of_use_in_the_end(warm: KeyBook) -> None:
+    assert warm.find("p256", START + 1299) == (KEYS["p256"], False)
+    assert warm.is_warm(START + 1299)
+    assert warm.find("p256", START + 1300) == (None, False)
+    assert not warm.is_warm(START + 1300)
+
+
+def test_keys_are_as_old_as_the_request_for_them(book: KeyBook) -> None:
+    assert book.begin(None, START)
+    book.succeeded(KEYS, START)
+    assert book.find("p256", START + 305)[1] is False
+
+
+def test_unknown_kids_share_one_fetch_per_cooldown(warm: KeyBook) -> None:
+    assert warm.begin("a", START + 1)
+    warm.succeeded(KEYS, START + 1)
+    assert not any(warm.begin(kid, START + 30.9) for kid in ("a", "b", "c"))
+    assert warm.begin("d", START + 31)
+
+
+def test_an_unknown_kid_does_not_delay_the_regular_fetch(warm: KeyBook) -> None:
+    assert warm.begin("a", START + 290)
+    warm.succeeded(KEYS, START)
+    assert warm.begin(None, START + 300)
+
+
+@pytest.mark.parametrize(
+    ("failures", "pause"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 30), (20, 30)]
+)
+def test_the_pause_after_failures_doubles_up_to_the_cooldown(
+    book: KeyBook, failures: int, pause: int
+) -> None:
+    told = [book.failed(START) for _ in range(failures)]
+    assert told == list(range(1, failures + 1))
+    assert not book.begin(None, START + pause - 0.01)
+    assert book.begin(None, START + pause)
+
+
+def test_a_success_forgets_the_failures(book: KeyBook) -> None:
+    for _ in range(5):
+        book.failed(START)
+    book.succeeded(KEYS, START)
+    assert book.begin(None, START + 300)
+    assert book.failed(START + 300) == 1
+
+
+def test_a_failure_keeps_the_last_keys(warm: KeyBook) -> None:
+    assert warm.begin(None, START + 300)
+    warm.failed(START + 301)
+    assert warm.find("p256", START + 301) == (KEYS["p256"], False)
+    assert not warm.begin("unknown", START + 301.5)
+
+
+def test_a_clock_that_is_set_back_costs_a_fetch_and_keeps_no_key_alive(warm: KeyBook) -> None:
+    assert warm.find("p256", START - 3600) == (None, False)
+    assert warm.begin("p256", START - 3600)
+
+
+def test_threads_that_read_the_clock_in_another_order_see_the_fetch(book: KeyBook) -> None:
+    assert book.begin(None, START)
+    assert not book.begin(None, START - 0.001)
+    book.succeeded(KEYS, START)
+    assert book.find("p256", START - 0.001) == (KEYS["p256"], True)
