@@ -15,6 +15,7 @@ from .base import Base
 from .clocks import Clock
 from .errors import NasError, TokenError
 from .exchange import Exchange
+from .lanes import AsyncLanes
 from .observe import Hooks, RequestEvent, ResponseEvent, RetryEvent
 from .operations import Call
 from .settings import (
@@ -22,6 +23,7 @@ from .settings import (
     DEFAULT_DEADLINE,
     DEFAULT_TIMEOUT,
     Timeout,
+    limits,
     token_from_environment,
 )
 
@@ -83,10 +85,12 @@ class AsyncNasClient(Base):
             self._adopt(http_client.headers)
 
     def _own_http_client(self, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        # A proxy of the environment must not see what is meant for this machine.
-        trust_env = not self._settings.site.is_loopback
-        return httpx.AsyncClient(transport=transport, limits=limits, trust_env=trust_env)
+        site = self._settings.site
+        if transport is None and not site.is_proxied:
+            transport = AsyncLanes(CONNECTIONS)
+        return httpx.AsyncClient(
+            transport=transport, limits=limits(CONNECTIONS), trust_env=site.trust_env
+        )
 
     async def provision(
         self,

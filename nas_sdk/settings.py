@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
+from urllib.request import getproxies
 
 import httpx
 
@@ -86,9 +87,14 @@ class Site:
         self.headers = headers.raw
 
     @property
-    def is_loopback(self) -> bool:
-        """Whether NAS is on this machine."""
-        return _is_loopback(self.base_url.host)
+    def trust_env(self) -> bool:
+        """Whether a proxy of the environment may see what is sent: not for this machine."""
+        return not _is_loopback(self.base_url.host)
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether the environment names a proxy; httpx's own pool handles those."""
+        return self.trust_env and not getproxies().keys() <= {"no"}
 
 
 class Settings(NamedTuple):
@@ -145,3 +151,8 @@ def user_agent(product: str | None) -> str:
     if not (product.isascii() and product.isprintable()):
         raise ConfigurationError("user_agent: printable ASCII is needed")
     return f"{ours} {product}"
+
+
+def limits(connections: int) -> httpx.Limits:
+    """The limits of httpx's own pool, where that is used."""
+    return httpx.Limits(max_connections=connections, max_keepalive_connections=connections)

@@ -12,7 +12,7 @@ from .desk import operation_of
 from .faults import Fault, Faults, time_out
 
 FAULT_MARK = "nas_sdk.fault"
-"""True in the `extensions` of an answer that breaks the contract because a test wanted it."""
+"""Found in the `extensions` of an answer that breaks the contract because a test wanted it."""
 
 
 class FaultyTransport(httpx.MockTransport):
@@ -64,7 +64,8 @@ class FaultyTransport(httpx.MockTransport):
         if applied is not None and fault.is_only_late:
             return applied
         response = fault.response()
-        response.extensions[FAULT_MARK] = fault.breaks_contract
+        if fault.breaks_contract:
+            response.extensions[FAULT_MARK] = True
         return response
 
 
