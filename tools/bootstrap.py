@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +26,9 @@ CACHE = ROOT / ".cache"
 REDOCLY = CACHE / "redocly"
 PYTHON = os.path.realpath(sys.executable)
 """The machine's own Python, also when this one is a virtual environment's."""
+DONE = ".stamp"
+LOCKED = ".stamp-lock"
+"""Files in an environment: what it was made from, in all and as far as its lock goes."""
 TICK = 0.2
 """Seconds between two repaints of a progress line."""
 
@@ -37,17 +40,16 @@ class SetupError(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Make what `arguments` name. Returns the exit status."""
     try:
-        with _alone():
-            match list(arguments):
-                case ["dev"]:
-                    print(dev())
-                case ["hermes", version]:
-                    print(hermes(version))
-                case ["redocly"]:
-                    print(redocly())
-                case _:
-                    print("usage: bootstrap.py dev | hermes VERSION | redocly", file=sys.stderr)
-                    return 2
+        match list(arguments):
+            case ["dev"]:
+                print(dev())
+            case ["hermes", version]:
+                print(hermes(version))
+            case ["redocly"]:
+                print(redocly())
+            case _:
+                print("usage: bootstrap.py dev | hermes VERSION | redocly", file=sys.stderr)
+                return 2
     except SetupError as error:
         print(f"set-up failed: {error}", file=sys.stderr)
         return 1
@@ -76,24 +78,31 @@ def hermes_versions() -> list[str]:
 
 def python_environment(target: Path, lock: Path, label: str) -> Path:
     """A virtual environment with exactly `lock` and this project, editable."""
-    project = ROOT / "pyproject.toml"
-    stamp = _digest(str(target), lock.read_text(), project.read_text())
-    if _stamped(target, stamp) and _has_right_python(target):
-        return target
-    wanted = sum(1 for line in lock.read_text().splitlines() if "==" in line)
-    with Progress(f"{label}, {wanted} packages", target) as progress:
-        pip = _fresh_pip(target, progress)
-        options = [
-            "--disable-pip-version-check",
-            "--no-input",
-            "--no-deps",
-            "--progress-bar",
-            "off",
-        ]
-        progress.run([*pip, "install", *options, "--require-hashes", "-r", str(lock)])
-        progress.run([*pip, "install", *options, "--no-build-isolation", "-e", str(ROOT)])
-    _stamp(target, stamp)
+    locked = _digest(str(target), lock.read_text())
+    stamp = _digest(locked, (ROOT / "pyproject.toml").read_text())
+
+    def ready() -> bool:
+        return _has_right_python(target) and _stamped(target, stamp)
+
+    with _alone(target, ready) as missing:
+        if missing:
+            _make_environment(target, lock, locked, label)
+            _stamp(target, stamp)
     return target
+
+
+def _make_environment(target: Path, lock: Path, locked: str, label: str) -> None:
+    options = ["--disable-pip-version-check", "--no-input", "--no-deps", "--progress-bar", "off"]
+    with Progress(label, target) as progress:
+        if not (_has_right_python(target) and _stamped(target, locked, LOCKED)):
+            wanted = sum("==" in line for line in lock.read_text().splitlines())
+            progress.say(f"{label}, {wanted} packages")
+            _make_empty(target, progress)
+            wheels = ["--require-hashes", "-r", str(lock)]
+            progress.run([*_pip(target), "install", *options, *wheels])
+            _stamp(target, locked, LOCKED)
+        ours = ["--no-build-isolation", "-e", str(ROOT)]
+        progress.run([*_pip(target), "install", *options, *ours])
 
 
 def redocly() -> Path:
@@ -101,16 +110,16 @@ def redocly() -> Path:
     source = ROOT / "tools" / "redocly"
     pinned = ("package.json", "package-lock.json", ".npmrc")
     stamp = _digest(*((source / name).read_text() for name in pinned))
-    if _stamped(REDOCLY, stamp):
-        return REDOCLY
-    shutil.rmtree(REDOCLY, ignore_errors=True)
-    REDOCLY.mkdir(parents=True)
-    for name in pinned:
-        shutil.copyfile(source / name, REDOCLY / name)
-    with Progress("contract linter", REDOCLY) as progress:
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        progress.run(command, cwd=REDOCLY, env=_with_venv_first())
-    _stamp(REDOCLY, stamp)
+    with _alone(REDOCLY, lambda: _stamped(REDOCLY, stamp)) as missing:
+        if missing:
+            shutil.rmtree(REDOCLY, ignore_errors=True)
+            REDOCLY.mkdir(parents=True)
+            for name in pinned:
+                shutil.copyfile(source / name, REDOCLY / name)
+            with Progress("contract linter", REDOCLY) as progress:
+                command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+                progress.run(command, cwd=REDOCLY, env=_with_venv_first())
+            _stamp(REDOCLY, stamp)
     return REDOCLY
 
 
@@ -119,31 +128,40 @@ def _with_venv_first() -> dict[str, str]:
     return {**os.environ, "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
-def _fresh_pip(target: Path, progress: "Progress") -> list[str]:
-    """Make an empty environment and say how to call a pip that installs into it."""
+def _make_empty(target: Path, progress: "Progress") -> None:
+    """Make an empty environment, with pip in it where this Python can put it there."""
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    python = str(target / "bin" / "python")
     try:
         progress.run([PYTHON, "-m", "venv", str(target)])
-        return [python, "-m", "pip"]
     except SetupError:
-        # Debian ships venv without what puts pip into it; the system's pip can do that.
+        # Debian ships venv without what puts pip into it; the system's pip takes its place.
         progress.run([PYTHON, "-m", "venv", "--clear", "--without-pip", str(target)])
-        return [PYTHON, "-m", "pip", "--python", python]
+
+
+def _pip(target: Path) -> list[str]:
+    """How to call a pip that installs into an environment."""
+    python = str(target / "bin" / "python")
+    if (target / "bin" / "pip").exists():
+        return [python, "-m", "pip"]
+    return [PYTHON, "-m", "pip", "--python", python]
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Hold the machine-wide right to set up this checkout, waiting for whoever has it."""
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / "setup.lock").open("w") as lock:
+def _alone(target: Path, ready: Callable[[], bool]) -> Iterator[bool]:
+    """Whether `target` has to be made; if so, only this process makes it in the meantime."""
+    if ready():
+        yield False
+        return
+    locks = CACHE / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / target.name.lstrip(".")).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("waiting for another set-up of this checkout", file=sys.stderr)
+            print(f"waiting for another process that sets up {target.name}", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield not ready()
 
 
 def _has_right_python(target: Path) -> bool:
@@ -156,14 +174,14 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _stamped(target: Path, stamp: str) -> bool:
+def _stamped(target: Path, stamp: str, name: str = DONE) -> bool:
     with contextlib.suppress(OSError):
-        return (target / ".stamp").read_text() == stamp
+        return (target / name).read_text() == stamp
     return False
 
 
-def _stamp(target: Path, stamp: str) -> None:
-    (target / ".stamp").write_text(stamp)
+def _stamp(target: Path, stamp: str, name: str = DONE) -> None:
+    (target / name).write_text(stamp)
 
 
 class Progress:
@@ -192,6 +210,10 @@ class Progress:
         outcome = "set up" if error is None else "failed"
         clear = "\r\033[K" if sys.stderr.isatty() else ""
         print(f"{clear}{outcome}: {self._label} ({took})", file=sys.stderr)
+
+    def say(self, label: str) -> None:
+        """Change what the line says is going on."""
+        self._label = label
 
     def run(
         self, command: Sequence[str], cwd: Path = ROOT, env: Mapping[str, str] | None = None

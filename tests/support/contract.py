@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import yaml
 from openapi_core import OpenAPI
 from openapi_core.datatypes import RequestParameters
 from openapi_core.deserializing.exceptions import DeserializeError
@@ -25,6 +24,7 @@ from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
 from tests.support.exchange import Exchange
+from tools.contract.spec import Operation, dig, load, operations, resolved
 
 SPEC = Path(__file__).resolve().parents[2] / "openapi" / "nas-agent-cron.yaml"
 FIRE_PATH = "/api/cron/fire"
@@ -39,18 +39,6 @@ class Violations:
 
     request: list[str] = field(default_factory=list)
     response: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One operation or webhook of the contract."""
-
-    kind: str
-    """`paths` or `webhooks`."""
-    name: str
-    """The path, or the webhook's name."""
-    method: str
-    definition: Mapping[str, Any] = field(compare=False)
 
 
 class Contract:
@@ -149,7 +137,7 @@ class Contract:
         self, operation: Operation, where: str, headers: Mapping[str, str], body: bytes | None
     ) -> list[str]:
         kind = _media_type(headers)
-        holder = resolved(self._spec, _dig(operation.definition, where))
+        holder = resolved(self._spec, dig(operation.definition, where))
         if body is None or not body or kind not in holder.get("content", {}):
             return []
         try:
@@ -203,23 +191,7 @@ class _Response:
 @cache
 def the_contract() -> Contract:
     """The contract of this checkout, built once a process."""
-    return Contract(yaml.safe_load(SPEC.read_text()))
-
-
-def operations(spec: Mapping[str, Any]) -> Iterator[Operation]:
-    """Every operation and webhook of a contract."""
-    for kind in ("paths", "webhooks"):
-        for name, item in spec.get(kind, {}).items():
-            for method, definition in item.items():
-                if method in {"get", "put", "post", "delete", "patch", "head", "options"}:
-                    yield Operation(kind, name, method, definition)
-
-
-def resolved(spec: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A node of a contract with its reference, if it is one, followed."""
-    while "$ref" in node:
-        node = _dig(spec, node["$ref"].removeprefix("#/"))
-    return node
+    return Contract(load(SPEC))
 
 
 def inlined(spec: Mapping[str, Any], node: Any) -> Any:
@@ -259,12 +231,6 @@ def _reason(error: Exception) -> str:
         details = "; ".join(str(found).splitlines()[0] for found in cause.schema_errors)
         return f"{getattr(error, 'name', 'value')}: {details}"
     return str(cause or error)
-
-
-def _dig(node: Mapping[str, Any], pointer: str) -> Mapping[str, Any]:
-    for part in pointer.split("/"):
-        node = node.get(part.replace("~1", "/").replace("~0", "~"), {})
-    return node
 
 
 def _media_type(headers: Mapping[str, str]) -> str:
