@@ -1,0 +1,43 @@
+"""Random cases for a check, by hypothesis, within the bounds of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import hypothesis
+from hypothesis.strategies import SearchStrategy
+
+from .rig import Rig
+from .wire import Broken
+
+T = TypeVar("T")
+
+
+def first_broken(
+    rig: Rig, strategy: SearchStrategy[T], count: int, act: Callable[[T], None]
+) -> tuple[T, Broken] | None:
+    """Act on up to `count` cases; the first that broke a promise, and how.
+
+    Hypothesis generates and does not shrink: that may take thousands of requests, and the
+    NAS may be far away.
+    """
+    found: list[tuple[T, Broken]] = []
+
+    def each(case: T) -> None:
+        if found or rig.seconds_left <= 0:
+            return
+        try:
+            act(case)
+        except Broken as broken:
+            found.append((case, broken))
+
+    settings = hypothesis.settings(
+        max_examples=count,
+        phases=[hypothesis.Phase.generate],
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    hypothesis.seed(rig.given.seed)(settings(hypothesis.given(strategy)(each)))()
+    return found[0] if found else None

@@ -1,0 +1,235 @@
+"""Requests that break the contract: each is a 400 and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from .checks import Group
+from .contract import Law
+from .rig import Rig
+from .wire import CANCEL, PROVISION, Broken, Exchange
+
+GROUP = Group("request")
+_FIELDS = ("job_id", "fire_at", "agent_callback_url", "dedup_key")
+_OTHER_TYPES: tuple[object, ...] = (None, 7, True, 1.5, ["x"], {"x": "y"})
+
+BAD_JOB_IDS = (
+    "",
+    "-dash",
+    ".dot",
+    "_low",
+    "two words",
+    "sl/ash",
+    "ümlaut",
+    "new\nline",
+    "end\n",
+    "nul\0",
+)
+"""Beside these: one that is a character too long."""
+BAD_FIRE_ATS = (
+    "",
+    "tomorrow",
+    "2099-06-18",
+    "2099-06-18 12:34:56+00:00",
+    "2099-06-18T12:34+00:00",
+    "2099-13-01T12:34:56Z",
+    "2099-06-32T12:34:56Z",
+    "2099-06-18T24:00:00Z",
+    "2099-06-18T12:60:00Z",
+    "2099-06-18T12:34:56,5Z",
+    "2099-06-18T12:34:56.Z",
+    "2099-06-18T12:34:56.1234567890Z",
+    "2099-06-18T12:34:56+0200",
+    "2099-06-18T12:34:56+24:00",
+    "2099-06-18T12:34:56Z\n",
+    " 2099-06-18T12:34:56Z",
+    "4085483696",
+)
+BAD_CALLBACK_URLS = (
+    "",
+    "agent.example.com",
+    "/relative",
+    "ftp://agent.example.com",
+    "javascript:alert(1)//",
+    "https://",
+    "https:///no-host",
+    "https://agent.example.com?query=1",
+    "https://agent.example.com/#fragment",
+    "https://agent.example.com/two words",
+    "https://agent.example.com/" + "x" * 2048,
+)
+BAD_BODIES = (
+    b"",
+    b"{",
+    b"not json",
+    b"null",
+    b"[]",
+    b'"text"',
+    b"7",
+    b'{"job_id": "\xff\xfe"}',
+    b"[" * 20_000,
+    b'{"job_id":' * 20_000,
+)
+
+
+def _good(rig: Rig) -> dict[str, object]:
+    return rig.request(rig.job("bad"), rig.later())
+
+
+def _refuse_each(rig: Rig, bodies: Iterable[object], path: str = PROVISION) -> Iterator[Exchange]:
+    for body in bodies:
+        exchange = rig.agent.post(path, body)
+        rig.refused(exchange)
+        yield exchange
+
+
+def _refuse(rig: Rig, bodies: Iterable[object], path: str = PROVISION) -> None:
+    for _ in _refuse_each(rig, bodies, path):
+        pass
+
+
+def _with_fire_at(rig: Rig, fire_at: str) -> dict[str, object]:
+    return rig.request(rig.job("bad"), fire_at)
+
+
+@GROUP.check(
+    "missing-field",
+    Law("schemas.ProvisionRequest", "required: dedup_key"),
+    "Require every field of the schemas ProvisionRequest and CancelRequest.",
+)
+def missing_field(rig: Rig) -> None:
+    """A request without a required field is a 400."""
+    for field in _FIELDS:
+        body = _good(rig)
+        del body[field]
+        _refuse(rig, [body])
+    _refuse(rig, [{}], CANCEL)
+
+
+@GROUP.check(
+    "wrong-type",
+    Law("schemas.JobId", "type: string"),
+    "Accept strings only: no number, null, list or object in their place.",
+)
+def wrong_type(rig: Rig) -> None:
+    """A field of another JSON type is a 400; nothing is converted."""
+    for field in _FIELDS:
+        _refuse(rig, [_good(rig) | {field: value} for value in _OTHER_TYPES])
+    _refuse(rig, [{"job_id": value} for value in _OTHER_TYPES], CANCEL)
+
+
+@GROUP.check(
+    "job-id",
+    Law("schemas.JobId", "maxLength: 128"),
+    "Match the whole job_id against the pattern of the schema JobId, at most 128 characters; "
+    "mind that $ may match before a line feed.",
+)
+def job_id(rig: Rig) -> None:
+    """A job_id that is empty, too long or of other characters is a 400."""
+    fire_at = rig.later()
+    for bad in (*BAD_JOB_IDS, rig.prefix.ljust(129, "x")):
+        _refuse(rig, [rig.request(bad, fire_at)])
+        _refuse(rig, [{"job_id": bad}], CANCEL)
+
+
+@GROUP.check(
+    "fire-at",
+    Law("schemas.FireAt", "RFC 3339 with an offset and up to nine fractional digits."),
+    "Match the whole fire_at against the pattern of the schema FireAt.",
+)
+def fire_at(rig: Rig) -> None:
+    """A fire_at that is no RFC 3339 instant is a 400."""
+    _refuse(rig, (_with_fire_at(rig, bad) for bad in BAD_FIRE_ATS))
+
+
+@GROUP.check(
+    "naive-fire-at",
+    Law("schemas.FireAt", "An instant, RFC 3339 with an offset"),
+    "Refuse it: without an offset it names no instant.",
+)
+def naive_fire_at(rig: Rig) -> None:
+    """A fire_at without an offset is a 400, not taken as UTC."""
+    bad = ("2099-06-18T12:34:56", "2099-06-18T12:34:56.789")
+    _refuse(rig, (_with_fire_at(rig, each) for each in bad))
+
+
+@GROUP.check(
+    "no-such-day",
+    Law("schemas.FireAt", "An instant"),
+    "Check the day as well as the pattern; 30 February must not become 2 March.",
+)
+def no_such_day(rig: Rig) -> None:
+    """A fire_at on a day the calendar does not have is a 400."""
+    bad = ("2099-02-30T12:00:00Z", "2099-02-29T12:00:00Z", "2099-04-31T12:00:00Z")
+    _refuse(rig, (_with_fire_at(rig, each) for each in bad))
+
+
+@GROUP.check(
+    "callback-url",
+    Law("schemas.ProvisionRequest", "The agent's public base URL, without query or fragment."),
+    "Match the whole URL against its pattern, at most 2048 characters.",
+)
+def callback_url(rig: Rig) -> None:
+    """An agent_callback_url that is not an absolute http(s) URL is a 400."""
+    _refuse(rig, (_good(rig) | {"agent_callback_url": bad} for bad in BAD_CALLBACK_URLS))
+
+
+@GROUP.check(
+    "dedup-key",
+    Law("schemas.ProvisionRequest", "`{job_id}:{fire_at}`, of this request, byte for byte."),
+    "Compare it with the request's own job_id and fire_at.",
+)
+def dedup_key(rig: Rig) -> None:
+    """A dedup_key that is not {job_id}:{fire_at} of the request is a 400."""
+    body = _good(rig)
+    other = f"{rig.prefix}other:{body['fire_at']}"
+    moved = f"{body['job_id']}:{rig.later()}"
+    _refuse(rig, [body | {"dedup_key": bad} for bad in (other, moved, "x" * 22, "x" * 165)])
+
+
+@GROUP.check(
+    "body",
+    Law("responses.BadRequest", "the request breaks this contract."),
+    "Catch what the JSON parser raises, of deep nesting and bad UTF-8 too.",
+)
+def body(rig: Rig) -> None:
+    """A body that is not a JSON object is a 400."""
+    for bad in BAD_BODIES:
+        for path in (PROVISION, CANCEL):
+            rig.refused(rig.wire.send("POST", path, rig.agent.credential, bad))
+
+
+@GROUP.check(
+    "names-field",
+    Law("responses.BadRequest", "`error_description` names the field."),
+    'Begin it with the field: "fire_at: no UTC offset in …".',
+)
+def names_field(rig: Rig) -> None:
+    """error_description names the field that is wrong."""
+    for field in _FIELDS:
+        good = _good(rig)
+        without = {name: value for name, value in good.items() if name != field}
+        for exchange in _refuse_each(rig, [without, good | {field: 7}]):
+            said = rig.refused(exchange).get("error_description", "")
+            if field not in said:
+                raise Broken(f"{field} is wrong and the description is {said!r}", exchange)
+
+
+@GROUP.check(
+    "no-effect",
+    Law("responses.BadRequest", "Sending it again unchanged cannot succeed."),
+    "Validate the whole request before the job's one-shot is touched.",
+)
+def no_effect(rig: Rig) -> None:
+    """A refused request changes nothing."""
+    job = rig.job("bad")
+    rig.agent.provision(job, rig.later())
+    before, _ = rig.agent.entry(job)
+    later = rig.request(job, rig.later())
+    rig.agent.post(PROVISION, later | {"agent_callback_url": "nowhere"})
+    rig.agent.post(PROVISION, later | {"dedup_key": None})
+    rig.agent.post(PROVISION, rig.request(job, "2099-06-18T12:34:56"))
+    rig.agent.post(CANCEL, {"job_id": [job]})
+    after, exchange = rig.agent.entry(job)
+    if after != before:
+        raise Broken(f"the entry was {before} and has changed", exchange)

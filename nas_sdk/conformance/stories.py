@@ -1,0 +1,158 @@
+"""Random stories of provisions and cancels against a model of what must be armed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+from hypothesis import strategies as st
+
+from nas_sdk.times import format_instant
+
+from .checks import Group
+from .contract import Law
+from .drawing import first_broken
+from .rig import Agent, Rig, check_instant
+from .wire import Broken, Exchange
+
+GROUP = Group("model")
+_LONGEST: Final = 12
+_MOST_TRIALS: Final = 60
+
+
+@attrs.frozen
+class Step:
+    """One act of one agent. The numbers choose among few, so that they meet again."""
+
+    agent: int
+    job: int
+    fire_at: int | None
+    """None is a cancel."""
+
+
+_STEPS = st.lists(
+    st.builds(
+        Step,
+        agent=st.integers(0, 1),
+        job=st.integers(0, 2),
+        fire_at=st.one_of(st.none(), st.integers(0, 3), st.integers(0, 3)),
+    ),
+    min_size=1,
+    max_size=_LONGEST,
+)
+
+
+class Story:
+    """One story as it is told to a NAS, and what its lists must then show."""
+
+    def __init__(self, rig: Rig) -> None:
+        agents = [rig.agent, rig.other] if rig.given.second else [rig.agent]
+        self.agents: list[Agent] = agents
+        self.steps: list[str] = []
+        self._jobs = [rig.job("story") for _ in range(3)]
+        base = rig.later_ms()
+        # The second and the third are one instant in two spellings, a millisecond on.
+        later = format_instant(base + 1)
+        self._fire_ats = [
+            format_instant(base),
+            later,
+            later.replace("Z", "+00:00"),
+            format_instant(base + 3_600_000),
+        ]
+        self._armed: list[dict[str, tuple[str, str]]] = [{} for _ in agents]
+
+    def tell(self, steps: list[Step]) -> None:
+        """Carry out the steps; Broken at the first that leaves something else than it must."""
+        try:
+            for step in steps:
+                which = step.agent % len(self.agents)
+                self._act(step, which)
+                for each, agent in enumerate(self.agents):
+                    self._compare(each, agent)
+        except Broken as broken:
+            raise Broken(broken.wrong, broken.exchange, steps=self.steps) from None
+        finally:
+            self._clean()
+
+    def _act(self, step: Step, which: int) -> None:
+        agent, armed = self.agents[which], self._armed[which]
+        job = self._jobs[step.job]
+        who = f"agent {which + 1} " if len(self.agents) > 1 else ""
+        if step.fire_at is None:
+            self.steps.append(f"{who}cancel {job}")
+            agent.cancel(job)
+            armed.pop(job, None)
+            return
+        fire_at = self._fire_ats[step.fire_at]
+        self.steps.append(f"{who}provision {job} at {fire_at}")
+        schedule_id, exchange = agent.provision(job, fire_at)
+        self._check_name(armed.get(job), fire_at, schedule_id, exchange)
+        armed[job] = (fire_at, schedule_id)
+
+    def _check_name(
+        self, before: tuple[str, str] | None, fire_at: str, name: str, exchange: Exchange
+    ) -> None:
+        if before is None:
+            return
+        if before[0] == fire_at and before[1] != name:
+            raise Broken(f"the same key was {before[1]!r} and is {name!r} now", exchange)
+        if before[0] != fire_at and before[1] == name:
+            raise Broken(f"another key has the name of the one before, {name!r}", exchange)
+
+    def _compare(self, which: int, agent: Agent) -> None:
+        ours, exchange = agent.armed()
+        listed = {job: entry for job, entry in ours.items() if job in self._jobs}
+        armed = self._armed[which]
+        if listed.keys() != armed.keys():
+            raise Broken(
+                f"armed are {_names(armed)}, listed are {_names(listed)}"
+                + (f" for agent {which + 1}" if len(self.agents) > 1 else ""),
+                exchange,
+            )
+        for job, (fire_at, name) in armed.items():
+            check_instant(listed[job], fire_at, exchange)
+            if listed[job]["schedule_id"] != name:
+                raise Broken(f"job {job} was named {name!r} and is listed as another", exchange)
+
+    def _clean(self) -> None:
+        for agent, armed in zip(self.agents, self._armed, strict=True):
+            for job in armed:
+                agent.cancel(job)
+
+
+@GROUP.check(
+    "story",
+    Law("list", "There is at most one entry per `job_id`"),
+    "Follow the steps by hand; the last one is where the list went wrong.",
+)
+def story(rig: Rig) -> None:
+    """After any story of provisions and cancels the lists show what it left."""
+
+    def tell(steps: list[Step]) -> None:
+        Story(rig).tell(steps)
+
+    found = first_broken(rig, _STEPS, max(1, rig.given.examples // 2), tell)
+    if found is not None:
+        raise _shortest(rig, *found, tell)
+
+
+def _shortest(
+    rig: Rig, steps: list[Step], broken: Broken, tell: Callable[[list[Step]], None]
+) -> Broken:
+    """Leave out steps while it still breaks, within a bound."""
+    trials, at = 0, 0
+    while at < len(steps) > 1 and trials < _MOST_TRIALS and rig.seconds_left > 0:
+        trials += 1
+        shorter = steps[:at] + steps[at + 1 :]
+        try:
+            tell(shorter)
+        except Broken as again:
+            steps, broken, at = shorter, again, 0
+        else:
+            at += 1
+    return broken
+
+
+def _names(jobs: dict[str, Any]) -> str:
+    return ", ".join(sorted(jobs)) or "none"

@@ -1,0 +1,157 @@
+"""A run: every check once, in order, and what came of it."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal
+
+import attrs
+import httpx
+
+from . import arming, firing, fuzz, identity, isolation, refusals, retrying, shapes, stories
+from .checks import Check, Group
+from .given import Given
+from .rig import Rig
+from .wire import LIST, Broken, Wire
+
+_GROUPS: Final[Sequence[Group]] = (
+    identity.GROUP,
+    shapes.GROUP,
+    arming.GROUP,
+    arming.CANCEL_GROUP,
+    arming.LIST_GROUP,
+    isolation.GROUP,
+    refusals.GROUP,
+    fuzz.GROUP,
+    stories.GROUP,
+    firing.GROUP,
+    retrying.GROUP,
+)
+CHECKS: Final[Sequence[Check]] = tuple(check for group in _GROUPS for check in group)
+"""Every check there is, in the order of a run."""
+
+_OPTIONS: Final = {
+    "second": "--second-token",
+    "expired": "--expired-token",
+    "unprovisioned": "--unprovisioned-token",
+    "receive": "--receive",
+}
+
+Outcome = Literal["passed", "failed", "skipped", "not run"]
+
+
+class UnreachableError(Exception):
+    """There is no NAS to be judged; the text says what to do, in one line."""
+
+
+@attrs.frozen
+class Verdict:
+    """What came of one check."""
+
+    check: Check
+    outcome: Outcome
+    seconds: float = 0.0
+    broken: Broken | None = None
+    reason: str = ""
+    """Why it was skipped or not run."""
+
+
+@attrs.frozen
+class Report:
+    """What came of a run."""
+
+    given: Given
+    contract: str
+    """The version of the contract."""
+    verdicts: Sequence[Verdict]
+    seconds: float
+    requests: int
+    left_behind: Sequence[str]
+    """Jobs that could not be cancelled afterwards."""
+
+    def count(self, outcome: Outcome) -> int:
+        """How many checks ended so."""
+        return sum(verdict.outcome == outcome for verdict in self.verdicts)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check that was asked for passed."""
+        return not self.count("failed") and not self.count("not run")
+
+
+def run(
+    given: Given,
+    *,
+    only: Iterable[str] = (),
+    client: httpx.Client | None = None,
+    on_check: Callable[[int, int, Check], object] = lambda done, total, check: None,
+) -> Report:
+    """Hold the NAS to the contract; UnreachableError when there is none to be judged.
+
+    `only` are patterns of names, such as ``arm.*``. `client` replaces the HTTP client and
+    stays open. `on_check` is told of every check before it is run.
+    """
+    chosen = choose(only)
+    http = client or httpx.Client(timeout=10.0, follow_redirects=False)
+    try:
+        return _run(given, chosen, Rig(given, Wire(given.base_url, http)), on_check)
+    finally:
+        if client is None:
+            http.close()
+
+
+def choose(only: Iterable[str]) -> list[Check]:
+    """The checks whose names match one of the patterns; all when there is none."""
+    patterns = list(only) or ["*"]
+    return [c for c in CHECKS if any(fnmatch.fnmatchcase(c.name, each) for each in patterns)]
+
+
+def _run(
+    given: Given, chosen: Sequence[Check], rig: Rig, on_check: Callable[[int, int, Check], object]
+) -> Report:
+    started = time.monotonic()
+    _knock(rig)
+    verdicts = []
+    try:
+        for done, check in enumerate(chosen):
+            on_check(done, len(chosen), check)
+            verdicts.append(_judge(rig, check))
+    finally:
+        left_behind = rig.close()
+    seconds = time.monotonic() - started
+    version = rig.contract.version
+    return Report(given, version, verdicts, seconds, rig.wire.requests, left_behind)
+
+
+def _knock(rig: Rig) -> None:
+    """Raise UnreachableError unless the NAS knows the token at least."""
+    try:
+        status = rig.wire.send("GET", LIST, rig.agent.credential).status
+    except Broken as broken:
+        raise UnreachableError(f"{broken.wrong}; is the URL right, and the NAS up?") from None
+    if status in (401, 403):
+        raise UnreachableError(
+            f"the NAS answers {status} to --token: give the token of a provisioned agent"
+        )
+    if status == 404 or 300 <= status < 400:
+        raise UnreachableError(
+            f"GET {LIST} is answered {status}: give the base URL of the NAS, without a path of "
+            "the contract"
+        )
+
+
+def _judge(rig: Rig, check: Check) -> Verdict:
+    missing = sorted(need for need in check.needs if not rig.given.has(need))
+    if missing:
+        words = " and ".join(_OPTIONS[need] for need in missing)
+        return Verdict(check, "skipped", reason=f"needs {words}")
+    if rig.seconds_left <= 0:
+        return Verdict(check, "not run", reason="the deadline had passed")
+    started = time.monotonic()
+    try:
+        check.run(rig)
+    except Broken as broken:
+        return Verdict(check, "failed", time.monotonic() - started, broken)
+    return Verdict(check, "passed", time.monotonic() - started)
