@@ -46,7 +46,7 @@ def _refused(why: str) -> InvalidRequestError:
 
 
 def _is_private_host(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
+    if host.rstrip(".").rpartition(".")[2] == "localhost":
         return True
     try:
         return is_private(host)

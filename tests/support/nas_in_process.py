@@ -1,8 +1,9 @@
 """The reference NAS within the test's own process, on any store, with a clock set by hand."""
 
+import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +14,8 @@ from aiohttp import web
 from nas_sdk.server.app import Nas, Settings
 from nas_sdk.server.store import Store
 from nas_sdk.times import format_instant
+
+PATIENCE_S = 30.0
 
 
 @attrs.define
@@ -75,6 +78,14 @@ class Hosted:
         status, answer, _ = await self.call("GET", "/api/agent-cron/list")
         assert status == 200, answer
         return {one["job_id"]: one["schedule_id"] for one in answer["armed"]}
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until a condition holds that nothing announces; AssertionError after 30 s."""
+    end = time.monotonic() + PATIENCE_S
+    while not await condition():
+        assert time.monotonic() < end, f"not within {PATIENCE_S} s"
+        await asyncio.sleep(0.002)
 
 
 @asynccontextmanager

@@ -1,0 +1,288 @@
+"""Deliveries over real HTTP, to agents that answer well, badly, late or never."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import jwt
+import pytest
+
+from nas_sdk.server import rules
+from nas_sdk.server.rules import OneShot
+from nas_sdk.server.store import Store
+from tests.support.agent_stub import AgentStub, accepted, agent_stub, gone, held, status
+from tests.support.nas_in_process import Hosted, eventually, hosted
+
+
+@pytest.fixture
+async def nas(store: Store) -> AsyncIterator[Hosted]:
+    async with hosted(store, per_agent=4) as running:
+        yield running
+
+
+@pytest.fixture
+async def agent(nas: Hosted) -> AsyncIterator[AgentStub]:
+    async with agent_stub(nas.clock) as stub:
+        yield stub
+
+
+async def settled(nas: Hosted, jobs: set[str] | None = None) -> None:
+    """Wait until no delivery is under way and, where ``jobs`` are given, only they are armed."""
+
+    async def over() -> bool:
+        idle = nas.nas.relay.under_way == 0
+        return idle and (jobs is None or set(await nas.armed()) == jobs)
+
+    await eventually(over)
+
+
+async def noted(store: Store) -> OneShot:
+    """Wait until the agent's only one-shot has failed once, and return it."""
+
+    async def failed() -> bool:
+        return any(one.note for one in await store.armed("agent"))
+
+    await eventually(failed)
+    (one,) = await store.armed("agent")
+    return one
+
+
+async def test_a_fire_is_delivered_once_and_is_over(nas: Hosted, agent: AgentStub) -> None:
+    await nas.provision("job", 60_000, agent.url)
+    due = nas.clock.now + 60_000
+    nas.advance(59_999)
+    await settled(nas)
+    assert agent.fires == []
+    nas.advance(1)
+    await agent.until(1)
+    await settled(nas, set())
+    (fire,) = agent.fires
+    assert (fire.job_id, fire.at_ms, fire.path) == ("job", due, "/api/cron/fire")
+
+
+async def test_the_token_is_as_the_contract_has_it(nas: Hosted, agent: AgentStub) -> None:
+    await nas.provision("job", -1, f"{agent.url}/some/prefix/")
+    await agent.until(1)
+    _, jwks, _ = await nas.call("GET", "/.well-known/jwks.json")
+    header = jwt.get_unverified_header(agent.fires[0].token)
+    (key,) = (key for key in jwks["keys"] if key["kid"] == header["kid"])
+    claims = jwt.decode(
+        agent.fires[0].token,
+        jwt.PyJWK(key),
+        algorithms=["ES256"],
+        audience="agent:i-1",
+        issuer="http://nas.test",
+    )
+    assert set(claims) == {"iss", "aud", "purpose", "iat", "exp"}
+    assert claims["purpose"] == "cron_fire"
+    assert claims["exp"] - claims["iat"] == 90
+    assert agent.fires[0].path == "/some/prefix/api/cron/fire"
+
+
+async def test_one_in_the_past_fires_at_once(nas: Hosted, agent: AgentStub) -> None:
+    await nas.provision("job", -86_400_000, agent.url)
+    await agent.until(1)
+
+
+async def test_an_arm_ahead_of_all_others_is_seen_at_once(nas: Hosted, agent: AgentStub) -> None:
+    await nas.provision("far", 3_600_000, agent.url)
+    await settled(nas)
+    await nas.provision("near", 0, agent.url)
+    await agent.until(1)
+    assert agent.jobs() == ["near"]
+
+
+@pytest.mark.off_contract("response")
+@pytest.mark.parametrize("code", [302, 400, 401, 404, 500, 503, 520])
+async def test_anything_but_2xx_is_tried_again(nas: Hosted, agent: AgentStub, code: int) -> None:
+    agent.answers.append(status(code, Location=f"{agent.url}/elsewhere"))
+    await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    await settled(nas, {"job"})
+    nas.advance(1_000)
+    await agent.until(2)
+    await settled(nas, set())
+    first, second = agent.fires
+    assert first.token != second.token
+    assert first.path == second.path
+
+
+@pytest.mark.off_contract("response")
+async def test_retry_after_is_obeyed(nas: Hosted, agent: AgentStub) -> None:
+    agent.answers.append(status(503, Retry_After="120"))
+    await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    await settled(nas, {"job"})
+    nas.advance(119_999)
+    await settled(nas, {"job"})
+    assert len(agent.fires) == 1
+    nas.advance(1_001)
+    await agent.until(2)
+
+
+async def test_a_refused_connection_is_tried_again(nas: Hosted, store: Store) -> None:
+    await nas.provision("job", 0, "http://127.0.0.1:1")
+    one = await noted(store)
+    assert one.note.startswith("unreachable: ")
+    assert one.lease_until_ms is None
+
+
+@pytest.mark.off_contract("response")
+@pytest.mark.parametrize("answer", [gone, status(410), status(204), status(299)])
+async def test_what_ends_a_one_shot(nas: Hosted, agent: AgentStub, answer: object) -> None:
+    agent.usual = answer  # type: ignore[assignment]  # parametrize knows no types
+    await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    await settled(nas, set())
+
+
+async def test_a_late_copy_of_a_delivered_provision_fires_nothing(
+    nas: Hosted, agent: AgentStub
+) -> None:
+    first = await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    await settled(nas, set())
+    assert await nas.provision("job", 0, agent.url) == first
+    assert await nas.armed() == {}
+
+
+async def test_one_being_delivered_stays_listed(nas: Hosted, agent: AgentStub) -> None:
+    gate = asyncio.Event()
+    agent.answers.append(held(gate))
+    armed = await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    assert await nas.armed() == {"job": armed}
+    gate.set()
+    await settled(nas, set())
+
+
+@pytest.mark.off_contract("response")
+@pytest.mark.parametrize("then", [accepted, status(500)])
+async def test_a_re_arm_during_a_delivery_wins(nas: Hosted, agent: AgentStub, then: object) -> None:
+    gate = asyncio.Event()
+    agent.answers.append(held(gate, then))  # type: ignore[arg-type]  # parametrize knows no types
+    await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    second = await nas.provision("job", 5_000, agent.url)
+    gate.set()
+    await settled(nas)
+    assert await nas.armed() == {"job": second}
+    nas.advance(4_999)
+    await settled(nas)
+    assert len(agent.fires) == 1
+    nas.advance(1)
+    await agent.until(2)
+    await settled(nas, set())
+    assert agent.fires[0].fire_at != agent.fires[1].fire_at
+
+
+@pytest.mark.off_contract("response")
+async def test_a_cancel_during_a_delivery_keeps_it_from_coming_back(
+    nas: Hosted, agent: AgentStub
+) -> None:
+    gate = asyncio.Event()
+    agent.answers.append(held(gate, status(500)))
+    await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    await nas.cancel("job")
+    gate.set()
+    await settled(nas, set())
+    nas.advance(rules.GIVE_UP_MS)
+    await settled(nas)
+    assert len(agent.fires) == 1
+
+
+async def test_a_cancel_after_the_due_time_holds_for_those_that_wait(
+    nas: Hosted, agent: AgentStub
+) -> None:
+    gate = asyncio.Event()
+    agent.usual = held(gate)
+    jobs = [f"job{n}" for n in range(6)]
+    for job in jobs:
+        await nas.provision(job, 1_000, agent.url)
+    nas.advance(1_000)
+    await agent.until(4)  # as many as may be under way for one agent
+    waiting = set(jobs) - set(agent.jobs())
+    for job in waiting:
+        await nas.cancel(job)
+    gate.set()
+    await settled(nas, set())
+    assert len(agent.fires) == 4
+
+
+async def none_armed(store: Store, agent: str) -> bool:
+    return not await store.armed(agent)
+
+
+async def test_a_hanging_agent_holds_up_nobody(nas: Hosted, agent: AgentStub, store: Store) -> None:
+    quick_token = (await nas.nas.accounts.add("quick", None, nas.clock()))[1]
+    gate = asyncio.Event()
+    agent.usual = held(gate)
+    for n in range(20):
+        await nas.provision(f"slow{n}", 0, agent.url)
+    await agent.until(4)
+    async with agent_stub(nas.clock) as quick:
+        slow_token, nas.token = nas.token, quick_token
+        for n in range(20):
+            await nas.provision(f"quick{n}", 0, quick.url)
+        await quick.until(20)
+        await eventually(lambda: none_armed(store, "quick"))
+        assert len(agent.fires) == 4
+        nas.token = slow_token
+        gate.set()
+        await agent.until(20)
+        await settled(nas, set())
+
+
+async def test_an_answer_that_does_not_come_is_tried_again(store: Store) -> None:
+    gate = asyncio.Event()
+    async with hosted(store, answer_timeout_s=0.05) as nas, agent_stub(nas.clock) as agent:
+        agent.answers.append(held(gate))
+        await nas.provision("job", 0, agent.url)
+        await agent.until(1)
+        await settled(nas, {"job"})
+        (one,) = await store.armed("agent")
+        assert one.note == "timeout: no answer in time"
+        gate.set()
+        nas.advance(1_000)
+        await agent.until(2)
+
+
+async def test_a_stop_hands_back_what_is_under_way(store: Store) -> None:
+    gate = asyncio.Event()
+    async with hosted(store) as nas, agent_stub(nas.clock) as agent:
+        agent.usual = held(gate)
+        await nas.provision("job", 0, agent.url)
+        await agent.until(1)
+        await nas.nas.relay.stop(0.0)
+        (one,) = await store.armed("agent")
+        assert one.lease_until_ms is None
+        assert [one.job_id for one in await store.due(nas.clock(), 1)] == ["job"]
+
+
+async def test_a_stop_lets_deliveries_end(store: Store) -> None:
+    gate = asyncio.Event()
+    async with hosted(store) as nas, agent_stub(nas.clock) as agent:
+        agent.usual = held(gate)
+        await nas.provision("job", 0, agent.url)
+        await agent.until(1)
+        stopping = asyncio.create_task(nas.nas.relay.stop(30.0))
+        gate.set()
+        await stopping
+        assert await store.armed("agent") == []
+
+
+async def test_a_revoked_agent_gets_no_fire(nas: Hosted, agent: AgentStub, store: Store) -> None:
+    await nas.provision("job", 1_000, agent.url)
+    await nas.nas.accounts.revoke("agent")
+    nas.advance(1_000)
+    await eventually(lambda: none_armed(store, "agent"))
+    assert agent.fires == []
+
+
+async def test_a_name_that_leads_to_a_private_address_is_not_called(store: Store) -> None:
+    async with hosted(store, allow_private_callbacks=False) as nas, agent_stub(nas.clock) as agent:
+        # A name that passes when it is armed; what it stands for is seen on connecting.
+        port = agent.url.rpartition(":")[2]
+        await nas.provision("job", 0, f"http://0x7f.1:{port}")
+        assert "private address" in (await noted(store)).note
+        assert agent.fires == []
