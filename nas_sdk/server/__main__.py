@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from nas_sdk._version import __version__
-from nas_sdk.server import logs
 from nas_sdk.server.accounts import AccountError
-from nas_sdk.server.cli import admin, options, serving
+from nas_sdk.server.cli import admin, options
 from nas_sdk.server.cli.options import OptionError
 from nas_sdk.server.store import StoreError
 
@@ -36,7 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _run(arguments: Sequence[str] | None) -> None:
     first, _ = _common().parse_known_args(arguments)
     chosen = _parser(options.gather(first.config)).parse_args(arguments)
-    logs.configure(chosen.log_level)
     await chosen.run(chosen)
 
 
@@ -79,8 +77,7 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
 def _store_options(defaults: dict[str, Any]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, parents=[_common()])
     parser.add_argument("--store", metavar="URL", help="sqlite:PATH (default: %(default)s)")
-    parser.add_argument("--log-level", type=options.log_level, metavar="LEVEL")
-    parser.set_defaults(store=defaults["store"], log_level=defaults["log_level"])
+    parser.set_defaults(store=defaults["store"])
     return parser
 
 
@@ -123,7 +120,20 @@ def _add_serve(commands: Any, store: argparse.ArgumentParser, defaults: dict[str
         metavar="S",
         help="seconds a stop waits for deliveries (default: %(default)s)",
     )
-    parser.set_defaults(run=serving.serve, **defaults)
+    parser.add_argument(
+        "--log-level",
+        type=options.log_level,
+        metavar="LEVEL",
+        help="debug, info, warning or error (default: %(default)s)",
+    )
+    parser.set_defaults(run=_serve, **defaults)
+
+
+async def _serve(chosen: argparse.Namespace) -> None:
+    # The other commands need no web server, and start in half the time without.
+    from nas_sdk.server.cli.serving import serve
+
+    await serve(chosen)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ async def serve(options: Namespace) -> None:
         )
         _raise_file_limit()
         store = await open_store(options.store, serving=True)
+        logs.configure(options.log_level)
         try:
             await _serve(listener, url, Nas(store, settings).app)
         finally:

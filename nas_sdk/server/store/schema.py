@@ -52,11 +52,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file for use by one thread at a time, without any check."""
-    connection = sqlite3.connect(
-        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-    )
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
+    return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
 
 
 def create(path: Path) -> None:
@@ -100,7 +96,7 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
 
 def _refusal(path: Path, why: str) -> str:
     return (
-        f"{path} cannot be used as a store ({why}); it was left as it is: "
+        f"{path} cannot be used as a store ({' '.join(why.split())}); it was left as it is: "
         "restore a copy of it, or name another file"
     )
 

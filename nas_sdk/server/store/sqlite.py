@@ -163,5 +163,6 @@ def _prepare(path: Path, connection: sqlite3.Connection, serving: bool) -> None:
         schema.migrate(path, connection)
         if lock is not None:
             lock.release()
+    connection.execute("PRAGMA synchronous = FULL")
     if serving:
         rows.release_all(connection)

@@ -1,0 +1,75 @@
+"""Agents and tokens, as the store keeps them."""
+
+import json
+
+import pytest
+
+from nas_sdk.server.accounts import (
+    AccountError,
+    Accounts,
+    InvalidTokenError,
+    UnprovisionedError,
+)
+from nas_sdk.server.store import Store
+
+T = 1_800_000_000_000
+
+
+async def test_a_token_leads_to_its_agent_and_is_kept_as_a_hash_only(store: Store) -> None:
+    accounts = Accounts(store)
+    agent, token = await accounts.add("a", "i-9", T)
+    await accounts.add("b", None, T)
+    assert (await accounts.identify(token)).name == "a"
+    assert agent.audience == "agent:i-9"
+    kept = json.dumps([await store.scan(kind) for kind in ("agent", "token")])
+    assert token not in kept
+    assert token.removeprefix("nas_") not in kept
+    assert agent.token_hash not in repr(agent)
+
+
+async def test_a_hash_is_no_token(store: Store) -> None:
+    accounts = Accounts(store)
+    agent, _ = await accounts.add("a", None, T)
+    with pytest.raises(InvalidTokenError):
+        await accounts.identify(agent.token_hash)
+
+
+async def test_rotate_and_revoke(store: Store) -> None:
+    accounts = Accounts(store)
+    _, first = await accounts.add("a", None, T)
+    before = await accounts.find("a")
+    after, second = await accounts.rotate("a")
+    assert before is not None
+    assert after.instance_id == before.instance_id
+    with pytest.raises(InvalidTokenError):
+        await accounts.identify(first)
+    await accounts.revoke("a")
+    with pytest.raises(UnprovisionedError):
+        await accounts.identify(second)
+    _, third = await accounts.add("a", None, T)
+    assert (await accounts.identify(third)).instance_id == before.instance_id
+    with pytest.raises(InvalidTokenError):
+        await accounts.identify(second)
+
+
+async def test_what_cannot_be_done_is_said(store: Store) -> None:
+    accounts = Accounts(store)
+    await accounts.add("a", "i-1", T)
+    with pytest.raises(AccountError, match="a exists; 'agent rotate a'"):
+        await accounts.add("a", None, T)
+    with pytest.raises(AccountError, match="i-1 is that of agent a"):
+        await accounts.add("b", "i-1", T)
+    for act in (accounts.rotate, accounts.revoke):
+        with pytest.raises(AccountError, match="no agent b"):
+            await act("b")
+    await accounts.revoke("a")
+    with pytest.raises(AccountError, match="no agent a"):
+        await accounts.rotate("a")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "ä", "-a", "a" * 65, "a/b", "a\n"])
+async def test_names_are_plain(store: Store, name: str) -> None:
+    with pytest.raises(AccountError, match="is not 1 to 64 letters"):
+        await Accounts(store).add(name, None, T)
+    with pytest.raises(AccountError, match="is not 1 to 64 letters"):
+        await Accounts(store).add("a", name, T)

@@ -1,0 +1,202 @@
+"""`nas-server` as a person meets it: real processes, one line when something is wrong."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from nas_sdk import IdentityRejectedError, NasClient, UnauthorizedError
+from nas_sdk.server.__main__ import main
+from nas_sdk.server.clock import system_clock
+from nas_sdk.times import format_instant
+from tests.support.agent_stub import agent_stub, held
+from tests.support.nas_server import NasServer, NasServerError, nas_server
+
+
+class Terminal:
+    """Runs commands that end by themselves, in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def run(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
+        """Run a command: exit status, stdout, stderr."""
+        with self._monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            try:
+                status = main(arguments)
+            except SystemExit as end:
+                status = int(end.code or 0)
+        return status, *self._capsys.readouterr()
+
+    def complaint(self, *arguments: str, **environment: str) -> str:
+        """Run a command that must fail with one line and return the line."""
+        status, out, err = self.run(*arguments, **environment)
+        assert (status, out) == (2, "")
+        (line,) = err.splitlines()
+        assert line.startswith("nas-server: ")
+        return line
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(monkeypatch, capsys)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NasServer]:
+    with nas_server(tmp_path) as running:
+        yield running
+
+
+def test_agents_while_the_server_runs(server: NasServer) -> None:
+    agent = server.add_agent("one", instance_id="i-1")
+    assert agent.audience == "agent:i-1"
+    with NasClient(server.url, agent.token) as client:
+        assert client.list_armed() == []
+        server.rotate_token("one")
+        with pytest.raises(UnauthorizedError):
+            client.list_armed()
+    again = server.rotate_token("one")
+    server.revoke("one")
+    with NasClient(server.url, again.token) as client, pytest.raises(IdentityRejectedError):
+        client.list_armed()
+    listed = json.loads(server.command("agent", "list", "--json"))
+    assert [(each["name"], each["revoked"]) for each in listed] == [("one", True)]
+    assert "revoked" in server.command("agent", "list")
+    with pytest.raises(NasServerError, match=r"^nas-server: no agent two; "):
+        server.revoke("two")
+
+
+def test_status_for_people_and_programs(server: NasServer) -> None:
+    agent = server.add_agent()
+    with NasClient(server.url, agent.token) as client:
+        client.provision("job", "2099-01-01T00:00:00Z", "http://127.0.0.1:9")
+    told = json.loads(server.command("status", "--json"))
+    assert told == {"agents": 1, "armed": 1, "due": 0, "dead": []}
+    assert server.command("status").splitlines()[1].split() == ["armed", "1"]
+
+
+def test_a_stop_is_graceful_and_the_port_stays(server: NasServer) -> None:
+    url = server.url
+    assert server.stop() == 0
+    events = [json.loads(line)["event"] for line in server.log.read_text().splitlines()]
+    assert events == ["ready", "stopping", "relay_stopped", "stopped"]
+    server.start()
+    assert server.url == url
+
+
+def test_rotated_keys_are_published_by_the_running_server(server: NasServer) -> None:
+    told = json.loads(server.command("keys", "rotate", "--json"))
+    _wait_for_key(server.jwks_url, told["kid"])
+
+
+def _wait_for_key(jwks_url: str, kid: str) -> None:
+    # The server looks every two seconds; each request is a chance for it to do so.
+    with httpx.Client() as client:
+        for _ in range(2_000):
+            if kid in {key["kid"] for key in client.get(jwks_url).json()["keys"]}:
+                return
+    raise AssertionError("the new key was not published")
+
+
+async def test_no_secret_is_logged(tmp_path: Path) -> None:
+    async with agent_stub(system_clock) as agent:
+        with nas_server(tmp_path, "--log-level", "debug") as server:
+            login = server.add_agent()
+            with NasClient(server.url, login.token) as client:
+                now = format_instant(system_clock())
+                await asyncio.to_thread(client.provision, "job", now, agent.url)
+            await agent.until(1)
+            assert server.stop() == 0
+            log = server.log.read_text()
+    assert '"event": "fire"' in log
+    assert login.token not in log
+    assert agent.fires[0].token.split(".")[2] not in log
+    assert "PRIVATE" not in log
+
+
+async def test_a_stop_waits_for_a_delivery_and_hands_back_a_longer_one(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with agent_stub(system_clock) as agent:
+        agent.answers.append(held(gate))
+        with nas_server(tmp_path, "--grace", "0") as server:
+            login = server.add_agent()
+            with NasClient(server.url, login.token) as client:
+                now = format_instant(system_clock())
+                await asyncio.to_thread(client.provision, "job", now, agent.url)
+            await agent.until(1)
+            assert await asyncio.to_thread(server.stop) == 0
+            assert '"handed_back": 1' in server.log.read_text()
+            gate.set()
+            await asyncio.to_thread(server.start)
+            await agent.until(2)
+    assert agent.fires[0].fire_at == agent.fires[1].fire_at
+
+
+def test_a_second_server_on_the_same_store(server: NasServer, terminal: Terminal) -> None:
+    line = terminal.complaint("serve", "--port", "0", "--store", server.store)
+    assert f"in use by another nas-server (process {server.pid})" in line
+
+
+def test_a_port_in_use(terminal: Terminal) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert f"cannot listen on 127.0.0.1:{port}" in terminal.complaint("serve", "--port", port)
+
+
+def test_wrong_use_is_one_line(tmp_path: Path, terminal: Terminal) -> None:
+    store = f"sqlite:{tmp_path / 'nas.db'}"
+    (tmp_path / "broken.toml").write_text("port = [")
+    (tmp_path / "unknown.toml").write_text("prot = 1")
+    assert "required: COMMAND" in terminal.complaint()
+    assert "invalid choice: 'fly'" in terminal.complaint("fly")
+    assert "'x' is not a number" in terminal.complaint("serve", "--port", "x")
+    assert "write sqlite:PATH" in terminal.complaint("status", "--store", "redis:x")
+    assert "No such file" in terminal.complaint("status", "--store", f"sqlite:{tmp_path}/no/x.db")
+    assert "say --issuer" in terminal.complaint("serve", "--host", "0.0.0.0", "--port", "0")
+    assert "is not a base URL" in terminal.complaint("serve", "--issuer", "nas.example.com")
+    assert "is not TOML" in terminal.complaint("status", "--config", str(tmp_path / "broken.toml"))
+    assert "no option 'prot'" in terminal.complaint(
+        "status", "--config", str(tmp_path / "unknown.toml")
+    )
+    assert "cannot read" in terminal.complaint(
+        "status", NAS_SERVER_CONFIG=str(tmp_path / "none.toml")
+    )
+    assert "'x' is not a number" in terminal.complaint(
+        "serve", "--store", store, NAS_SERVER_PORT="x"
+    )
+    assert "true or false" in terminal.complaint(
+        "status", NAS_SERVER_ALLOW_PRIVATE_CALLBACKS="maybe"
+    )
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(
+    tmp_path: Path, terminal: Terminal
+) -> None:
+    names = {n: f"sqlite:{tmp_path / n}" for n in ("flag.db", "environment.db", "file.db")}
+    config = tmp_path / "nas.toml"
+    config.write_text(f'store = "{names["file.db"]}"\n')
+
+    def made(*flags: str, **environment: str) -> list[str]:
+        add = ("agent", "add", "a", *flags)
+        status, _, err = terminal.run(*add, NAS_SERVER_CONFIG=str(config), **environment)
+        assert status == 0, err
+        files = sorted(tmp_path.glob("*.db"))
+        found = [file.name for file in files]
+        for file in files:
+            file.unlink()
+        return found
+
+    both = {"NAS_SERVER_STORE": names["environment.db"]}
+    assert made("--store", names["flag.db"], **both) == ["flag.db"]
+    assert made(**both) == ["environment.db"]
+    assert made() == ["file.db"]

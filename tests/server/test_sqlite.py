@@ -1,0 +1,208 @@
+"""The SQLite file: kept over crashes, kept from others, never overwritten."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from nas_sdk.server import rules
+from nas_sdk.server.rules import OneShot
+from nas_sdk.server.store import SqliteStore, StoreError, open_store, schema
+from nas_sdk.server.store.lock import FileLock
+from nas_sdk.server.store.writer import Writer
+from nas_sdk.times import format_instant
+
+T = 1_800_000_000_000
+
+
+def shot(job: str) -> OneShot:
+    at = format_instant(T)
+    return rules.fresh("a", job, at, "https://x.example", f"{job}:{at}", f"os_{job}", T)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "nas.db"
+
+
+async def test_everything_is_there_after_a_restart(path: Path) -> None:
+    store = await SqliteStore.open(path)
+    await store.provision(shot("kept"), T)
+    await store.provision(shot("leased"), T)
+    await store.write("agent", "a", {"n": 1})
+    held = await store.due(T, 1)
+    await store.close()
+    store = await SqliteStore.open(path)
+    again = {one.job_id: one for one in await store.due(T, 10)}
+    assert set(again) == {"kept", "leased"}
+    assert again[held[0].job_id].attempt == 2
+    assert await store.read("agent", "a") == {"n": 1}
+    await store.close()
+
+
+async def test_only_the_owner_may_read_it(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = await SqliteStore.open(path)
+        await store.provision(shot("x"), T)
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    await store.close()
+    assert {"nas.db", "nas.db-wal", "nas.db.lock"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+
+
+async def test_a_second_serving_process_is_refused_and_a_command_is_not(path: Path) -> None:
+    first = await SqliteStore.open(path)
+    with pytest.raises(StoreError, match=f"in use by another nas-server .process {os.getpid()}"):
+        await SqliteStore.open(path)
+    beside = await SqliteStore.open(path, serving=False)
+    await beside.write("agent", "new", {})
+    assert await first.read("agent", "new") == {}
+    await beside.close()
+    await first.close()
+    await (await SqliteStore.open(path)).close()
+
+
+async def test_a_command_takes_no_leases_away(path: Path) -> None:
+    serving = await SqliteStore.open(path)
+    await serving.provision(shot("x"), T)
+    await serving.due(T, 1)
+    await (await SqliteStore.open(path, serving=False)).close()
+    assert await serving.due(T, 1) == []
+    await serving.close()
+
+
+async def refused(path: Path, words: str) -> None:
+    """Check that a file is refused in words, both ways, and not changed."""
+    before = path.read_bytes()
+    for serving in (True, False):
+        with pytest.raises(StoreError, match=words):
+            await SqliteStore.open(path, serving=serving)
+    assert path.read_bytes() == before
+
+
+async def test_a_file_of_another_kind_is_refused(path: Path) -> None:
+    path.write_text("something of mine\n" * 100)
+    await refused(path, "not a database.*left as it is")
+
+
+async def test_a_database_of_another_program_is_refused(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+    await refused(path, "belongs to another program")
+
+
+async def test_a_newer_file_is_refused(path: Path) -> None:
+    await (await SqliteStore.open(path)).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    await refused(path, "newer nas-server .schema 99.*upgrade")
+
+
+async def test_a_damaged_file_is_refused(path: Path) -> None:
+    store = await SqliteStore.open(path)
+    await asyncio.gather(*(store.provision(shot(f"job{n}"), T) for n in range(500)))
+    await store.close()
+    content = bytearray(path.read_bytes())
+    content[8_192:12_288] = b"\xee" * 4_096
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"damaged.*left as it is.*restore") as refusal:
+        await SqliteStore.open(path)
+    assert "\n" not in str(refusal.value)
+    assert path.read_bytes() == content
+
+
+async def test_a_directory_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"cannot open .*No such file"):
+        await SqliteStore.open(tmp_path / "no" / "nas.db")
+
+
+@pytest.mark.parametrize("url", ["sqlite:", "nas.db", "redis://x", ""])
+async def test_an_unknown_store_is_said(url: str) -> None:
+    with pytest.raises(StoreError, match="write sqlite:PATH"):
+        await open_store(url, serving=True)
+
+
+async def test_an_older_file_is_brought_up_to_date(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await SqliteStore.open(path)
+    await store.provision(shot("kept"), T)
+    await store.close()
+    more = (*schema.MIGRATIONS, ("CREATE TABLE more (x)", "INSERT INTO more VALUES (1)"))
+    monkeypatch.setattr(schema, "MIGRATIONS", more)
+    for _ in range(2):
+        store = await SqliteStore.open(path)
+        assert [one.job_id for one in await store.armed("a")] == ["kept"]
+        await store.close()
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT count(*) FROM more").fetchone() == (1,)
+    connection.close()
+
+
+async def test_a_migration_that_fails_leaves_the_file_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await SqliteStore.open(path)).close()
+    more = (*schema.MIGRATIONS, ("CREATE TABLE more (x)", "nonsense"))
+    monkeypatch.setattr(schema, "MIGRATIONS", more)
+    with pytest.raises(StoreError, match="cannot bring"):
+        await SqliteStore.open(path)
+    monkeypatch.undo()
+    store = await SqliteStore.open(path)
+    await store.close()
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT * FROM sqlite_schema WHERE name = 'more'").fetchall() == []
+    connection.close()
+
+
+async def test_a_command_does_not_migrate_under_a_running_server(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = await SqliteStore.open(path)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE more (x)",)))
+    with pytest.raises(StoreError, match="in use"):
+        await SqliteStore.open(path, serving=False)
+    await serving.close()
+
+
+async def test_one_piece_of_work_that_fails_fails_alone(path: Path) -> None:
+    connection = schema.connect(path)
+    connection.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)")
+    writer = Writer(connection)
+
+    def insert(x: int) -> "asyncio.Future[sqlite3.Cursor]":
+        return asyncio.ensure_future(
+            writer.run(lambda db: db.execute("INSERT INTO t VALUES (?)", (x,)))
+        )
+
+    done = await asyncio.gather(*map(insert, [1, 2, 1, 3]), return_exceptions=True)
+    assert [isinstance(each, StoreError) for each in done] == [False, False, True, False]
+    rows = await writer.run(lambda db: db.execute("SELECT x FROM t ORDER BY x").fetchall())
+    assert rows == [(1,), (2,), (3,)]
+    await writer.close()
+    with pytest.raises(StoreError, match="closed"):
+        await insert(4)
+
+
+async def test_what_was_asked_before_the_close_is_done(path: Path) -> None:
+    store = await SqliteStore.open(path)
+    asked = [asyncio.ensure_future(store.provision(shot(f"j{n}"), T)) for n in range(50)]
+    await asyncio.sleep(0)
+    await store.close()
+    assert await asyncio.gather(*asked) == [f"os_j{n}" for n in range(50)]
+
+
+def test_the_lock_is_free_after_its_release(path: Path) -> None:
+    FileLock(path).release()
+    lock = FileLock(path)
+    with pytest.raises(StoreError):
+        FileLock(path)
+    lock.release()
