@@ -1,7 +1,4 @@
-"""hermes as this plugin sees it: every import of a hermes module is here.
-
-Jobs are hermes's own records; what the rest of the plugin asks of them is asked here.
-"""
+"""hermes as this plugin sees it: every import of a hermes module is here."""
 
 from __future__ import annotations
 
@@ -9,14 +6,12 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 log = logging.getLogger("cron.chronos")
-_LIVE_SECONDS = (("fire_claim", 300), ("run_claim", 1800))
-"""How long hermes takes a claim for a live one. A run renews the second kind."""
+Job = Mapping[str, Any]  # hermes's own record of a job
 
 
 class Settings(NamedTuple):
@@ -64,8 +59,7 @@ class Host:
         home = home or self.home()
         with _at_home(home):
             config = load_config_readonly()
-        ours = cfg_get(config, "cron", "chronos")
-        ours = ours if isinstance(ours, dict) else {}
+        ours = cfg_get(config, "cron", "chronos") or {}
         return Settings(
             home,
             active=cfg_get(config, "cron", "provider") == "chronos",
@@ -89,38 +83,41 @@ class Host:
         with _at_home(home):
             return str(resolve_nous_access_token())
 
-    def times(self, home: Path) -> dict[str, str]:
-        """When each job of a home that is to fire does so. Raises when they cannot be read."""
-        jobs = _load_jobs(home)
-        return {str(job["id"]): at for job in jobs if (at := self.fire_at(job))}
-
-    def fire_at(self, job: Mapping[str, Any]) -> str | None:
-        """When a job is to fire, as text for NAS; None for one that is not to fire."""
+    def jobs(self, home: Path) -> list[Job]:
+        """Every job of a home. Raises when its store cannot be read."""
         from cron import jobs
 
-        is_runnable = getattr(jobs, "is_job_runnable", lambda job: job.get("enabled", True))
-        is_over = job.get("state") in ("paused", "completed") or not is_runnable(job)
-        return None if is_over or not job.get("next_run_at") else str(job["next_run_at"])
+        if hasattr(jobs, "use_cron_store"):
+            with _at_home(home), jobs.use_cron_store(home):
+                records = jobs.load_jobs()
+        else:
+            path = home / "cron" / "jobs.json"
+            data = json.loads(path.read_text("utf-8-sig"), strict=False) if path.exists() else []
+            records = data["jobs"] if isinstance(data, dict) else data
+        return [job for job in records if isinstance(job, dict) and job.get("id")]
 
-    def taken(self, job_ids: Collection[str], home: Path, now: float) -> set[str]:
-        """Which of these jobs were claimed just now, or are being run by a live process."""
-        jobs = [job for job in _load_jobs(home) if job["id"] in job_ids]
-        taken = {str(job["id"]) for job in jobs if _is_claimed(job, now)}
-        rest = [str(job["id"]) for job in jobs if job["id"] not in taken]
-        return taken | _running(rest, home) if rest else taken
+    def is_runnable(self, job: Job) -> bool:
+        """Whether hermes would run this job when it is due."""
+        from cron import jobs
 
-    def changes(self, home: Path, stop_event: Any) -> Iterator[object]:
-        """Yield after every change of a home's store, until `stop_event` is set."""
-        from watchfiles import watch
+        judge = getattr(jobs, "is_job_runnable", lambda job: job.get("enabled", True))
+        return bool(judge(job)) and job.get("state") not in ("paused", "completed")
 
-        (home / "cron").mkdir(parents=True, exist_ok=True, mode=0o700)
-        yield from watch(
-            home / "cron",
-            watch_filter=lambda _, path: path.endswith("jobs.json"),
-            debounce=300,
-            stop_event=stop_event,
-            recursive=False,
-        )
+    def running(self, job_ids: list[str], home: Path) -> set[str]:
+        """Which of these jobs a live process runs, where hermes keeps a record of that."""
+        try:
+            from cron.executions import latest_executions
+            from gateway.status import get_process_start_time
+        except ImportError:  # 0.18
+            return set()
+        with _at_home(home):
+            runs = latest_executions(job_ids).items()
+        return {
+            job_id
+            for job_id, run in runs
+            if run["status"] in ("claimed", "running")
+            and run["process_started_at"] == get_process_start_time(run["pid"]) is not None
+        }
 
 
 @contextlib.contextmanager
@@ -132,51 +129,3 @@ def _at_home(home: Path) -> Iterator[None]:
         yield
     finally:
         reset_hermes_home_override(token)
-
-
-def _load_jobs(home: Path) -> list[dict[str, Any]]:
-    from cron import jobs
-
-    if hasattr(jobs, "use_cron_store"):
-        with _at_home(home), jobs.use_cron_store(home):
-            records = jobs.load_jobs()
-    else:
-        records = _read_store(home / "cron" / "jobs.json")
-    return [job for job in records if isinstance(job, dict) and job.get("id")]
-
-
-def _read_store(path: Path) -> list[Any]:
-    if not path.exists():
-        return []
-    data = json.loads(path.read_text(encoding="utf-8-sig"), strict=False)
-    return list(data["jobs"] if isinstance(data, dict) else data)
-
-
-def _is_claimed(job: Mapping[str, Any], now: float) -> bool:
-    return any(0 <= now - _claimed_at(job.get(name)) < live for name, live in _LIVE_SECONDS)
-
-
-def _claimed_at(claim: Any) -> float:
-    try:
-        return datetime.fromisoformat(claim["at"]).timestamp()
-    except (TypeError, KeyError, ValueError):
-        return float("-inf")
-
-
-def _running(job_ids: list[str], home: Path) -> set[str]:
-    """Which of these jobs a live process runs, where hermes keeps a record of that."""
-    try:
-        from cron.executions import latest_executions
-        from gateway.status import get_process_start_time
-    except ImportError:  # 0.18
-        return set()
-
-    def is_live(run: Mapping[str, Any]) -> bool:
-        began = run["status"] in ("claimed", "running") and run["process_started_at"]
-        return bool(began) and began == get_process_start_time(run["pid"])
-
-    with _at_home(home):
-        return {job_id for job_id, run in latest_executions(job_ids).items() if is_live(run)}
-
-
-HERMES = Host()

@@ -6,29 +6,22 @@ A `Keeper` keeps NAS in step with one agent home; the `Process` has one for each
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_sdk.agent import AgentConverger
-from nas_sdk.converger import HEAL_SECONDS, System
+from nas_sdk.converger import HEAL_SECONDS
+from nas_sdk.reconcile import due_ms
+from nas_sdk.system import System
 
-from .host import HERMES, Host, Settings, log
+from .host import Host, Job, Settings, log
 
 if TYPE_CHECKING:
     from nas_sdk.client import NasClient
 
-PROMPT_STEP_SECONDS = 4.5
-"""The patience with NAS at a prompt for one step; at most two steps of a converge hang."""
-
-Connect = Callable[[Settings, Callable[[], str]], "NasClient"]
-
-
-def connect(settings: Settings, token: Callable[[], str]) -> NasClient:
-    """A client of the NAS of these settings. The one seam for it."""
-    from nas_sdk.client import NasClient
-
-    allow_http = settings.allow_http
-    return NasClient(settings.portal_url, token, user_agent="chronos", allow_http=allow_http)
+PROMPT_STEP_SECONDS = 4.5  # two steps of a converge may hang
+LIVE_SECONDS = (("fire_claim", 300), ("run_claim", 1800))  # hermes's own limits for claims
 
 
 class Keeper(AgentConverger):
@@ -37,17 +30,22 @@ class Keeper(AgentConverger):
     log = log
 
     def __init__(self, process: Process, settings: Settings) -> None:
-        """Start nothing; the first request does."""
-        super().__init__(
-            str(settings.home),
-            settings.callback_url,
-            process.system,
-            on_rejected=process.fall_back,
-            is_stopping=lambda: process.stop_event.is_set(),
-        )
-        self.home, self.watchdog = settings.home, settings.watchdog
+        """Raises ConfigurationError. Nothing starts before the first request."""
+        from nas_sdk.client import NasClient
+
+        super().__init__(str(settings.home), settings.callback_url, process.system)
+        self.home = settings.home
+        self.on_rejected = process.fall_back
+        self.is_stopping = lambda: bool(process.stop_event.is_set())
         self._process, self._host = process, process.host
-        self._nas = process.connect(settings, lambda: self._host.access_token(self.home))
+        self._nas = NasClient(
+            settings.portal_url or "unset",
+            lambda: self._host.access_token(self.home),
+            user_agent="chronos",
+            allow_http=settings.allow_http,
+            clock=process.system,
+            **process.client_options,
+        )
 
     def client(self) -> NasClient:
         """One client for the process; impatient at a prompt."""
@@ -57,47 +55,65 @@ class Keeper(AgentConverger):
 
     def times(self) -> Mapping[str, str]:
         """Read from the home's store; raises when that cannot be read."""
-        return self._host.times(self.home)
+        return self._times(self.home)
 
     def others(self) -> Collection[str]:
         """The jobs of the other profiles of this installation."""
         homes = [home for home in self._host.homes() if home != self.home]
-        return {job_id for home in homes for job_id in self._host.times(home)}
+        return {job_id for home in homes for job_id in self._times(home)}
+
+    def _times(self, home: Path) -> dict[str, str]:
+        jobs = self._host.jobs(home)
+        return {str(job["id"]): at for job in jobs if (at := self.fire_at(job))}
+
+    def fire_at(self, job: Job) -> str | None:
+        """When a job is to fire, as text for NAS; None for one that is not to fire."""
+        at = job.get("next_run_at")
+        return str(at) if at and self._host.is_runnable(job) else None
 
     def taken(self, job_ids: Collection[str]) -> Collection[str]:
-        """By hermes's own marks."""
-        return self._host.taken(job_ids, self.home, self.system.time())
+        """Jobs that were claimed just now, or that a live process runs."""
+        now = self.system.time()
+        jobs = [job for job in self._host.jobs(self.home) if job["id"] in job_ids]
+        claimed = {str(job["id"]) for job in jobs if _is_claimed(job, now)}
+        rest = [str(job["id"]) for job in jobs if job["id"] not in claimed]
+        return claimed | self._host.running(rest, self.home) if rest else claimed
 
-    def watch(self, stop_event: Any) -> None:
-        """Converge after changes of the store that nobody tells of, until stopped."""
-        self.follow(lambda: self._host.changes(self.home, stop_event))
+
+def _is_claimed(job: Job, now: float) -> bool:
+    claims = [(job.get(name), live) for name, live in LIVE_SECONDS]
+    times = [
+        (due_ms(str(claim.get("at"))), live) for claim, live in claims if isinstance(claim, dict)
+    ]
+    return any(at is not None and 0 <= now - at / 1000 < live for at, live in times)
 
 
 class Process:
     """The keepers of this process, one per home and NAS, and how hermes runs here."""
 
     def __init__(
-        self, host: Host = HERMES, system: System | None = None, connect: Connect = connect
+        self, host: Host | None = None, system: System | None = None, **client_options: Any
     ) -> None:
-        """With the three seams: hermes, time and threads, and NAS."""
-        self.host, self.system, self.connect = host, system or System(), connect
-        self.serving = False
-        """Whether this is a server, which lives on, or a command at a prompt."""
-        self.ticking = False
-        """Whether hermes's built-in ticker has taken over here."""
+        """With the three seams: hermes, time and threads, and the options of `NasClient`."""
+        self.host, self.system = host or Host(), system or System()
+        self.client_options = client_options
+        self.serving = False  # a server, which lives on, and not a command at a prompt
+        self.ticking = False  # hermes's built-in ticker has taken over
         self.stop_event: Any = threading.Event()
-        """Set when hermes stops its scheduler."""
         self._ticker_options: Mapping[str, Any] | None = None
-        self._keepers: dict[Settings, Keeper] = {}
+        self._keepers: dict[tuple[Path, str], Keeper] = {}
         self._lock = threading.Lock()
 
     def keeper(self, settings: Settings | None = None) -> Keeper:
         """The keeper of a home, by default of the one the calling thread works on."""
         settings = settings or self.host.settings()
+        key = settings.home, settings.portal_url
         with self._lock:
-            if settings not in self._keepers:
-                self._keepers[settings] = Keeper(self, settings)
-            return self._keepers[settings]
+            keeper = self._keepers[key] = self._keepers.get(key) or Keeper(self, settings)
+        keeper.callback_url, keeper.watchdog = settings.callback_url, settings.watchdog
+        if self.serving:
+            keeper.follow(keeper.home / "cron" / "jobs.json", self.stop_event)
+        return keeper
 
     def serve(self, stop_event: Any, ticker_options: Mapping[str, Any]) -> None:
         """Note that hermes runs its scheduler in this process, and how."""
@@ -106,11 +122,11 @@ class Process:
 
     def fall_back(self) -> None:
         """Have hermes's built-in ticker fire the jobs, where hermes runs its scheduler."""
-        options = self._ticker_options
         with self._lock:
-            if options is None or self.ticking:
-                return
-            self.ticking = True
+            options, self._ticker_options = self._ticker_options, None
+        if options is None:
+            return
+        self.ticking = True
         log.warning("hermes's built-in ticker fires the jobs until hermes is started again")
         ticker = self.host.schedulers().InProcessCronScheduler()
         self.system.spawn(lambda: ticker.start(self.stop_event, **options), "chronos-ticker")
@@ -122,11 +138,11 @@ class Process:
 
     def _heal(self) -> None:
         for home in self.host.homes():
-            settings = self.host.settings(home)
-            if settings.active:
-                keeper = self.keeper(settings)
-                keeper.request(HEAL_SECONDS)
-                keeper.watch(self.stop_event)
+            try:
+                if (settings := self.host.settings(home)).active:
+                    self.keeper(settings).request(HEAL_SECONDS)
+            except Exception as error:
+                log.warning("the jobs of %s cannot be armed: %s", home, error)
 
 
 PROCESS = Process()

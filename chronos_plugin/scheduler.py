@@ -9,24 +9,19 @@ from __future__ import annotations
 import functools
 import sys
 import textwrap
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nas_sdk._version import __version__
 from nas_sdk.agent import EARLY_SECONDS
-from nas_sdk.converger import HEAL_SECONDS
 
-from .host import log
-from .keeper import PROCESS, Keeper, Process
+from .host import Job, log
+from .keeper import PROCESS, Process
 from .verify import prefetch
 
-HOLD_BEFORE_ANSWER_SECONDS = 15.0
-"""The longest hold where NAS is waiting for the answer; it gives up after 30 s."""
-PROMPT_SECONDS = 9.5
-REARM_SECONDS = 20.0
-START_SECONDS = 60.0
-_REMEDY = "a running gateway tries again; or run `chronos reconcile`"
+HOLD_BEFORE_ANSWER_SECONDS = 15.0  # NAS waits 30 s for an answer
+PROMPT_SECONDS, REARM_SECONDS, START_SECONDS = 9.5, 20.0, 60.0
+REMEDY = "a running gateway tries again; or run `chronos reconcile`"
 
 
 class NotArmedError(RuntimeError):
@@ -42,21 +37,24 @@ class _Provider:
 
     def is_available(self) -> bool:
         """Whether the configuration and a stored login are there. Asks nobody."""
-        settings = self.process.host.settings()
-        configured = settings.portal_url and settings.callback_url
-        return bool(configured) and self.process.host.is_logged_in()
+        host = self.process.host
+        settings = host.settings()
+        return bool(settings.portal_url and settings.callback_url) and host.is_logged_in()
 
     def start(self, stop_event: Any, **options: Any) -> None:
         """Converge and return. `options` are for the built-in ticker, should it take over."""
         self.process.serve(stop_event, options)
         if hasattr(self.host_base, "recover_interrupted"):
             self.host_base.recover_interrupted(self)
-        keeper = self.process.keeper()
-        keeper.watch(stop_event)
-        if keeper.rejected:
-            self.process.fall_back()
         self.process.system.spawn(prefetch, "chronos-keys")
-        keeper.wait(keeper.request(), START_SECONDS)
+        try:
+            self.reconcile()
+            failed = self.process.keeper().rejected
+        except Exception as error:
+            log.warning("nothing can be armed: %s", error)
+            failed = True
+        if failed:
+            self.process.fall_back()
 
     def reconcile(self) -> None:
         """Converge now."""
@@ -67,26 +65,27 @@ class _Provider:
         """Converge: in the background of a server, and at a prompt before it returns."""
         keeper = self.process.keeper()
         ticket = keeper.request()
-        if self.process.serving:
+        if self.process.serving or (keeper.wait(ticket, PROMPT_SECONDS) and not keeper.unarmed):
             return
-        if not keeper.wait(ticket, PROMPT_SECONDS) or keeper.unarmed:
-            sys.stderr.write(_warning(keeper))
+        names = ", ".join(keeper.unarmed) or "your change"
+        problem = textwrap.shorten(f"chronos: not armed yet: {names}: {keeper.trouble}", 80)
+        sys.stderr.write(f"{problem}\nchronos: {REMEDY}\n")
 
-    def register_job(self, job: Mapping[str, Any]) -> None:
+    def register_job(self, job: Job) -> None:
         """Converge for a job just made. Raises NotArmedError when it is not armed in time."""
         keeper = self.process.keeper()
         met = keeper.wait(keeper.request(), PROMPT_SECONDS)
         armed = met and job["id"] not in keeper.unarmed
         if not armed and not (keeper.rejected and self.process.ticking):
-            message = f"job {job['id']} is saved but not armed: {keeper.trouble}; {_REMEDY}"
+            message = f"job {job['id']} is saved but not armed: {keeper.trouble}; {REMEDY}"
             log.warning("%s", message)
             raise NotArmedError(message)
 
-    def _arm_one_shot(self, job: Mapping[str, Any]) -> None:
+    def _arm_one_shot(self, job: Job) -> None:
         """Arm a job's next fire; nothing for a job that is not to fire. Raises NasError."""
-        fire_at = self.process.host.fire_at(job)
-        if fire_at is not None:
-            self.process.keeper().arm(str(job["id"]), fire_at)
+        keeper = self.process.keeper()
+        if fire_at := keeper.fire_at(job):
+            keeper.arm(str(job["id"]), fire_at)
 
     def _after_fire(self, job_id: str, ran: bool) -> None:
         """After a run: arm the next fire, and return when it is armed, or soon."""
@@ -107,7 +106,6 @@ class _OnePhase(_Provider):
     def fire_due(self, job_id: str, **options: Any) -> bool:
         """Have hermes claim and run a due job, then arm its next fire."""
         keeper, ran = self.process.keeper(), False
-        keeper.request(HEAL_SECONDS)  # should this process die in the run, or run for hours
         try:
             with keeper.in_hand(job_id, keeper.times().get(job_id)) as first:
                 if first and keeper.await_due(job_id, EARLY_SECONDS):
@@ -123,7 +121,6 @@ class _TwoPhase(_Provider):
     def claim_fire(self, job_id: str, *, force: bool = False, manual: bool = False) -> Any:
         """Have hermes claim a due job; None for a duplicate. A person's fire is always due."""
         keeper, claimed = self.process.keeper(), None
-        keeper.request(HEAL_SECONDS)
         if force or manual or keeper.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
             claimed = self.host_base.claim_fire(self, job_id, force=force, manual=manual)
         if claimed is None:
@@ -141,27 +138,15 @@ class _TwoPhase(_Provider):
         return ran
 
 
-def _warning(keeper: Keeper) -> str:
-    """What to say at a prompt: two lines of at most 80 columns."""
-    names = ", ".join(keeper.unarmed) or "your change"
-    problem = textwrap.shorten(f"chronos: not armed yet: {names}: {keeper.trouble}", 80)
-    return f"{problem}\nchronos: {_REMEDY}\n"
-
-
 @functools.cache
 def provider_class(base: Any, process: Process = PROCESS) -> Any:
-    """Our provider for a host whose base class is `base`."""
+    """Our provider for a host whose base class is `base`; told of in the log, once."""
+    log.info("chronos_plugin %s from %s", __version__, Path(__file__).parent)
     kind = _TwoPhase if hasattr(base, "fire_claimed") else _OnePhase
     members = {"host_base": base, "process": process, "__module__": __name__}
     return type("ChronosCronScheduler", (kind, base), members)
 
 
-@functools.cache
-def _introduce() -> None:
-    log.info("chronos_plugin %s from %s", __version__, Path(__file__).parent)
-
-
 def new_provider() -> Any:
     """A provider for the hermes of this process."""
-    _introduce()
     return provider_class(PROCESS.host.schedulers().CronScheduler)()

@@ -9,8 +9,7 @@ from typing import Any
 from .host import log
 from .keeper import PROCESS
 
-COLD_SECONDS = 3.0
-"""The longest wait for NAS's first keys; it may hold up an event loop."""
+COLD_SECONDS = 3.0  # the longest wait for NAS's first keys; it may hold up an event loop
 
 
 def get_fire_verifier() -> Callable[..., dict[str, Any] | None]:
@@ -21,38 +20,35 @@ def get_fire_verifier() -> Callable[..., dict[str, Any] | None]:
 def verify(
     *, token: str, expected_audience: str, jwks_or_key: str | None, issuer: str | None = None
 ) -> dict[str, Any] | None:
-    """The claims of a fire token, None for one to be refused. Never raises.
-
-    A good one also asks for a converge: whoever it wakes, it finds everything armed.
-    """
+    """The claims of a good fire token, which also asks for a converge; else None."""
     try:
-        allow_http = PROCESS.host.settings().allow_http
-        verifier = _verifier(jwks_or_key or "", expected_audience, issuer, allow_http)
-        claims = dict(verifier.verify_token(token).raw)
+        claims = dict(
+            _verifier(jwks_or_key or "", expected_audience, issuer).verify_token(token).raw
+        )
+        PROCESS.heal()
     except Exception as error:
         log.warning("%s", error)
         return None
-    PROCESS.heal()
     return claims
 
 
 @functools.cache
-def _keys(url: str, allow_http: bool) -> Any:
+def _keys(url: str) -> Any:
     from nas_sdk.jwks import JwksCache
 
+    allow_http = PROCESS.host.settings().allow_http
     return JwksCache(url, max_wait=COLD_SECONDS, allow_http=allow_http)
 
 
 @functools.cache
-def _verifier(source: str, audience: str, issuer: str | None, allow_http: bool) -> Any:
+def _verifier(source: str, audience: str, issuer: str | None) -> Any:
     from nas_sdk.webhooks import FireVerifier
 
-    keys = _keys(source, allow_http) if source.startswith("http") else source
+    keys = _keys(source) if source.startswith("http") else source
     return FireVerifier(keys, audience=audience, issuer=issuer)
 
 
 def prefetch() -> None:
     """Fetch NAS's keys before the first fire comes."""
-    settings = PROCESS.host.settings()
-    if settings.jwks_url:
-        _keys(settings.jwks_url, settings.allow_http).prefetch()
+    if url := PROCESS.host.settings().jwks_url:
+        _keys(url).prefetch()

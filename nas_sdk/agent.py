@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from . import reconcile
-from .converger import Converger, System
+from .converger import HEAL_SECONDS, Converger
 from .reconcile import OneShot, due_ms
+from .system import System
 
 EARLY_SECONDS = 30.0
 """A fire earlier than this for its job is a duplicate; one less early is held until due."""
@@ -33,17 +34,9 @@ class AgentConverger(Converger):
     watchdog = True
     """Whether to arm one."""
 
-    def __init__(
-        self,
-        name: str,
-        callback_url: str,
-        system: System,
-        *,
-        on_rejected: Callable[[], object] = lambda: None,
-        is_stopping: Callable[[], bool] = lambda: False,
-    ) -> None:
+    def __init__(self, name: str, callback_url: str, system: System) -> None:
         """`name` tells this agent from others that share its identity at NAS."""
-        super().__init__(callback_url, system, on_rejected=on_rejected, is_stopping=is_stopping)
+        super().__init__(callback_url, system)
         self.watchdog_id = WATCHDOG + hashlib.sha256(name.encode()).hexdigest()[:12]
         self._in_hand: dict[str, str | None] = {}
         self._held: frozenset[str] = frozenset()
@@ -80,8 +73,10 @@ class AgentConverger(Converger):
     def await_due(self, job_id: str, longest: float) -> bool:
         """Whether a fire is to be run, once that is due; False for a duplicate or no job.
 
-        Raises EarlyFireError when it is not due within `longest` seconds.
+        Raises EarlyFireError when it is not due within `longest` seconds. In any case a
+        converge follows: the run may outlive this process, or this process the run.
         """
+        self.request(HEAL_SECONDS)
         while (due := due_ms(self.times().get(job_id, ""))) is not None:
             early = due / 1000 - self.system.time()
             if early <= 0:

@@ -11,11 +11,11 @@ import logging
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import reconcile
-from .clocks import Clock
 from .errors import (
     BadRequestError,
     ConfigurationError,
@@ -26,6 +26,7 @@ from .errors import (
     UnauthorizedError,
 )
 from .reconcile import OneShot, Report
+from .system import System
 
 if TYPE_CHECKING:
     from .client import NasClient
@@ -39,19 +40,10 @@ HEAL_SECONDS = 2.0
 ROUNDS = 3
 """How often a converge starts over because what is desired changed meanwhile."""
 
+REMEDY = "Logging in again does not help: the hosted credential must be restored in the portal"
+"""What to do when NAS does not know this agent."""
+
 _LASTING = (BadRequestError, ConfigurationError, InvalidRequestError)
-
-
-class System(Clock):
-    """Time and threads: the one seam for both, replaced in tests."""
-
-    def condition(self) -> threading.Condition:
-        """What threads wait on."""
-        return threading.Condition()
-
-    def spawn(self, target: Callable[[], object], name: str) -> None:
-        """Run `target` in a thread that does not keep the process alive."""
-        threading.Thread(target=target, name=name, daemon=True).start()
 
 
 class Converger(ABC):
@@ -63,24 +55,14 @@ class Converger(ABC):
 
     log = logging.getLogger("nas_sdk")
 
-    def __init__(
-        self,
-        callback_url: str,
-        system: System,
-        *,
-        on_rejected: Callable[[], object] = lambda: None,
-        is_stopping: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Start nothing; the first `request` does.
-
-        callback_url: the agent's public base URL.
-        on_rejected: called once when NAS does not know this agent.
-        is_stopping: whether failures are not tried again any more.
-        """
+    def __init__(self, callback_url: str, system: System) -> None:
+        """`callback_url` is the agent's public base URL. Nothing starts before `request`."""
         self.callback_url = callback_url
         self.system = system
-        self._on_rejected = on_rejected
-        self._is_stopping = is_stopping
+        self.on_rejected: Callable[[], object] = lambda: None
+        """Called once when NAS does not know this agent."""
+        self.is_stopping: Callable[[], bool] = lambda: False
+        """Whether failures are not tried again any more."""
         self.rejected = False
         """NAS does not know this agent: nothing more is sent."""
         self.trouble = "NAS has not answered yet"
@@ -125,23 +107,23 @@ class Converger(ABC):
             self.turn.wait_for(lambda: self._met >= ticket or self.rejected, timeout)
             return self._met >= ticket
 
-    def follow(self, changes: Callable[[], Iterable[object]]) -> None:
-        """Converge soon after each of `changes` that matters, in a thread of its own.
+    def follow(self, file: Path, stopped: threading.Event) -> None:
+        """Converge soon after the file changes what is desired, until `stopped` is set.
 
-        `changes()` blocks from one change to the next. Only the first call counts.
+        Only the first call counts.
         """
         with self.turn:
             again, self._following = self._following, True
         if not again:
-            self.system.spawn(lambda: self._follow(changes), "nas-changes")
+            self.system.spawn(lambda: self._follow(file, stopped), "nas-changes")
 
-    def _follow(self, changes: Callable[[], Iterable[object]]) -> None:
+    def _follow(self, file: Path, stopped: threading.Event) -> None:
         try:
-            for _ in changes():
+            for _ in self.system.changes(file, stopped):
                 if self.has_moved():
                     self.request(HEAL_SECONDS)
         except Exception as error:
-            self.log.warning("changed jobs are not noticed any more: %s", error)
+            self.log.warning("changes of %s are not noticed any more: %s", file, error)
 
     def arm(self, job_id: str, fire_at: str) -> None:
         """Arm one job now, ahead of the next converge. Raises NasError.
@@ -230,7 +212,7 @@ class Converger(ABC):
 
     def _retry(self, errors: list[Exception]) -> None:
         """Come back after the wait NAS asked for and one of our own."""
-        if self._is_stopping():
+        if self.is_stopping():
             return
         first, longest = BACKOFF
         step = min(longest, first * 2.0 ** min(self._failures, 10))
@@ -246,12 +228,8 @@ class Converger(ABC):
         with self.turn:
             self.rejected = True
             self.turn.notify_all()
-        self.log.warning(
-            "NAS does not know this agent: %s. Logging in again does not help: the hosted "
-            "credential must be restored in the portal. Nothing more is sent by this process",
-            error,
-        )
-        self._on_rejected()
+        self.log.warning("%s. %s. Nothing more is sent by this process", error, REMEDY)
+        self.on_rejected()
 
 
 def _asked(error: Exception) -> float:
