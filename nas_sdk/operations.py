@@ -50,7 +50,7 @@ _BY_STATUS: Mapping[int, type[StatusError]] = {
     403: ForbiddenError,
     429: RateLimitedError,
 }
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _QUOTED_MAX = 300
 
 
@@ -158,13 +158,11 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _schedule_id(members: dict[str, Any]) -> str:
     value = members.get("schedule_id")
-    if not (isinstance(value, str) and 0 < len(value) <= SCHEDULE_ID_MAX and _is_clean(value)):
+    if not (isinstance(value, str) and 0 < len(value) <= SCHEDULE_ID_MAX):
         _broken("its member 'schedule_id' is not a name")
+    if _LONE_SURROGATE.search(value):  # JSON can spell it, and nothing could print or store it
+        _broken("its member 'schedule_id' is not Unicode")
     return value
-
-
-def _is_clean(text: str) -> bool:
-    return _UNPRINTABLE.search(text) is None
 
 
 def _broken(what: str) -> NoReturn:
@@ -221,5 +219,5 @@ def quotable(value: Any) -> str | None:
     """A text of the other side, made safe to print: one line, not too long."""
     if not isinstance(value, str) or not value:
         return None
-    line = _UNPRINTABLE.sub(" ", value)
-    return line if len(line) <= _QUOTED_MAX else f"{line[:_QUOTED_MAX]}…"
+    line = "".join(each if each.isprintable() else " " for each in value[:_QUOTED_MAX])
+    return line if len(value) <= _QUOTED_MAX else f"{line}…"

@@ -117,6 +117,8 @@ def base_url(given: str | None, *, allow_http: bool) -> httpx.URL:
         raise ConfigurationError(f"base_url: not a URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigurationError("base_url: an absolute https URL is needed, such as https://…")
+    if not _can_be_dialled(url):
+        raise ConfigurationError("base_url: no host can have that name or port")
     if url.userinfo or url.query or url.fragment:
         raise ConfigurationError("base_url: user info, query and fragment have no place in it")
     if url.scheme == "http" and not allow_http and not _is_loopback(url.host):
@@ -125,6 +127,15 @@ def base_url(given: str | None, *, allow_http: bool) -> httpx.URL:
             "use https, or pass allow_http=True if that network is yours"
         )
     return url
+
+
+def _can_be_dialled(url: httpx.URL) -> bool:
+    """Whether a resolver and a socket take the host and port, which fail oddly otherwise."""
+    try:
+        url.host.encode("idna")
+    except UnicodeError:
+        return False
+    return url.port is None or 0 < url.port < 65536
 
 
 def _is_loopback(host: str) -> bool:

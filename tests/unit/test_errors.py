@@ -1,0 +1,46 @@
+import inspect
+import pickle
+
+import httpx
+import pytest
+
+from nas_sdk import NasError, RateLimitedError, StatusError, errors
+
+CLASSES = [
+    value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, NasError)
+]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_an_error_has_its_parts_from_the_start(kind: type[NasError]) -> None:
+    error = kind("what happened")
+    assert (error.message, str(error)) == ("what happened", "what happened")
+    assert (error.attempts, error.elapsed, error.request_id) == (0, 0.0, None)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_an_error_survives_pickling(kind: type[NasError]) -> None:
+    error = kind("what happened")
+    error.attempts, error.elapsed, error.request_id = 3, 1.5, "r-1"
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert vars(again) == vars(error)
+    assert str(again) == "what happened (3 attempts, 1.5 s)"
+
+
+def test_the_parts_of_an_answer_survive_pickling() -> None:
+    response = httpx.Response(
+        429, content=b"slow", request=httpx.Request("GET", "https://nas.test")
+    )
+    error = RateLimitedError("x", status=429, code="slow_down", response=response, retry_after=3.0)
+    again = pickle.loads(pickle.dumps(error))
+    assert isinstance(again, StatusError)
+    assert (again.status, again.code, again.retry_after) == (429, "slow_down", 3.0)
+    assert again.response is not None
+    assert again.response.content == b"slow"
+
+
+def test_one_attempt_is_singular() -> None:
+    error = NasError("x")
+    error.attempts = 1
+    assert str(error) == "x (1 attempt, 0.0 s)"
