@@ -11,96 +11,24 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
-from .errors import NasError
+from .fire_errors import LIFETIME_MAX, TOKEN_MAX, FireRefused, Reason
 from .keys import ALGORITHMS, VerifyKey, require_pyjwt
 
 if TYPE_CHECKING:
     from jwt import PyJWS
 
 PURPOSE: Final = "cron_fire"
-TOKEN_MAX: Final = 8 * 1024
-"""Longest token that is read, in characters; real ones have fewer than 1,000."""
-LIFETIME_MAX: Final = 600
-"""Longest `exp` - `iat`, in seconds. The contract mints 60 to 120: five times as much is no
-fire token of any NAS, and a stolen one must not be good for hours."""
-
-Reason = Literal[
-    "missing",
-    "oversized",
-    "malformed",
-    "header",
-    "algorithm",
-    "key",
-    "keys_unavailable",
-    "signature",
-    "claims",
-    "audience",
-    "issuer",
-    "purpose",
-    "expired",
-    "not_yet_valid",
-    "issued_in_future",
-    "lifetime",
-]
-
-_SAID: Final[Mapping[Reason, str]] = {
-    "missing": "there is no 'Authorization: Bearer …' header, or more than one",
-    "oversized": f"the token is longer than {TOKEN_MAX} characters",
-    "malformed": "the token is no JWT",
-    "header": "the token's header brings a key of its own, or asks for an extension",
-    "algorithm": "the token's algorithm is none of ours, or not its key's",
-    "key": "the token names none of NAS's keys",
-    "keys_unavailable": "NAS's keys could not be fetched yet",
-    "signature": "the token's signature is wrong",
-    "claims": "a claim is missing, twice there or of the wrong type",
-    "audience": "the token is for another audience",
-    "issuer": "the token is of another issuer",
-    "purpose": "the token is for another purpose",
-    "expired": "the token has expired; is this machine's clock right?",
-    "not_yet_valid": "the token is not valid yet (nbf); is this machine's clock right?",
-    "issued_in_future": "the token was issued in the future; is this machine's clock right?",
-    "lifetime": f"the token lives longer than {LIFETIME_MAX} s, or ends before it begins",
-}
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 # By length modulo 4: the characters a base64url text may end with if no stray bits are set.
 _ENDINGS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 _UNWANTED = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64"})
 _YEAR_10000 = 253402300800
-
-
-class FireError(NasError):
-    """A fire was not accepted. Answer with `status` and `answer`; NAS sends it again."""
-
-    status = 400
-
-    @property
-    def answer(self) -> dict[str, str]:
-        """The body to answer with, as the contract has it."""
-        return {"error": self.message[:256]}
-
-
-class FireRefused(FireError):  # noqa: N818 - a verdict, not a failure
-    """The token was refused. `reason` is for programs and logs; it holds nothing of the token.
-
-    Never tell the caller the reason: `answer` is the same for all.
-    """
-
-    status = 401
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(f"fire refused: {_SAID[reason]}")
-        self.reason = reason
-
-    @property
-    def answer(self) -> dict[str, str]:
-        """The same body for every refusal."""
-        return {"error": "invalid fire token"}
 
 
 @attrs.frozen
@@ -139,7 +67,13 @@ def read_header(token: str) -> Header:
     match = _COMPACT.fullmatch(token)
     if match is None or not all(map(_is_canonical, match.groups())):
         raise FireRefused("malformed")
-    members = _read_object(_decode(match[1]), "malformed")
+    return _read_header(match[1])
+
+
+# All tokens of one key have the same header; a refusal is not kept.
+@lru_cache(maxsize=32)
+def _read_header(segment: str) -> Header:
+    members = _read_object(_decode(segment), "malformed")
     if not _UNWANTED.isdisjoint(members):
         raise FireRefused("header")
     alg, kid = members.get("alg"), members.get("kid")
@@ -190,11 +124,10 @@ def _seconds(claims: Mapping[str, Any], name: str) -> float:
 
 
 def _verified_payload(token: str, alg: str, key: VerifyKey) -> bytes:
-    from jwt import InvalidSignatureError
-
+    jws, wrong_signature = _pyjws()
     try:
-        payload: bytes = _jws().decode(token, key.key, algorithms=[alg])
-    except InvalidSignatureError:
+        payload: bytes = jws.decode(token, key.key, algorithms=[alg])
+    except wrong_signature:
         raise FireRefused("signature") from None
     except Exception:  # whatever a hostile token makes the libraries do
         raise FireRefused("malformed") from None
@@ -202,11 +135,12 @@ def _verified_payload(token: str, alg: str, key: VerifyKey) -> bytes:
 
 
 @cache
-def _jws() -> PyJWS:
+def _pyjws() -> tuple[PyJWS, type[Exception]]:
+    """What verifies signatures, and what it raises for a wrong one."""
     require_pyjwt()
-    from jwt import PyJWS
+    from jwt import InvalidSignatureError, PyJWS
 
-    return PyJWS(algorithms=ALGORITHMS)
+    return PyJWS(algorithms=ALGORITHMS), InvalidSignatureError
 
 
 def _is_canonical(segment: str) -> bool:

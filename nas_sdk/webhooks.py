@@ -15,12 +15,10 @@ import attrs
 
 from .errors import ConfigurationError
 from .fields import is_job_id
+from .fire_errors import BadFireError, FireError, FireRefused, Reason
 from .fire_tokens import (
     FireClaims,
-    FireError,
-    FireRefused,
     Header,
-    Reason,
     Rules,
     check_token,
     read_header,
@@ -74,14 +72,6 @@ class Keys(Protocol):
 
 KeySource = JwksCache | str | bytes | Mapping[str, object]
 """A cache; a JWKS URL; the PEM text of a public key; or a JWK set."""
-
-
-class BadFireError(FireError):
-    """The token is good but the body breaks the contract; `field` names the member, if one."""
-
-    def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 @attrs.frozen

@@ -214,6 +214,14 @@ def test_a_pem_verifies_whatever_the_kid(alg: str) -> None:
     assert token_reason(good_token(NOW, alg="RS512"), jwks=public_pem("p256")) == "algorithm"
 
 
+def test_an_algorithm_that_is_not_ours_costs_no_look_up_of_a_key() -> None:
+    def never() -> bytes:
+        raise AssertionError("keys were fetched")
+
+    token = signed(good_claims(NOW), header={"alg": "HS256", "kid": "other"})
+    assert token_reason(token, jwks=JwksCache(never)) == "algorithm"
+
+
 @pytest.mark.parametrize(
     ("jwks", "words"),
     [
