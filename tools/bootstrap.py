@@ -12,7 +12,9 @@ still fits costs a few milliseconds. Progress goes to stderr, the path made to s
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,8 @@ PYTHON = os.path.realpath(sys.executable)
 DONE = ".stamp"
 LOCKED = ".stamp-lock"
 """Files in an environment: what it was made from, in all and as far as its lock goes."""
+UNLOCKED = {"nas-sdk", "pip", "setuptools"}
+"""What an environment holds beside its lock: this project, and what venv put there."""
 TICK = 0.2
 """Seconds between two repaints of a progress line."""
 
@@ -94,15 +98,32 @@ def python_environment(target: Path, lock: Path, label: str) -> Path:
 def _make_environment(target: Path, lock: Path, locked: str, label: str) -> None:
     options = ["--disable-pip-version-check", "--no-input", "--no-deps", "--progress-bar", "off"]
     with Progress(label, target) as progress:
-        if not (_has_right_python(target) and _stamped(target, locked, LOCKED)):
-            wanted = sum("==" in line for line in lock.read_text().splitlines())
-            progress.say(f"{label}, {wanted} packages")
-            _make_empty(target, progress)
+        usable = _has_right_python(target) and (target / LOCKED).exists()
+        if not (usable and _stamped(target, locked, LOCKED)):
+            wanted = _locked_names(lock)
+            progress.say(f"{label}, {len(wanted)} packages")
+            if not usable:
+                _make_empty(target, progress)
             wheels = ["--require-hashes", "-r", str(lock)]
             progress.run([*_pip(target), "install", *options, *wheels])
+            if strangers := sorted(_installed(target) - wanted - UNLOCKED):
+                progress.run([*_pip(target), "uninstall", "--yes", *strangers])
             _stamp(target, locked, LOCKED)
         ours = ["--no-build-isolation", "-e", str(ROOT)]
         progress.run([*_pip(target), "install", *options, *ours])
+
+
+def _locked_names(lock: Path) -> set[str]:
+    """The names of the packages in a lock, spelt as it spells them."""
+    lines = lock.read_text().splitlines()
+    return {line.split("==")[0].split("[")[0] for line in lines if "==" in line}
+
+
+def _installed(target: Path) -> set[str]:
+    """The names of what is in an environment, spelt as locks spell them."""
+    command = [*_pip(target), "list", "--format=json", "--disable-pip-version-check"]
+    listed = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return {re.sub(r"[-_.]+", "-", package["name"]).lower() for package in listed}
 
 
 def redocly() -> Path:
