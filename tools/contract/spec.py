@@ -51,11 +51,19 @@ class Operation:
 def load(path: Path) -> dict[str, Any]:
     """Read a contract. Raises UnreadableError when the file holds none."""
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return parsed(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
         raise UnreadableError(f"{path}: {error}") from None
+
+
+def parsed(text: str, name: str) -> dict[str, Any]:
+    """The contract in a text; `name` is what an UnreadableError calls it."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UnreadableError(f"{name}: {error}") from None
     if not isinstance(document, dict) or "openapi" not in document:
-        raise UnreadableError(f"{path}: not an OpenAPI document")
+        raise UnreadableError(f"{name}: not an OpenAPI document")
     return document
 
 
