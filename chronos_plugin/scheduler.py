@@ -46,7 +46,8 @@ class _Provider:
         self.process.serve(stop_event, options)
         if hasattr(self.host_base, "recover_interrupted"):
             self.host_base.recover_interrupted(self)
-        self.process.system.spawn(prefetch, "chronos-keys")
+        settings = self.process.host.settings()
+        self.process.system.spawn(lambda: prefetch(settings), "chronos-keys")
         try:
             self.reconcile()
             failed = self.process.keeper().rejected

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from .host import log
+from .host import Settings, log
 from .keeper import PROCESS
 
 COLD_SECONDS = 3.0  # the longest wait for NAS's first keys; it may hold up an event loop
@@ -22,9 +22,9 @@ def verify(
 ) -> dict[str, Any] | None:
     """The claims of a good fire token, which also asks for a converge; else None."""
     try:
-        claims = dict(
-            _verifier(jwks_or_key or "", expected_audience, issuer).verify_token(token).raw
-        )
+        allow_http = PROCESS.host.settings().allow_http
+        verifier = _verifier(jwks_or_key or "", expected_audience, issuer, allow_http)
+        claims = dict(verifier.verify_token(token).raw)
         PROCESS.heal()
     except Exception as error:
         log.warning("%s", error)
@@ -33,22 +33,21 @@ def verify(
 
 
 @functools.cache
-def _keys(url: str) -> Any:
+def _keys(url: str, allow_http: bool) -> Any:
     from nas_sdk.jwks import JwksCache
 
-    allow_http = PROCESS.host.settings().allow_http
     return JwksCache(url, max_wait=COLD_SECONDS, allow_http=allow_http)
 
 
 @functools.cache
-def _verifier(source: str, audience: str, issuer: str | None) -> Any:
+def _verifier(source: str, audience: str, issuer: str | None, allow_http: bool) -> Any:
     from nas_sdk.webhooks import FireVerifier
 
-    keys = _keys(source) if source.startswith("http") else source
+    keys = _keys(source, allow_http) if source.startswith("http") else source
     return FireVerifier(keys, audience=audience, issuer=issuer)
 
 
-def prefetch() -> None:
+def prefetch(settings: Settings) -> None:
     """Fetch NAS's keys before the first fire comes."""
-    if url := PROCESS.host.settings().jwks_url:
-        _keys(url).prefetch()
+    if settings.jwks_url:
+        _keys(settings.jwks_url, settings.allow_http).prefetch()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .clocks import Clock
+
+_log = logging.getLogger("nas_sdk")
 
 
 class System(Clock):
@@ -18,7 +21,14 @@ class System(Clock):
 
     def spawn(self, target: Callable[[], object], name: str) -> None:
         """Run `target` in a thread that does not keep the process alive."""
-        threading.Thread(target=target, name=name, daemon=True).start()
+
+        def run() -> None:
+            try:
+                target()
+            except Exception as error:
+                _log.warning("%s has ended: %s: %s", name, type(error).__name__, error)
+
+        threading.Thread(target=run, name=name, daemon=True).start()
 
     def changes(self, file: Path, stopped: threading.Event) -> Iterator[object]:
         """Yield after every change of a file that is replaced as a whole, until `stopped`.

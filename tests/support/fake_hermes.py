@@ -1,0 +1,172 @@
+"""A hermes of a few lines behind the plugin's one seam: a store, claims and runs in memory."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from chronos_plugin.host import Host, Settings
+from nas_sdk.system import System
+
+HOME = Path("/agent/home")
+CALLBACK = "https://agent.example.com"
+CLAIM_SECONDS = 300
+
+
+class FakeHermes(Host):
+    """The rules of hermes's job store, without hermes.
+
+    `on_run` is called for every run with the job's id; it may sleep, or raise as a process
+    dies. `runs` are the job ids that ran to their end.
+    """
+
+    def __init__(self, system: System, *, two_phases: bool = False) -> None:
+        self._system = system
+        self._two_phases = two_phases
+        self.stores: dict[Path, dict[str, dict[str, Any]]] = {HOME: {}}
+        self.at = HOME
+        self.config: dict[str, Any] = {}
+        self.logged_in = True
+        self.token = "agent-token"
+        self.token_calls = 0
+        self.runs: list[str] = []
+        self.alive: set[str] = set()
+        self.tickers: list[Mapping[str, Any]] = []
+        self.recovered = 0
+        self.on_run: Callable[[str], object] = lambda job_id: None
+        self.on_change: Callable[[Path], object] = lambda home: None
+        self.base = _two_phase_base(self) if two_phases else _one_phase_base(self)
+
+    def schedulers(self) -> Any:
+        tickers = self.tickers
+
+        class InProcessCronScheduler:
+            def start(self, stop_event: Any, **options: Any) -> None:
+                tickers.append({"stop_event": stop_event, **options})
+
+        return SimpleNamespace(
+            CronScheduler=self.base, InProcessCronScheduler=InProcessCronScheduler
+        )
+
+    def home(self) -> Path:
+        return self.at
+
+    def homes(self) -> list[Path]:
+        return list(self.stores)
+
+    def settings(self, home: Path | None = None) -> Settings:
+        usual = Settings(
+            home or self.at,
+            active=True,
+            portal_url="https://nas.test",
+            callback_url=CALLBACK,
+            jwks_url="",
+            allow_http=False,
+            watchdog=False,
+        )
+        return usual._replace(**self.config)
+
+    def is_logged_in(self) -> bool:
+        return self.logged_in
+
+    def access_token(self, home: Path) -> str:
+        self.token_calls += 1
+        return self.token
+
+    def jobs(self, home: Path) -> list[Mapping[str, Any]]:
+        return [dict(job) for job in self.stores[home].values()]
+
+    def is_runnable(self, job: Mapping[str, Any]) -> bool:
+        return job.get("enabled", True) and job.get("state") not in ("paused", "completed")
+
+    def running(self, job_ids: list[str], home: Path) -> set[str]:
+        return self.alive & set(job_ids)
+
+    # What people do.
+
+    def add(self, job_id: str, in_seconds: float, *, every: float = 0, **more: Any) -> None:
+        """A job that fires in `in_seconds`, and then `every` so many; 0 is a one-shot."""
+        home = more.pop("home", self.at)
+        at = self.iso(self._system.time() + in_seconds)
+        job = {"id": job_id, "enabled": True, "state": "scheduled", "next_run_at": at}
+        self.stores[home][job_id] = {**job, "every": every, "fire_claim": None, **more}
+        self.on_change(home)
+
+    def change(self, job_id: str, **what: Any) -> None:
+        self.stores[self.at][job_id].update(what)
+        self.on_change(self.at)
+
+    def remove(self, job_id: str) -> None:
+        del self.stores[self.at][job_id]
+        self.on_change(self.at)
+
+    def next_run(self, job_id: str) -> str:
+        return str(self.stores[self.at][job_id]["next_run_at"])
+
+    # What the store does.
+
+    def claim(self, job_id: str) -> dict[str, Any] | None:
+        job = self.stores[self.at].get(job_id)
+        if job is None or not self.is_runnable(job) or self._is_claimed(job):
+            return None
+        now = self._system.time()
+        job["fire_claim"] = {"at": self.iso(now)}
+        if job["every"]:
+            job["next_run_at"] = self.iso(now + job["every"])
+        self.on_change(self.at)
+        return dict(job)
+
+    def _is_claimed(self, job: Mapping[str, Any]) -> bool:
+        claim = job["fire_claim"]
+        if claim is None:
+            return False
+        age = self._system.time() - datetime.fromisoformat(claim["at"]).timestamp()
+        return 0 <= age < CLAIM_SECONDS
+
+    def run(self, job_id: str) -> bool:
+        self.on_run(job_id)
+        self.runs.append(job_id)
+        job = self.stores[self.at].get(job_id)
+        if job is None:
+            return True
+        job["fire_claim"] = None
+        if job["every"]:
+            job["next_run_at"] = self.iso(self._system.time() + job["every"])
+        else:
+            del self.stores[self.at][job_id]
+        self.on_change(self.at)
+        return True
+
+    @staticmethod
+    def iso(seconds: float) -> str:
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def _one_phase_base(hermes: FakeHermes) -> type:
+    class CronScheduler:
+        def recover_interrupted(self) -> int:
+            hermes.recovered += 1
+            return 0
+
+        def fire_due(self, job_id: str, *, adapters: Any = None, loop: Any = None) -> bool:
+            if hermes.claim(job_id) is None:
+                return False
+            return hermes.run(job_id)
+
+    return CronScheduler
+
+
+def _two_phase_base(hermes: FakeHermes) -> type:
+    class CronScheduler:
+        def fire_due(self, job_id: str, **options: Any) -> bool:
+            claimed = self.claim_fire(job_id, **options)
+            return claimed is not None and self.fire_claimed(claimed)
+
+        def claim_fire(self, job_id: str, *, force: bool = False, manual: bool = False) -> Any:
+            return hermes.claim(job_id)
+
+        def fire_claimed(self, claimed_job: Any, **options: Any) -> bool:
+            return hermes.run(claimed_job["id"])
+
+    return CronScheduler

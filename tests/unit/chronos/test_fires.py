@@ -1,0 +1,220 @@
+"""Fires: due, early, doubled, lost, gone; what is armed after them."""
+
+import threading
+
+import pytest
+
+from chronos_plugin.host import Host
+from nas_sdk.agent import EarlyFireError
+from tests.unit.chronos.conftest import World
+
+
+def test_a_fire_runs_the_job_and_arms_the_next(world: World) -> None:
+    world.hermes.add("j1", 60, every=60)
+    provider = world.provider()
+    provider.reconcile()
+    world.system.sleep(60)
+    world.deliver(provider.fire_due)
+    world.system.sleep(1)
+    assert world.hermes.runs == ["j1"]
+    assert world.armed() == {"j1": world.hermes.next_run("j1")}
+
+
+def test_a_fire_costs_one_provision_and_one_list(world: World) -> None:
+    world.hermes.add("j1", 0, every=60)
+    provider = world.provider()
+    assert provider.fire_due("j1")
+    world.system.sleep(5)
+    assert [request.url.path.rsplit("/")[-1] for request in world.nas.requests] == [
+        "provision",
+        "list",
+    ]
+
+
+def test_a_job_that_is_gone_after_its_run_is_not_armed(world: World) -> None:
+    world.hermes.add("once", 0)
+    provider = world.provider()
+    assert provider.fire_due("once")
+    assert world.nas.sent("provision") == []
+
+
+def test_a_fire_for_a_job_that_is_gone_only_converges(world: World) -> None:
+    world.hermes.add("other", 600)
+    assert not world.provider().fire_due("gone")
+    world.system.sleep(5)
+    assert world.hermes.runs == []
+    assert set(world.armed()) == {"other"}
+
+
+def test_a_fire_that_lost_its_claim_arms_nothing_itself(world: World) -> None:
+    world.hermes.add("j1", 0, every=60)
+    world.hermes.claim("j1")
+    world.hermes.change("j1", next_run_at=world.hermes.iso(world.system.time()))
+    assert not world.provider().fire_due("j1")
+    world.system.sleep(5)
+    assert world.hermes.runs == []
+    assert world.nas.sent("provision") == []
+
+
+def test_a_lost_claim_is_followed_by_a_converge(world: World) -> None:
+    world.hermes.add("j1", 0, every=60)
+    world.hermes.claim("j1")  # a person's run: it is under way, and named the next occurrence
+    assert not world.provider().fire_due("j1")
+    world.system.sleep(5)
+    assert world.armed() == {"j1": world.hermes.next_run("j1")}
+
+
+def test_a_fire_delivered_again_after_the_run_does_not_run_it_again(world: World) -> None:
+    world.hermes.add("j1", 0, every=3600)
+    provider = world.provider()
+    assert provider.fire_due("j1")
+    world.system.sleep(60)
+    assert not provider.fire_due("j1")
+    assert world.hermes.runs == ["j1"]
+
+
+def test_a_fire_a_little_early_waits_until_the_job_is_due(world: World) -> None:
+    world.hermes.add("j1", 20, every=3600)
+    due = world.system.time() + 20
+    ran_at: list[float] = []
+    world.hermes.on_run = lambda job_id: ran_at.append(world.system.time())
+    assert world.provider().fire_due("j1")
+    assert ran_at == [due]
+
+
+def test_a_job_paused_while_an_early_fire_waits_does_not_run(world: World) -> None:
+    world.hermes.add("j1", 20)
+    provider = world.provider()
+    world.system.spawn(lambda: provider.fire_due("j1"), "fire")
+    world.system.sleep(10)
+    world.hermes.change("j1", state="paused")
+    world.system.sleep(60)
+    assert world.hermes.runs == []
+
+
+def test_an_early_fire_that_waits_is_not_armed_again(world: World) -> None:
+    world.hermes.add("j1", 20, every=3600)
+    provider = world.provider()
+    world.system.spawn(lambda: provider.fire_due("j1"), "fire")
+    world.system.sleep(15)
+    assert world.nas.sent("provision") == []
+
+
+def test_two_fires_at_once_run_the_job_once(world: World) -> None:
+    world.hermes.add("j1", 10, every=60)
+    world.hermes.on_run = lambda job_id: world.system.sleep(5)
+    provider = world.provider()
+    for _ in range(2):
+        world.system.spawn(lambda: provider.fire_due("j1"), "fire")
+    world.system.sleep(20)
+    assert world.hermes.runs == ["j1"]
+
+
+def test_a_run_longer_than_a_claim_is_neither_armed_nor_doubled(world: World) -> None:
+    world.hermes.add("long", 0)
+    world.hermes.on_run = lambda job_id: world.system.sleep(3600)
+    provider = world.provider()
+    world.system.spawn(lambda: provider.fire_due("long"), "fire")
+    world.system.sleep(1000)
+    provider.reconcile()
+    assert world.armed() == {}
+    assert not provider.fire_due("long")
+    world.system.sleep(4000)
+    assert world.hermes.runs == ["long"]
+
+
+def test_a_run_in_another_process_is_neither_armed_nor_doubled(world: World) -> None:
+    world.hermes.add("long", -1000)
+    world.hermes.alive = {"long"}
+    provider = world.provider()
+    provider.reconcile()
+    assert world.armed() == {}
+    assert not provider.fire_due("long")
+    assert world.hermes.runs == []
+
+
+def test_jobs_others_have_in_hand_are_looked_at_again(world: World) -> None:
+    world.hermes.add("j1", -1)
+    world.hermes.claim("j1")
+    world.provider().reconcile()
+    assert world.armed() == {}
+    world.system.sleep(400)  # the claim went stale: whoever had it died
+    assert set(world.armed()) == {"j1"}
+
+
+def test_the_next_of_a_long_run_is_armed_while_it_lasts(world: World) -> None:
+    world.hermes.add("j1", 0, every=60)
+    world.hermes.on_run = lambda job_id: world.system.sleep(30)
+    provider = world.provider()
+    world.system.spawn(lambda: provider.fire_due("j1"), "fire")
+    world.system.sleep(10)
+    assert world.armed() == {"j1": world.hermes.next_run("j1")}
+
+
+def test_a_fire_waits_until_the_next_is_armed(world: World) -> None:
+    world.hermes.add("j1", 0, every=60)
+    provider = world.provider()
+    provider.start(threading.Event())
+    world.nas.fail_next(503, times=6)
+    assert provider.fire_due("j1")
+    assert world.armed() == {"j1": world.hermes.next_run("j1")}
+
+
+def test_a_fire_waits_no_longer_than_20_seconds(world: World) -> None:
+    world.hermes.add("j1", 0, every=60)
+    provider = world.provider()
+    world.nas.fail_next(503, times=1000)
+    before = world.system.time()
+    assert provider.fire_due("j1")
+    assert world.system.time() - before <= 30
+
+
+def test_a_fire_that_raises_is_followed_by_a_converge(world: World) -> None:
+    world.hermes.add("j1", 0, every=60)
+
+    def crash(job_id: str) -> None:
+        raise RuntimeError("the disk is full")
+
+    world.hermes.on_run = crash
+    provider = world.provider()
+    with pytest.raises(RuntimeError, match="disk"):
+        provider.fire_due("j1")
+    world.system.sleep(5)
+    assert world.armed() == {"j1": world.hermes.next_run("j1")}
+
+
+def test_a_later_host_claims_first_and_arms_after_the_run(later_world: World) -> None:
+    world = later_world
+    world.hermes.add("j1", 0, every=60)
+    provider = world.provider()
+    claimed = provider.claim_fire("j1")
+    assert world.nas.sent("provision") == []
+    assert provider.fire_claimed(claimed, adapters=None, loop=None, cancel_event=None)
+    assert world.hermes.runs == ["j1"]
+    assert world.armed() == {"j1": world.hermes.next_run("j1")}
+
+
+def test_a_later_host_answers_duplicate_to_an_early_fire(later_world: World) -> None:
+    later_world.hermes.add("j1", 31, every=60)
+    assert later_world.provider().claim_fire("j1") is None
+
+
+@pytest.mark.parametrize("how", ["force", "manual"])
+def test_a_person_may_fire_early(later_world: World, how: str) -> None:
+    later_world.hermes.add("j1", 3000, every=3600)
+    assert later_world.provider().claim_fire("j1", **{how: True}) is not None
+
+
+def test_a_later_host_is_not_held_up_past_nas_s_patience(later_world: World) -> None:
+    later_world.hermes.add("j1", 20, every=60)
+    with pytest.raises(EarlyFireError, match="j1"):
+        later_world.provider().claim_fire("j1")
+    later_world.hermes.add("j2", 14, every=60)
+    assert later_world.provider().claim_fire("j2") is not None
+
+
+def test_each_host_gets_the_methods_it_drives(world: World, later_world: World) -> None:
+    assert "claim_fire" not in dir(type(world.provider()))
+    late = type(later_world.provider())
+    assert late.fire_due is later_world.hermes.base.fire_due  # type: ignore[attr-defined]
+    assert isinstance(world.hermes, Host)

@@ -1,0 +1,213 @@
+"""What hermes calls on every version: available, start, reconcile, changed, arm."""
+
+import threading
+
+import httpx
+import pytest
+
+from chronos_plugin.scheduler import NotArmedError
+from tests.support.fake_hermes import CALLBACK, HOME
+from tests.unit.chronos.conftest import World
+
+
+def test_unavailable_without_configuration(world: World) -> None:
+    for missing in ("portal_url", "callback_url"):
+        world.hermes.config = {missing: ""}
+        assert not world.provider().is_available()
+
+
+def test_unavailable_without_a_login(world: World) -> None:
+    world.hermes.logged_in = False
+    assert not world.provider().is_available()
+
+
+def test_available_with_both_and_asks_nobody(world: World) -> None:
+    assert world.provider().is_available()
+    assert world.nas.requests == []
+    assert world.hermes.token_calls == 0
+    assert world.system.spawned == []
+
+
+def test_its_name_is_what_the_configuration_says(world: World) -> None:
+    assert world.provider().name == "chronos"
+
+
+def test_arm_sends_the_contract_s_payload(world: World) -> None:
+    at = "2026-06-18T12:34:56.789+02:00"
+    job = {"id": "j1", "next_run_at": at, "enabled": True, "state": "scheduled"}
+    world.provider()._arm_one_shot(job)
+    assert world.nas.sent("provision") == [
+        {"job_id": "j1", "fire_at": at, "agent_callback_url": CALLBACK, "dedup_key": f"j1:{at}"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "what", [{"next_run_at": None}, {"enabled": False}, {"state": "paused"}, {"state": "completed"}]
+)
+def test_arm_does_nothing_for_a_job_that_is_not_to_fire(
+    world: World, what: dict[str, object]
+) -> None:
+    job = {"id": "j1", "next_run_at": "2026-06-18T12:34:56Z", "enabled": True, "state": "scheduled"}
+    world.provider()._arm_one_shot({**job, **what})
+    assert world.nas.requests == []
+
+
+def test_reconcile_arms_every_job_at_its_own_time(world: World) -> None:
+    world.hermes.add("j1", 60, every=60)
+    world.hermes.add("j2", 7200)
+    world.provider().reconcile()
+    assert world.armed() == {"j1": world.hermes.next_run("j1"), "j2": world.hermes.next_run("j2")}
+
+
+def test_reconcile_cancels_an_orphan(world: World) -> None:
+    world.nas.arm("orphan", "2026-01-02T00:00:00Z")
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+    assert set(world.armed()) == {"j1"}
+
+
+def test_reconcile_cancels_paused_and_disabled_jobs(world: World) -> None:
+    for job_id in ("paused", "disabled", "kept"):
+        world.hermes.add(job_id, 60)
+    provider = world.provider()
+    provider.reconcile()
+    world.hermes.change("paused", state="paused")
+    world.hermes.change("disabled", enabled=False)
+    provider.reconcile()
+    assert set(world.armed()) == {"kept"}
+
+
+def test_a_second_reconcile_sends_no_write(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 60)
+    world.hermes.add("late", -3600)
+    world.provider().reconcile()
+    before = world.writes()
+    world.system.sleep(1)
+    world.provider().reconcile()
+    assert world.writes() == before
+
+
+def test_start_converges_and_returns(world: World) -> None:
+    world.hermes.add("j1", 60)
+    world.provider().start(threading.Event(), adapters=object(), loop=object(), interval=60)
+    assert set(world.armed()) == {"j1"}
+    assert world.hermes.recovered == 1
+    assert world.hermes.tickers == []
+
+
+def test_a_change_moves_the_arm_before_the_prompt_returns(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    provider = world.provider()
+    provider.on_jobs_changed()
+    world.hermes.change("j1", next_run_at="2026-01-01T09:00:00+00:00")
+    provider.on_jobs_changed()
+    assert world.armed() == {"j1": "2026-01-01T09:00:00+00:00"}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_change_in_a_server_does_not_wait(world: World) -> None:
+    process = world.boot()
+    provider = world.provider(process)
+    provider.start(threading.Event())
+    world.hermes.add("j1", 3600)
+    world.nas.fail_next(delay=5.0)
+    before = world.system.time()
+    provider.on_jobs_changed()
+    assert world.system.time() == before
+    world.system.sleep(10)
+    assert set(world.armed()) == {"j1"}
+
+
+def test_a_prompt_is_held_up_at_most_10_seconds_and_says_so(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        world.hermes.add(f"j{number}", 60)
+    world.nas.fail_next(delay=1000.0, times=100)
+    before = world.system.time()
+    world.provider().on_jobs_changed()
+    assert world.system.time() - before <= 10
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("chronos: not armed yet: ")
+    assert "chronos reconcile" in said[1]
+    assert all(len(line) <= 80 for line in said)
+
+
+def test_a_prompt_names_the_job_that_could_not_be_armed(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    world.nas.fail_next(503, operation="provision", times=100)
+    world.provider().on_jobs_changed()
+    assert "j1" in capsys.readouterr().err
+
+
+def test_registering_a_job_raises_when_it_is_not_armed(later_world: World) -> None:
+    world = later_world
+    world.hermes.add("j1", 60)
+    world.nas.fail_next(503, times=1000)
+    before = world.system.time()
+    with pytest.raises(NotArmedError, match=r"j1 is saved but not armed.*503.*chronos reconcile"):
+        world.provider().register_job({"id": "j1"})
+    assert world.system.time() - before <= 10
+
+
+def test_registering_a_job_arms_it(later_world: World) -> None:
+    later_world.hermes.add("j1", 60)
+    later_world.provider().register_job({"id": "j1"})
+    assert set(later_world.armed()) == {"j1"}
+
+
+def test_a_fire_time_that_is_no_instant_is_left_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.nas.arm("bad", "2026-01-02T00:00:00Z")
+    world.hermes.add("bad", 60, next_run_at="tomorrow")
+    world.hermes.add("good", 60)
+    world.provider().reconcile()
+    assert world.armed() == {"bad": "2026-01-02T00:00:00Z", "good": world.hermes.next_run("good")}
+    assert "bad" in caplog.text
+
+
+def test_the_token_is_asked_for_once(world: World) -> None:
+    process = world.boot()
+    for number in range(5):
+        world.hermes.add(f"j{number}", 60)
+        world.provider(process).reconcile()
+    assert world.hermes.token_calls == 1
+
+
+def test_an_expired_token_is_fetched_anew_once(world: World) -> None:
+    world.hermes.add("j1", 60)
+    world.nas.fail_next(401)
+    world.provider().reconcile()
+    assert world.hermes.token_calls == 2
+    assert set(world.armed()) == {"j1"}
+
+
+def test_the_same_instant_in_another_spelling_costs_no_write(world: World) -> None:
+    world.hermes.add("j1", 60, next_run_at="2026-01-01T02:00:00.123456+02:00")
+    world.provider().reconcile()
+    assert [request.method for request in world.nas.requests] == ["GET", "POST"]
+    world.provider().reconcile()
+    assert [request.method for request in world.nas.requests] == ["GET", "POST", "GET"]
+
+
+def test_an_unreadable_store_cancels_nothing(world: World) -> None:
+    world.nas.arm("j1", "2026-01-02T00:00:00Z")
+    del world.hermes.stores[HOME]
+    process = world.boot()
+    keeper = process.keeper()
+    assert not keeper.wait(keeper.request(), 30)
+    assert set(world.armed()) == {"j1"}
+
+
+def test_all_traffic_is_ours(world: World) -> None:
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+    agents = {request.headers["user-agent"] for request in world.nas.requests}
+    assert all(agent.startswith("nas-sdk/") and agent.endswith(" chronos") for agent in agents)
+    assert isinstance(world.nas.requests[0], httpx.Request)
