@@ -33,21 +33,33 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UnexpectedStatusError,
     )
+    from .fire_errors import BadFireError, FireError, FireRefused
+    from .fire_tokens import FireClaims
+    from .jwks import JwksCache
     from .observe import RequestEvent, ResponseEvent, RetryEvent
     from .times import format_instant, parse_instant
+    from .webhooks import AsyncFireVerifier, Fire, FireVerifier
 
 __all__ = [
     "Arm",
     "ArmedOneShot",
+    "AsyncFireVerifier",
     "AsyncNasClient",
     "AsyncTokenSource",
+    "BadFireError",
     "BadRequestError",
     "Clock",
     "ConfigurationError",
     "ContractError",
+    "Fire",
+    "FireClaims",
+    "FireError",
+    "FireRefused",
+    "FireVerifier",
     "ForbiddenError",
     "IdentityRejectedError",
     "InvalidRequestError",
+    "JwksCache",
     "NasClient",
     "NasConnectionError",
     "NasError",
@@ -77,8 +89,12 @@ _HOMES = {
     "batch": ("Arm", "Outcome"),
     "client": ("NasClient",),
     "clocks": ("Clock",),
+    "fire_errors": ("BadFireError", "FireError", "FireRefused"),
+    "fire_tokens": ("FireClaims",),
+    "jwks": ("JwksCache",),
     "observe": ("RequestEvent", "ResponseEvent", "RetryEvent"),
     "times": ("format_instant", "parse_instant"),
+    "webhooks": ("AsyncFireVerifier", "Fire", "FireVerifier"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
