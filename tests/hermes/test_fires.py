@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from nas_sdk import NasClient
+from nas_sdk.times import parse_instant
 from tests.hermes.conftest import AgentMaker
 from tests.hermes.test_loading import SERVERS
+from tests.support.agents import PROVISION
 from tests.support.hermes_host import eventually
 
 SOON = 4.0
@@ -24,11 +27,13 @@ def test_fire_run_and_arm_next(version: str, kind: str, new_agent: AgentMaker) -
         agent.await_runs("recurring", 1)
         agent.await_runs("once", 1)
 
-        first = datetime.fromisoformat(due).timestamp() * 1000
-        next_due = eventually(
-            lambda: (agent.due(recurring) or 0) > first and agent.due(recurring), "a next run"
-        )
-        eventually(lambda: agent.armed().get(recurring) == next_due, "the next one-shot")
+        first = parse_instant(due)
+
+        def next_is_armed() -> bool:
+            armed = agent.armed().get(recurring, 0)
+            return armed > first and armed == agent.due(recurring)
+
+        eventually(next_is_armed, "the next one-shot")
         eventually(lambda: once not in agent.armed(), "the end of the one-shot")
         assert [fire.status for fire in agent.fires(recurring)] == [202]
         assert [fire.status for fire in agent.fires(once)] == [202]
@@ -49,13 +54,11 @@ def test_a_fire_that_finds_the_agent_down_is_sent_again(new_agent: AgentMaker) -
 
 def test_a_job_that_is_gone_arms_nothing(new_agent: AgentMaker) -> None:
     agent = new_agent()
-    at = datetime.now(UTC) + timedelta(seconds=SOON)
-    once = agent.hermes.create_job("once", at.isoformat(timespec="seconds"))
-    store = agent.hermes.home.hermes / "cron" / "jobs.json"
-    with agent.serving("serve"):
-        store.write_text('{"jobs": []}')  # nobody is told: NAS still fires
-        fire = agent.callback.wait_for(lambda fire: fire.json()["job_id"] == once, "fire")
+    gone = "0123456789ab"
+    with agent.serving("serve"), NasClient(agent.access.url, agent.access.token) as client:
+        client.provision(gone, datetime.now(UTC), agent.callback.url)
+        fire = agent.callback.wait_for(lambda fire: fire.json()["job_id"] == gone, "fire")
 
         assert (fire.status, fire.answer_json()["status"]) == (200, "gone")
-        assert agent.hermes.runs("once") == 0
-        eventually(lambda: once not in agent.armed(), "the end of the one-shot")
+        eventually(lambda: gone not in agent.armed(), "the end of the one-shot")
+    assert len(agent.calls(PROVISION, gone)) == 1

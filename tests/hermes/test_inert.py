@@ -14,6 +14,7 @@ provider = resolve_cron_scheduler()
 print(provider.name, type(provider).__module__)
 """
 BUILT_IN = "builtin cron.scheduler_provider"
+BUNDLED = "chronos plugins.cron_providers.chronos"
 OURS = "chronos chronos_plugin.scheduler"
 
 
@@ -65,7 +66,14 @@ def test_uninstall_leaves_no_trace(version: str, tmp_path: Path, new_agent: Agen
 
     assert done.returncode == 0, done.stderr
     assert contents(environment) == before
-    assert hermes.python(RESOLVE) == "chronos plugins.cron_providers.chronos"
+    assert hermes.python(RESOLVE) == BUNDLED
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_kill_switch_gives_hermes_its_own(version: str, new_agent: AgentMaker) -> None:
+    hermes = replace(new_agent(version).hermes, extra={"CHRONOS_HOOK": "0"})
+
+    assert hermes.python(RESOLVE) == BUNDLED
 
 
 def contents(environment: HermesEnvironment) -> dict[str, str]:

@@ -58,7 +58,7 @@ def bad_tokens(key: FireKey, good: dict[str, Any]) -> dict[str, str]:
         "wrong issuer": key.sign({**good, "iss": "http://127.0.0.1:1"}),
         "wrong purpose": key.sign({**good, "purpose": "login"}),
         "no purpose": key.sign({**good, "purpose": None}),
-        "none": "",
+        "no token": "x",
     }
 
 

@@ -4,10 +4,11 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nas_sdk.times import parse_instant
 from tests.support.hermes_env import HermesEnvironment
 from tests.support.hermes_host import Hermes, HermesServer, eventually
 from tests.support.nas_process import NasProcess
@@ -47,7 +48,7 @@ class Agent:
         job = self.hermes.home.jobs().get(job_id)
         if job is None or not job["next_run_at"]:
             return None
-        return round(datetime.fromisoformat(job["next_run_at"]).timestamp() * 1000)
+        return parse_instant(job["next_run_at"])
 
     def calls(self, path: str, job_id: str) -> list[Seen]:
         """What the agent has asked of NAS about one job, oldest first."""
@@ -101,8 +102,3 @@ def agent(
         made = Agent(Hermes(environment, home), nas, access, callback)
         home.configure(access, callback.url, **cron)
         yield made
-
-
-def with_variables(of: Agent, **variables: str) -> Agent:
-    """The same agent with more in the environment of its hermes processes."""
-    return replace(of, hermes=replace(of.hermes, extra=variables))

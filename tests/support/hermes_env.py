@@ -62,7 +62,8 @@ class HermesEnvironment:
 
     def chronos(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run our command line in this environment."""
-        bare = {"PATH": f"{self.prefix / 'bin'}:{os.defpath}", "HOME": str(self.prefix)}
+        home = self.prefix.with_name(f"{self.prefix.name}-operator")
+        bare = {"PATH": f"{self.prefix / 'bin'}:{os.defpath}", "HOME": str(home)}
         return run([self.python, "-m", "chronos_plugin.cli", *arguments], bare)
 
     def install_hook(self) -> None:

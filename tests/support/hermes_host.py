@@ -136,7 +136,7 @@ class HermesServer:
 
     def answers(self) -> bool:
         """Whether it listens already; AssertionError when it has ended."""
-        assert self.process.running, "hermes ended"
+        assert self.process.running, f"hermes ended:\n{self.process.last_words()}"
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/health", trust_env=False).status_code < 500
         return False

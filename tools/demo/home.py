@@ -27,8 +27,8 @@ class AgentHome:
 
     @property
     def hermes(self) -> Path:
-        """`HERMES_HOME`."""
-        return self.root / ".hermes"
+        """`HERMES_HOME`; not ~/.hermes, which a later hermes does not open under a pytest."""
+        return self.root / "hermes"
 
     def configure(self, nas: NasAccess, callback_url: str, **overrides: object) -> None:
         """Write config.yaml and the stored login. `overrides` go into the `cron` section."""

@@ -70,7 +70,7 @@ class Served:
         answer = said.wait(_START_LIMIT)
         if answer is None:
             self.stop()
-            raise ProcessError(f"{self._name} did not come up:\n{said.tail()}")
+            raise ProcessError(f"{self._name} did not come up:\n{self.last_words()}")
         return answer
 
     def close(self) -> None:
@@ -94,6 +94,10 @@ class Served:
         ran = time.monotonic() - self._started
         self._seconds += ran
         return ran
+
+    def last_words(self) -> str:
+        """How its output ends."""
+        return tail(self._log)
 
     @property
     def _name(self) -> str:
@@ -129,9 +133,6 @@ class _Said:
         self._settled.wait(limit)
         return self._answer
 
-    def tail(self) -> str:
-        return "\n".join(self._log.read_text().splitlines()[-8:])
-
     def _read(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines, self._log.open("a", buffering=1) as log:
@@ -141,6 +142,11 @@ class _Said:
                     self._answer = found[1]
                     self._settled.set()
         self._settled.set()
+
+
+def tail(log: Path) -> str:
+    """The last lines of a log; nothing when there is none."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-12:]) if log.exists() else ""
 
 
 def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from nas_sdk import AsyncNasClient
 from tools.demo.front import Front, FrontEvent
 from tools.demo.home import AgentHome, NasAccess
-from tools.demo.process import Served
+from tools.demo.process import Served, tail
 
 IDLE = 3.0
 """Seconds without work after which the front stops hermes."""
@@ -60,7 +60,7 @@ class Stage:
     def last_words(self) -> str:
         """How the logs of the processes end: for a failure nobody foresaw."""
         logs = [*self.home.root.parent.glob("*.log"), self.home.hermes / "logs" / "agent.log"]
-        return "\n".join(f"--- {log.name}\n{_tail(log)}" for log in logs if log.exists())
+        return "\n".join(f"--- {log.name}\n{tail(log)}" for log in logs)
 
     async def _run(self, *command: str) -> str:
         return await _run(command, self.home.environment(self.hermes_env / "bin"))
@@ -125,7 +125,3 @@ async def _run(command: Sequence[str], environment: Mapping[str, str]) -> str:
         said = (err or out).decode(errors="replace").strip()
         raise StageError(f"{' '.join(command[:4])} failed:\n{said}")
     return out.decode()
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-12:])
