@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tools.bootstrap import REDOCLY, ROOT
 from tools.contract.spec import Finding
@@ -17,10 +19,10 @@ class LinterError(Exception):
     """The linter itself failed; the text is what it said."""
 
 
-def findings(spec: Path) -> list[Finding]:
-    """What Redocly's rules have against a contract."""
-    command = ["node", str(CLI), "lint", str(spec), "--config", str(CONFIG)]
-    options = ["--format=json", "--max-problems=1000"]
+def findings(*specs: Path) -> dict[Path, list[Finding]]:
+    """What Redocly's rules have against each of some contracts."""
+    command = ["node", str(CLI), "lint", *map(str, specs), "--config", str(CONFIG)]
+    options = ["--format=json", "--max-problems=10000"]
     done = subprocess.run(
         [*command, *options],
         cwd=ROOT,
@@ -30,19 +32,23 @@ def findings(spec: Path) -> list[Finding]:
         text=True,
     )
     try:
-        problems = json.loads(done.stdout)["problems"]
-    except (ValueError, KeyError):
+        return dict(zip(specs, _reports(done.stdout), strict=True))
+    except (ValueError, LookupError):
         raise LinterError(done.stderr.strip() or done.stdout.strip()) from None
-    return [_finding(problem) for problem in problems]
 
 
-def _finding(problem: dict[str, object]) -> Finding:
-    match problem:
-        case {"location": [{"pointer": str(where)}, *_]}:
-            pass
-        case _:
-            where = "#/"
-    return Finding(where, str(problem["message"]), str(problem["ruleId"]))
+def _reports(text: str) -> Iterator[list[Finding]]:
+    """The findings of each contract in turn: the linter prints one JSON document for each."""
+    decoder = json.JSONDecoder()
+    while text:
+        report, end = decoder.raw_decode(text)
+        text = text[end:].lstrip()
+        yield [_finding(problem) for problem in report["problems"]]
+
+
+def _finding(problem: dict[str, Any]) -> Finding:
+    where = problem["location"][0].get("pointer", "#/")
+    return Finding(str(where), str(problem["message"]), str(problem["ruleId"]))
 
 
 def _environment() -> dict[str, str]:
