@@ -92,9 +92,9 @@ async def test_an_arm_ahead_of_all_others_is_seen_at_once(nas: Hosted, agent: Ag
 
 
 @pytest.mark.off_contract("response")
-@pytest.mark.parametrize("code", [302, 400, 401, 404, 500, 503, 520])
+@pytest.mark.parametrize("code", [302, 307, 400, 401, 404, 500, 503, 520])
 async def test_anything_but_2xx_is_tried_again(nas: Hosted, agent: AgentStub, code: int) -> None:
-    agent.answers.append(status(code, Location=f"{agent.url}/elsewhere"))
+    agent.answers.append(status(code, Location=f"{agent.url}/other/api/cron/fire"))
     await nas.provision("job", 0, agent.url)
     await agent.until(1)
     await settled(nas, {"job"})

@@ -209,13 +209,14 @@ def test_handing_back_does_not_touch_a_re_arm() -> None:
 def give_up(on: Book) -> OneShot:
     """Fail until it is dead; return it."""
     now = T
-    while True:
+    for _ in range(1_000):
         left = on.settle(only(on.due(now, 10)), FAILED, now)
         assert left is not None
         if left.dead:
             assert now == T + rules.GIVE_UP_MS
             return left
         now = left.not_before_ms
+    raise AssertionError("it was never given up")
 
 
 def test_it_is_given_up_a_day_after_its_first_attempt() -> None:
