@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,8 +104,8 @@ class Host:
         judge = getattr(jobs, "is_job_runnable", lambda job: job.get("enabled", True))
         return bool(judge(job)) and job.get("state") not in ("paused", "completed")
 
-    def running(self, job_ids: list[str], home: Path) -> set[str]:
-        """Which of these jobs a live process runs, where hermes keeps a record of that."""
+    def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
+        """Which of these jobs a live process has run `since`, where hermes records that."""
         try:
             from cron.executions import latest_executions
             from gateway.status import get_process_start_time
@@ -117,6 +118,7 @@ class Host:
             for job_id, run in runs
             if run["status"] in ("claimed", "running")
             and run["process_started_at"] == get_process_start_time(run["pid"]) is not None
+            and datetime.fromisoformat(run["claimed_at"]).timestamp() > since
         }
 
 

@@ -20,8 +20,9 @@ from .host import Host, Job, Settings, log
 if TYPE_CHECKING:
     from nas_sdk.client import NasClient
 
-PROMPT_STEP_SECONDS = 4.5  # two steps of a converge may hang
+PROMPT: dict[str, Any] = {"timeout": 4.5, "deadline": 4.5}  # two steps of a converge may hang
 LIVE_SECONDS = (("fire_claim", 300), ("run_claim", 1800))  # hermes's own limits for claims
+RUN_SECONDS = 6 * 3600  # a run recorded as open for longer was not recorded as ended
 
 
 class Keeper(AgentConverger):
@@ -30,28 +31,29 @@ class Keeper(AgentConverger):
     log = log
 
     def __init__(self, process: Process, settings: Settings) -> None:
-        """Raises ConfigurationError. Nothing starts before the first request."""
-        from nas_sdk.client import NasClient
-
+        """Start nothing; the first request does."""
         super().__init__(str(settings.home), settings.callback_url, process.system)
-        self.home = settings.home
-        self.on_rejected = process.fall_back
+        self.on_given_up = process.fall_back
         self.is_stopping = lambda: bool(process.stop_event.is_set())
+        self.home, self._settings = settings.home, settings
         self._process, self._host = process, process.host
-        self._nas = NasClient(
-            settings.portal_url or "unset",
-            lambda: self._host.access_token(self.home),
-            user_agent="chronos",
-            allow_http=settings.allow_http,
-            clock=process.system,
-            **process.client_options,
-        )
+        self._nas: NasClient | None = None
 
     def client(self) -> NasClient:
         """One client for the process; impatient at a prompt."""
-        if self._process.serving:
-            return self._nas
-        return self._nas.with_options(timeout=PROMPT_STEP_SECONDS, deadline=PROMPT_STEP_SECONDS)
+        from nas_sdk.client import NasClient
+
+        with self.turn:
+            self._nas = self._nas or NasClient(
+                self._settings.portal_url or "unset",
+                lambda: self._host.access_token(self.home),
+                user_agent="chronos",
+                allow_http=self._settings.allow_http,
+                clock=self.system,
+                **self._process.client_options,
+            )
+        patience = {} if self._process.serving else PROMPT
+        return self._nas.with_options(**patience)
 
     def times(self) -> Mapping[str, str]:
         """Read from the home's store; raises when that cannot be read."""
@@ -77,7 +79,7 @@ class Keeper(AgentConverger):
         jobs = [job for job in self._host.jobs(self.home) if job["id"] in job_ids]
         claimed = {str(job["id"]) for job in jobs if _is_claimed(job, now)}
         rest = [str(job["id"]) for job in jobs if job["id"] not in claimed]
-        return claimed | self._host.running(rest, self.home) if rest else claimed
+        return claimed | self._host.running(rest, self.home, now - RUN_SECONDS) if rest else claimed
 
 
 def _is_claimed(job: Job, now: float) -> bool:

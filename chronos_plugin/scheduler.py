@@ -48,13 +48,8 @@ class _Provider:
             self.host_base.recover_interrupted(self)
         settings = self.process.host.settings()
         self.process.system.spawn(lambda: prefetch(settings), "chronos-keys")
-        try:
-            self.reconcile()
-            failed = self.process.keeper().rejected
-        except Exception as error:
-            log.warning("nothing can be armed: %s", error)
-            failed = True
-        if failed:
+        self.reconcile()
+        if self.process.keeper().given_up:
             self.process.fall_back()
 
     def reconcile(self) -> None:
@@ -77,7 +72,7 @@ class _Provider:
         keeper = self.process.keeper()
         met = keeper.wait(keeper.request(), PROMPT_SECONDS)
         armed = met and job["id"] not in keeper.unarmed
-        if not armed and not (keeper.rejected and self.process.ticking):
+        if not armed and not (keeper.given_up and self.process.ticking):
             message = f"job {job['id']} is saved but not armed: {keeper.trouble}; {REMEDY}"
             log.warning("%s", message)
             raise NotArmedError(message)

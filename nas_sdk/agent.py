@@ -77,8 +77,8 @@ class AgentConverger(Converger):
         converge follows: the run may outlive this process, or this process the run.
         """
         self.request(HEAL_SECONDS)
-        while (due := due_ms(self.times().get(job_id, ""))) is not None:
-            early = due / 1000 - self.system.time()
+        while (fire_at := self.times().get(job_id)) is not None:
+            early = (due_ms(fire_at) or 0) / 1000 - self.system.time()
             if early <= 0:
                 return not self.taken([job_id])
             if early > EARLY_SECONDS:

@@ -43,7 +43,8 @@ ROUNDS = 3
 REMEDY = "Logging in again does not help: the hosted credential must be restored in the portal"
 """What to do when NAS does not know this agent."""
 
-_LASTING = (BadRequestError, ConfigurationError, InvalidRequestError)
+_LASTING = (BadRequestError, InvalidRequestError)
+_FATAL = (ConfigurationError, IdentityRejectedError)
 
 
 class Converger(ABC):
@@ -59,12 +60,12 @@ class Converger(ABC):
         """`callback_url` is the agent's public base URL. Nothing starts before `request`."""
         self.callback_url = callback_url
         self.system = system
-        self.on_rejected: Callable[[], object] = lambda: None
-        """Called once when NAS does not know this agent."""
+        self.on_given_up: Callable[[], object] = lambda: None
+        """Called once when nothing more is sent."""
         self.is_stopping: Callable[[], bool] = lambda: False
         """Whether failures are not tried again any more."""
-        self.rejected = False
-        """NAS does not know this agent: nothing more is sent."""
+        self.given_up = False
+        """NAS does not know this agent, or cannot be reached as configured: nothing is sent."""
         self.trouble = "NAS has not answered yet"
         """What is wrong with the last converge; empty when nothing is."""
         self.unarmed: tuple[str, ...] = ()
@@ -96,7 +97,7 @@ class Converger(ABC):
             at = self.system.monotonic() + delay
             self._next = at if self._next is None else min(self._next, at)
             self.turn.notify_all()
-            if not (self._working or self.rejected):
+            if not (self._working or self.given_up):
                 self._working = True
                 self.system.spawn(self._work, "nas-converger")
             return self._wanted
@@ -104,7 +105,7 @@ class Converger(ABC):
     def wait(self, ticket: int, timeout: float) -> bool:
         """Wait up to `timeout` seconds for a request to succeed, and tell whether it did."""
         with self.turn:
-            self.turn.wait_for(lambda: self._met >= ticket or self.rejected, timeout)
+            self.turn.wait_for(lambda: self._met >= ticket or self.given_up, timeout)
             return self._met >= ticket
 
     def follow(self, file: Path, stopped: threading.Event) -> None:
@@ -128,11 +129,16 @@ class Converger(ABC):
     def arm(self, job_id: str, fire_at: str) -> None:
         """Arm one job now, ahead of the next converge. Raises NasError.
 
-        Sends nothing while NAS has asked for patience, or does not know this agent.
+        Sends nothing while NAS has asked for patience, nor after giving up.
         """
-        if not self.rejected and self.system.monotonic() >= self._not_before:
+        if self.given_up or self.system.monotonic() < self._not_before:
+            return
+        try:
             key = f"{job_id}:{fire_at}"
             self.client().provision(job_id, fire_at, self.callback_url, dedup_key=key)
+        except _FATAL as error:
+            self._give_up(error)
+            raise
 
     def has_moved(self) -> bool:
         """Whether something else is desired than the last converge saw."""
@@ -157,7 +163,7 @@ class Converger(ABC):
     def _take(self) -> int | None:
         """Wait for the time of the next converge; None when none is asked for."""
         with self.turn:
-            while self._next is not None and not self.rejected:
+            while self._next is not None and not self.given_up:
                 left = max(self._next, self._not_before) - self.system.monotonic()
                 if left <= 0:
                     self._next = None
@@ -197,10 +203,10 @@ class Converger(ABC):
     def _settle(self, ticket: int, failed: tuple[str, ...], errors: list[Exception]) -> None:
         self.unarmed = failed
         self.trouble = (str(errors[0]) or type(errors[0]).__name__) if errors else ""
-        rejection = next((one for one in errors if isinstance(one, IdentityRejectedError)), None)
+        fatal = [error for error in errors if isinstance(error, _FATAL)]
         passing = [error for error in errors if not isinstance(error, _LASTING)]
-        if rejection is not None:
-            self._reject(rejection)
+        if fatal:
+            self._give_up(fatal[0])
         elif passing:
             self._retry(passing)
         else:
@@ -224,12 +230,15 @@ class Converger(ABC):
             self._not_before = self.system.monotonic() + asked
         self.request(wait)
 
-    def _reject(self, error: IdentityRejectedError) -> None:
+    def _give_up(self, error: Exception) -> None:
         with self.turn:
-            self.rejected = True
+            again, self.given_up, self.trouble = self.given_up, True, str(error)
             self.turn.notify_all()
-        self.log.warning("%s. %s. Nothing more is sent by this process", error, REMEDY)
-        self.on_rejected()
+        if again:
+            return
+        remedy = f". {REMEDY}" if isinstance(error, IdentityRejectedError) else ""
+        self.log.warning("nothing more is armed by this process: %s%s", error, remedy)
+        self.on_given_up()
 
 
 def _asked(error: Exception) -> float:

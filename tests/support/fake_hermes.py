@@ -80,7 +80,7 @@ class FakeHermes(Host):
     def is_runnable(self, job: Mapping[str, Any]) -> bool:
         return job.get("enabled", True) and job.get("state") not in ("paused", "completed")
 
-    def running(self, job_ids: list[str], home: Path) -> set[str]:
+    def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
         return self.alive & set(job_ids)
 
     # What people do.

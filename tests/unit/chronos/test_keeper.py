@@ -1,0 +1,358 @@
+"""The process: one keeper per home, retries, rejection, the watchdog, changes nobody tells of."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from chronos_plugin.keeper import Process
+from nas_sdk.agent import WATCHDOG
+from nas_sdk.planning import WATCHDOG_MS, WATCHDOG_SLACK_MS
+from nas_sdk.times import parse_instant
+from tests.support.fake_hermes import HOME
+from tests.unit.chronos.conftest import World
+
+OTHER = Path("/agent/home/profiles/other")
+
+
+def served(world: World, **options: object) -> Process:
+    """A process in which hermes runs its scheduler."""
+    process = world.boot()
+    world.provider(process).start(threading.Event(), **options)
+    world.nas.requests.clear()
+    return process
+
+
+def watchdogs(world: World) -> dict[str, int]:
+    """When each watchdog is due, in seconds from now."""
+    now = int(world.system.time() * 1000)
+    return {
+        job_id: (parse_instant(at) - now) // 1000
+        for job_id, at in world.armed().items()
+        if job_id.startswith(WATCHDOG)
+    }
+
+
+def test_one_keeper_for_a_home_whatever_becomes_of_its_settings(world: World) -> None:
+    process = world.boot()
+    keeper = process.keeper()
+    world.hermes.config = {"callback_url": "https://moved.example.com", "watchdog": True}
+    assert process.keeper() is keeper
+    assert (keeper.callback_url, keeper.watchdog) == ("https://moved.example.com", True)
+    world.hermes.config = {"portal_url": "https://other.test"}
+    assert process.keeper() is not keeper
+
+
+def test_many_requests_cost_few_converges(world: World) -> None:
+    world.hermes.add("j1", 600)
+    keeper = served(world).keeper()
+    world.nas.fail_next(delay=1.0)
+    tickets = [keeper.request() for _ in range(100)]
+    assert keeper.wait(tickets[-1], 10)
+    assert len(world.nas.requests) == 1
+    world.nas.fail_next(delay=1.0)
+    keeper.request()
+    world.system.sleep(0.5)
+    late = keeper.request()  # the one under way began too early for this
+    assert keeper.wait(late, 10)
+    assert len(world.nas.requests) == 3
+
+
+def test_failures_are_tried_again_until_they_succeed(world: World) -> None:
+    process = served(world)
+    world.hermes.add("j1", 7200)
+    world.nas.fail_next(503, times=40)
+    world.provider(process).on_jobs_changed()
+    world.system.sleep(600)
+    assert set(world.armed()) == {"j1"}
+
+
+def test_retry_after_is_obeyed(world: World) -> None:
+    process = served(world)
+    world.hermes.add("j1", 7200)
+    world.nas.fail_next(429, headers={"Retry-After": "300"})
+    provider = world.provider(process)
+    provider.on_jobs_changed()
+    world.system.sleep(120)
+    sent = len(world.nas.requests)
+    provider.on_jobs_changed()
+    provider._arm_one_shot({"id": "j1", "next_run_at": world.hermes.next_run("j1")})
+    world.system.sleep(120)
+    assert len(world.nas.requests) == sent
+    world.system.sleep(600)
+    assert set(world.armed()) == {"j1"}
+
+
+def test_a_login_that_fails_is_left_alone_for_a_while(world: World) -> None:
+    process = served(world)
+    world.hermes.add("j1", 7200)
+    world.nas.fail_next(401, times=1000)
+    calls = world.hermes.token_calls
+    world.provider(process).on_jobs_changed()
+    world.system.sleep(290)
+    assert world.hermes.token_calls - calls <= 10
+    world.nas.faults.clear()
+    world.system.sleep(120)
+    assert set(world.armed()) == {"j1"}
+
+
+def test_no_retries_once_hermes_stops(world: World) -> None:
+    stop = threading.Event()
+    process = world.boot()
+    provider = world.provider(process)
+    provider.start(stop)
+    stop.set()
+    world.hermes.add("j1", 600)
+    world.nas.fail_next(503, times=1000)
+    provider.on_jobs_changed()
+    world.system.sleep(60)
+    sent = len(world.nas.requests)
+    world.system.sleep(600)
+    assert len(world.nas.requests) == sent
+
+
+def test_what_nas_refuses_for_good_is_not_repeated(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = served(world)
+    world.hermes.add("j1", 7200)
+    world.nas.fail_next(400, operation="provision")
+    world.provider(process).on_jobs_changed()
+    world.system.sleep(600)
+    assert len(world.nas.sent("provision")) == 1
+    assert "cannot be armed" in caplog.text
+
+
+@pytest.mark.parametrize("refused", ["list", "provision"])
+def test_an_unknown_agent_falls_back_to_the_ticker_once(
+    world: World, caplog: pytest.LogCaptureFixture, refused: str
+) -> None:
+    world.hermes.add("j1", 60, every=60)
+    world.nas.fail_next(403, operation=refused, times=1000)
+    adapters, loop, stop = object(), object(), threading.Event()
+    provider = world.provider(world.boot())
+    provider.start(stop, adapters=adapters, loop=loop, interval=60)
+    world.system.sleep(1)
+    assert world.hermes.tickers == [
+        {"stop_event": stop, "adapters": adapters, "loop": loop, "interval": 60}
+    ]
+    sent = len(world.nas.requests)
+    provider.on_jobs_changed()
+    provider.reconcile()
+    provider._arm_one_shot({"id": "j1", "next_run_at": world.hermes.next_run("j1")})
+    world.system.sleep(600)
+    assert len(world.nas.requests) == sent
+    assert len(world.hermes.tickers) == 1
+    assert caplog.text.count("must be restored in the portal") == 1
+
+
+def test_an_agent_that_becomes_unknown_falls_back_then(world: World) -> None:
+    process = served(world, adapters="theirs")
+    world.hermes.add("j1", 0, every=60)
+    world.nas.fail_next(403, times=1000)
+    assert world.provider(process).fire_due("j1")
+    world.system.sleep(1)
+    assert len(world.nas.requests) == 1
+    assert [ticker["adapters"] for ticker in world.hermes.tickers] == ["theirs"]
+
+
+def test_an_unknown_agent_at_a_prompt_starts_no_ticker(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    world.nas.fail_next(403, times=1000)
+    before = world.system.time()
+    world.provider().on_jobs_changed()
+    assert world.system.time() - before < 1
+    assert "not armed" in capsys.readouterr().err
+    assert world.hermes.tickers == []
+
+
+def test_a_scheduler_that_starts_after_the_rejection_gets_its_ticker(world: World) -> None:
+    process = world.boot()
+    world.nas.fail_next(403, times=1000)
+    world.provider(process).reconcile()
+    world.provider(process).start(threading.Event())
+    world.system.sleep(1)
+    assert len(world.hermes.tickers) == 1
+
+
+def test_a_firewall_s_403_is_no_verdict_on_the_agent(world: World) -> None:
+    process = served(world)
+    world.hermes.add("j1", 7200)
+    world.nas.fail_next(403, body="<html>blocked</html>", times=5)
+    world.provider(process).on_jobs_changed()
+    world.system.sleep(600)
+    assert world.hermes.tickers == []
+    assert set(world.armed()) == {"j1"}
+
+
+def test_a_portal_url_that_cannot_work_falls_back_to_the_ticker(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.hermes.config = {"portal_url": "portal.example.com"}
+    world.provider().start(threading.Event())
+    world.system.sleep(1)
+    assert len(world.hermes.tickers) == 1
+    assert "an absolute https URL is needed" in caplog.text
+
+
+def test_the_watchdog_is_15_minutes_after_the_earliest_job(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 600)
+    world.hermes.add("j2", 60)
+    world.provider().reconcile()
+    assert list(watchdogs(world).values()) == [60 + WATCHDOG_MS // 1000]
+
+
+def test_the_watchdog_is_not_moved_at_every_fire(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 60, every=60)
+    provider = world.provider()
+    provider.reconcile()
+    world.live(3600, provider.fire_due)
+    moves = [job_id for job_id in world.writes() if job_id.startswith(WATCHDOG)]
+    assert len(world.hermes.runs) == 60
+    assert len(moves) <= 60 * 60_000 // WATCHDOG_SLACK_MS + 2
+
+
+def test_the_watchdog_wakes_an_agent_that_died_in_a_fire(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 60, every=60)
+    world.provider().reconcile()
+    world.system.sleep(60)
+    world.deliver(lambda job_id: world.hermes.claim(job_id))  # killed after it claimed
+    [(watchdog, left)] = watchdogs(world).items()
+    world.system.sleep(left)
+    fresh = world.boot()
+    assert world.deliver(lambda job_id: fresh.heal()) == [watchdog]
+    world.system.sleep(5)
+    assert "j1" in world.armed()
+    world.live(60, world.provider(fresh).fire_due)
+    assert world.hermes.runs == ["j1", "j1"]
+
+
+def test_no_jobs_no_watchdog(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 60)
+    provider = world.provider()
+    provider.reconcile()
+    world.hermes.remove("j1")
+    provider.reconcile()
+    assert world.armed() == {}
+
+
+def test_a_watchdog_that_is_turned_off_is_cancelled(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+    world.hermes.config = {"watchdog": False}
+    world.provider().reconcile()
+    assert set(world.armed()) == {"j1"}
+
+
+def test_profiles_leave_each_other_s_arms_alone(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.stores[OTHER] = {}
+    world.hermes.add("mine", 60)
+    world.hermes.add("theirs", 60, home=OTHER)
+    for home in (HOME, OTHER, HOME):
+        world.hermes.at = home
+        world.provider().reconcile()
+    assert {"mine", "theirs"} <= set(world.armed())
+    assert len(watchdogs(world)) == 2
+    world.hermes.change("mine", state="paused")
+    world.provider().reconcile()
+    assert "theirs" in world.armed()
+    assert "mine" not in world.armed()
+    assert len(watchdogs(world)) == 1
+
+
+def test_nothing_is_cancelled_while_another_profile_is_unreadable(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.hermes.stores[OTHER] = {"broken": None}  # type: ignore[dict-item]  # that is the point
+    world.nas.arm("theirs", "2026-01-02T00:00:00Z")
+    world.hermes.add("mine", 60)
+    world.provider().reconcile()
+    assert set(world.armed()) == {"mine", "theirs"}
+    assert "nothing is cancelled" in caplog.text
+
+
+def test_a_verified_fire_heals_every_home(world: World) -> None:
+    world.hermes.stores[OTHER] = {}
+    world.hermes.add("mine", 600)
+    world.hermes.add("theirs", 600, home=OTHER)
+    process = world.boot()
+    process.heal()
+    world.system.sleep(5)
+    assert set(world.armed()) == {"mine", "theirs"}
+
+
+def test_a_heal_leaves_homes_alone_that_do_not_use_chronos(world: World) -> None:
+    world.hermes.config = {"active": False}
+    world.hermes.add("mine", 600)
+    world.boot().heal()
+    world.system.sleep(5)
+    assert world.nas.requests == []
+
+
+def test_changes_that_nobody_tells_of_are_noticed(world: World) -> None:
+    world.hermes.on_change = lambda home: world.system.touch(home / "cron" / "jobs.json")
+    served(world)
+    world.system.sleep(1)
+    world.hermes.add("j1", 600)
+    world.system.sleep(5)
+    assert set(world.armed()) == {"j1"}
+    world.hermes.change("j1", state="paused")
+    world.system.sleep(5)
+    assert world.armed() == {}
+
+
+def test_changes_that_change_no_fire_time_cost_nothing(world: World) -> None:
+    world.hermes.add("j1", 600)
+    world.hermes.on_change = lambda home: world.system.touch(home / "cron" / "jobs.json")
+    served(world)
+    world.system.sleep(1)
+    world.hermes.change("j1", name="renamed")
+    world.system.sleep(60)
+    assert world.nas.requests == []
+
+
+def test_a_store_that_changes_during_a_converge_is_read_again(world: World) -> None:
+    world.hermes.add("j1", 600)
+    keeper = world.boot().keeper()
+    world.nas.fail_next(delay=2.0, operation="provision")
+    ticket = keeper.request()
+    world.system.sleep(1)
+    world.hermes.change("j1", next_run_at="2026-01-01T05:00:00+00:00")
+    assert keeper.wait(ticket, 30)
+    assert world.armed() == {"j1": "2026-01-01T05:00:00+00:00"}
+
+
+def test_an_arm_made_while_the_list_is_on_its_way_is_no_orphan(world: World) -> None:
+    world.hermes.add("j1", 600)
+    first, second = world.boot(), world.boot()
+    keeper = first.keeper()
+    world.provider(first).reconcile()
+    world.nas.fail_next(delay=2.0, operation="list")
+    ticket = keeper.request()
+    world.system.sleep(1)
+    world.hermes.add("j2", 600)
+    world.provider(second)._arm_one_shot({"id": "j2", "next_run_at": world.hermes.next_run("j2")})
+    assert keeper.wait(ticket, 30)
+    assert set(world.armed()) == {"j1", "j2"}
+    assert world.nas.sent("cancel") == []
+
+
+def test_two_claims_stale_and_live(world: World) -> None:
+    now = world.system.time()
+    world.hermes.add("live", -400, fire_claim={"at": world.hermes.iso(now - 299)})
+    world.hermes.add("stale", -400, fire_claim={"at": world.hermes.iso(now - 300)})
+    world.hermes.add("future", -400, fire_claim={"at": world.hermes.iso(now + 60)})
+    world.hermes.add("broken", -400, fire_claim="yesterday")
+    world.hermes.add("ticker", -400, run_claim={"at": world.hermes.iso(now - 1799)})
+    world.hermes.add("dead ticker", -400, run_claim={"at": world.hermes.iso(now - 1800)})
+    process = world.boot()
+    names = set(world.hermes.stores[HOME])
+    assert set(process.keeper().taken(names)) == {"live", "ticker"}
