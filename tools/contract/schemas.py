@@ -96,15 +96,21 @@ class Schemas:
         for index, (one, other) in enumerate(_pairs(old.get("allOf"), new.get("allOf"))):
             yield from self.changes(one or {}, other or {}, f"{where} (part {index + 1})")
         for keyword in BRANCHES:
-            for index, (one, other) in enumerate(_pairs(old.get(keyword), new.get(keyword))):
-                place = f"{where} (alternative {index + 1})"
-                if one is None:
-                    yield Change(place, "added", self._flow.wider)
-                elif other is None:
-                    yield Change(place, "removed", self._flow.narrower)
-                else:
-                    yield from self.changes(one, other, place)
+            if keyword in old or keyword in new:
+                yield from self._alternatives(keyword, old, new, where)
         yield from self._others(old, new, where)
+
+    def _alternatives(self, keyword: str, old: Node, new: Node, where: str) -> Iterator[Change]:
+        # Without alternatives everything is admitted, as by one that says nothing.
+        pairs = _pairs(old.get(keyword, [{}]), new.get(keyword, [{}]))
+        for index, (one, other) in enumerate(pairs):
+            place = f"{where} (alternative {index + 1})"
+            if one is None:
+                yield Change(place, "added", self._flow.wider)
+            elif other is None:
+                yield Change(place, "removed", self._flow.narrower)
+            else:
+                yield from self.changes(one, other, place)
 
     def _others(self, old: Node, new: Node, where: str) -> Iterator[Change]:
         had, has = (schema.get("additionalProperties", True) for schema in (old, new))
