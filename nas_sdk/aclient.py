@@ -42,7 +42,8 @@ class AsyncNasClient(Base):
     Every method raises subclasses of `NasError` and nothing else for what NAS or the network
     does. Connection errors, timeouts, 408, 429 and 5xx are retried with backoff until
     `max_attempts` requests were sent or `deadline` seconds have passed, waits included;
-    a body that drips in can outlast the deadline by one read timeout.
+    a body that drips in can outlast the deadline by one read timeout. The time that the
+    token source takes is its own affair.
     """
 
     def __init__(

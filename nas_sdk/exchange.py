@@ -28,9 +28,11 @@ from .retries import next_wait, parse_retry_after
 from .settings import Settings
 
 T = TypeVar("T")
-_HIDDEN = "[token]"
+_HIDDEN = b"[token]"
+# A shorter one is no real token, and to hide it would blot out words.
+_TOKEN_MIN = 8
 # They describe the body as it came, and the copy holds it decoded.
-_OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+_OF_THE_WIRE = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
 
 class Exchange(Generic[T]):
@@ -101,16 +103,17 @@ class Exchange(Generic[T]):
     def ended(self) -> float | None:
         """The body of the answer is complete."""
         body = b"" if self._unreadable else b"".join(self._chunks)
+        status = self._response.status_code
         self._report_response()
         try:
-            if self._unreadable and self._response.status_code == 200:
+            if self._unreadable and status == 200:
                 raise ContractError(
                     f"{self._call.name}: the answer cannot be read: {self._unreadable}", status=200
                 )
-            self.result = decode(self._call, self._response.status_code, body)
+            self.result = decode(self._call, status, body if status == 200 else self._hide(body))
         except ResponseError as error:
             return self._next(self._described(error, body))
-        self._log(str(self._response.status_code), _request_id(self._response))
+        self._log(str(status), _request_id(self._response))
         return None
 
     def failed(self, error: httpx.HTTPError) -> float | None:
@@ -121,7 +124,7 @@ class Exchange(Generic[T]):
         kind = NasConnectionError
         if isinstance(error, httpx.TimeoutException):
             kind = NasTimeoutError
-        detail = self._without_token(quotable(str(error)) or "no details")
+        detail = quotable(self._without_token(str(error))) or "no details"
         host = self._settings.site.base_url.netloc.decode("ascii")
         ours = kind(f"{self._call.name}: no answer of {host}: {type(error).__name__}: {detail}")
         ours.__cause__ = error
@@ -163,20 +166,24 @@ class Exchange(Generic[T]):
 
     def _copy(self, body: bytes) -> httpx.Response:
         kept = [
-            (name, self._without_token(value))
-            for name, value in self._response.headers.multi_items()
-            if name not in _OF_THE_WIRE
+            (name, self._hide(value))
+            for name, value in self._response.headers.raw
+            if name.lower() not in _OF_THE_WIRE
         ]
-        secret = self._token.value.encode("ascii") if self._token else b""
         return httpx.Response(
             self._response.status_code,
             headers=kept,
-            content=body.replace(secret, _HIDDEN.encode()) if secret else body,
+            content=self._hide(body),
             request=httpx.Request(self._call.method, self._settings.site.url(self._call.path)),
         )
 
+    def _hide(self, what: bytes) -> bytes:
+        """The same without the token, should the other side have sent it back."""
+        secret = self._token.value.encode("ascii") if self._token else b""
+        return what if len(secret) < _TOKEN_MIN else what.replace(secret, _HIDDEN)
+
     def _without_token(self, text: str) -> str:
-        return text.replace(self._token.value, _HIDDEN) if self._token else text
+        return self._hide(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def _is_old(self, token: Token) -> bool:
         return self.refused is not None and token.value == self.refused.value

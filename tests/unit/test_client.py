@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nas_sdk import (
     AsyncNasClient,
@@ -427,6 +429,47 @@ async def test_the_request_id(kind: str) -> None:
     assert call.client.last_response is not None
     assert call.client.last_response.request_id == "req-7"
     assert (await error_of(call("provision", *PROVISION))).request_id == "req-7"
+
+
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["location", "set-cookie", "content-type", "retry-after", "date", "x-request-id", "x"]
+        ),
+        st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=20)
+        | st.sampled_from(["https://[", "//", "http://evil.test:0", "text/html; charset=\xff"]),
+    ),
+    max_size=4,
+)
+
+
+@pytest.mark.off_contract("response")
+@given(
+    st.sampled_from([200, 204, 301, 307, 308, 400, 401, 403, 429, 503]),
+    HEADERS,
+    st.sampled_from([b"", b"{}", b'{"ok": true}', b"\xff"]),
+)
+def test_no_head_of_an_answer_escapes_the_error_tree(
+    status: int, headers: list[tuple[str, str]], body: bytes
+) -> None:
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, headers=raw, content=body))
+    client = NasClient("https://nas.test", SECRET, transport=transport, clock=VirtualClock())
+    try:
+        client.cancel("job-1")
+    except NasError as error:
+        assert str(error).isprintable()  # noqa: PT017 - it may also succeed
+    else:
+        assert (status, body) == (200, b'{"ok": true}')
+
+
+@pytest.mark.off_contract("response")
+async def test_no_part_of_the_token_is_left_by_cutting(kind: str) -> None:
+    for room in range(280, 310):
+        echo = {"error_description": "x" * room + SECRET}
+        transport, _ = answering(httpx.Response(400, json=echo))
+        error = await error_of(driver(kind, transport=transport, token=SECRET)("list_armed"))
+        assert "s3" not in str(error)
 
 
 # Watching
