@@ -23,7 +23,10 @@ OPTIONAL = ", optional"
 
 def surface(root: Path = ROOT) -> list[str]:
     """The lines of the surface of the checkout at `root`, sorted."""
-    package = griffe.load(PACKAGE, search_paths=[str(root)], resolve_aliases=True)
+    places = [str(root)]
+    package = griffe.load(
+        PACKAGE, search_paths=places, try_relative_path=False, resolve_aliases=True
+    )
     return sorted({line for module in _modules(package) for line in _exports(module)})
 
 
