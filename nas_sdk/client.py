@@ -132,6 +132,7 @@ class NasClient(Base):
         The client's deadline is that of the whole batch: what was not done by then fails
         with NasTimeoutError. After an error that no item can escape (TokenError,
         UnauthorizedError, IdentityRejectedError) the rest is not sent and gets the same one.
+        Two items of the same job may be sent in any order.
         `on_progress(done, total)` is called in the calling thread.
         """
         from .batch import Batch, run_threads
