@@ -161,9 +161,7 @@ class JwksCache:
         _log.log(
             logging.WARNING if failures == 1 else logging.DEBUG,
             "NAS's keys could not be fetched: %s; %s",
-            error
-            if isinstance(error, (JwksFetchError, UnusableKeyError))
-            else type(error).__name__,
+            error if isinstance(error, _TOLD) else type(error).__name__,
             "the last ones stay in use" if self.is_warm else "every fire is refused until then",
         )
         flight.landed.set_result(None)

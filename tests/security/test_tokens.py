@@ -6,10 +6,12 @@ import logging
 import traceback
 from collections import Counter
 from collections.abc import Iterable
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
+from nas_sdk.fire_tokens import Rules, check_token, read_header
+from nas_sdk.keys import VerifyKey
 from nas_sdk.webhooks import AsyncFireVerifier, FireRefused, FireVerifier, Reason
 from tests.support.mint import ALGORITHMS, good_claims, public_jwk, signed
 from tests.support.tokens import (
@@ -151,6 +153,15 @@ async def test_tasks_get_the_same_verdicts(verifier: FireVerifier) -> None:
         assert said == verdict(verifier, token)
 
 
+def test_whatever_the_libraries_raise_is_a_refusal() -> None:
+    token = good_token(NOW)
+    no_key: Any = "not a key at all"
+    key = VerifyKey(no_key, frozenset({"RS256"}))
+    with pytest.raises(FireRefused) as refusal:
+        check_token(token, read_header(token), key, Rules(AUDIENCE, ISSUER, 30), NOW)
+    assert refusal.value.reason == "malformed"
+
+
 @pytest.mark.parametrize("alg", ["PS256", "PS512"])
 def test_a_key_that_is_no_signing_key_for_an_algorithm_does_not_widen_it(alg: str) -> None:
     keys = {"keys": [public_jwk("rsa", alg="RS256")]}
@@ -172,6 +183,7 @@ def test_nothing_of_a_token_is_logged_or_told(
         except FireRefused as refused:
             told = "".join(traceback.format_exception(refused)) + repr(refused)
             answers.add((refused.status, str(refused.answer)))
+        assert told.count("Traceback") <= 1, "it tells what was caught on the way, too"
         assert_tells_nothing(told, token)
         assert_tells_nothing(caplog.text, token)
     assert answers == {(401, "{'error': 'invalid fire token'}")}

@@ -7,6 +7,8 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -120,10 +122,25 @@ async def test_a_task_waits_no_longer_than_agreed(server: JwksServer) -> None:
         assert not needed.is_set()
 
 
-def test_keys_that_arrive_renew_the_patience_for_the_next_outage() -> None:
-    now = [1e9]
-    cache = JwksCache(document, lifespan=10, stale_for=10, max_wait=60, clock=lambda: now[0])
-    assert cache.get("p256") is not None
+def test_keys_that_arrive_renew_the_patience_for_the_next_outage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Every look at this clock costs 100 s, so that the first wait uses all patience up.
+    monkeypatch.setattr("nas_sdk.jwks.time", SimpleNamespace(monotonic=count(0, 100).__next__))
+    now, answers = [1e9], [b"", document(), document()]
+    cache = JwksCache(
+        lambda: answers.pop(0),
+        lifespan=10,
+        stale_for=10,
+        timeout=1e6,
+        max_wait=60,
+        clock=lambda: now[0],
+    )
+    assert cache.get("p256") is None
+    now[0] += 30
+    cache.prefetch()
+    join_fetches()
+    assert cache.is_warm
     now[0] += 20
     assert not cache.is_warm
     assert cache.get("p256") is not None
@@ -245,7 +262,8 @@ def test_an_answer_that_drips_is_cut_off(caplog: pytest.LogCaptureFixture) -> No
     client = httpx.Client(
         transport=httpx.MockTransport(lambda request: httpx.Response(200, content=drip()))
     )
-    assert JwksCache(URL, timeout=0.01, http_client=client).get("p256") is None
+    JwksCache(URL, timeout=0.01, http_client=client).prefetch()
+    join_fetches()
     assert "not all of it in 0.01 s" in caplog.text
 
 

@@ -64,6 +64,15 @@ def test_a_key_that_is_no_good_costs_the_others_nothing(
         parse_key_set({"keys": [jwk]})
 
 
+def test_a_private_key_is_called_by_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    jwk = private_jwk()
+    with pytest.raises(UnusableKeyError):
+        parse_key_set({"keys": [jwk]})
+    assert "it is a private key" in caplog.text
+    assert jwk["d"] not in caplog.text
+
+
 @pytest.mark.parametrize("document", [None, [], "x", 5, {}, {"keys": None}, {"keys": {}}])
 def test_what_is_no_key_set_says_so(document: object) -> None:
     with pytest.raises(UnusableKeyError, match="not a JWK set"):
