@@ -128,8 +128,13 @@ def test_keys_that_arrive_renew_the_patience_for_the_next_outage(
     # Every look at this clock costs 100 s, so that the first wait uses all patience up.
     monkeypatch.setattr("nas_sdk.jwks.time", SimpleNamespace(monotonic=count(0, 100).__next__))
     now, answers = [1e9], [b"", document(), document()]
+
+    def fetch() -> bytes:
+        threading.Event().wait(0.2)  # slower than a caller that does not wait
+        return answers.pop(0)
+
     cache = JwksCache(
-        lambda: answers.pop(0),
+        fetch,
         lifespan=10,
         stale_for=10,
         timeout=1e6,
