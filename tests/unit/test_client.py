@@ -178,6 +178,16 @@ async def test_the_deadline_bounds_the_attempt_under_way(kind: str, nas: InMemor
     assert second["read"] < 5
 
 
+async def test_the_deadline_can_pass_while_a_token_is_fetched(kind: str, nas: InMemoryNas) -> None:
+    def slow() -> str:
+        nas.clock.sleep(100)
+        return "agent-token"
+
+    error = await error_of(nas_driver(kind, nas, token=slow)("list_armed"))
+    assert isinstance(error, NasTimeoutError)
+    assert (error.attempts, error.elapsed, nas.requests) == (0, 100.0, [])
+
+
 async def test_no_deadline_and_no_timeout(kind: str, nas: InMemoryNas) -> None:
     nas.fail_next(delay=100_000)
     call = nas_driver(kind, nas, deadline=None, timeout=None)
@@ -383,7 +393,7 @@ async def test_an_endless_answer_is_cut_off(
     class Endless(httpx.SyncByteStream, httpx.AsyncByteStream):
         def __iter__(self) -> Any:
             nonlocal sent
-            while True:
+            while sent < 1000:  # so that a client that reads on fails instead of hanging
                 sent += 1
                 yield b"x" * 10_000
 
@@ -403,7 +413,7 @@ async def test_an_answer_that_drips_in_ends_at_the_deadline(kind: str) -> None:
 
     class Drip(httpx.SyncByteStream, httpx.AsyncByteStream):
         def __iter__(self) -> Any:
-            while True:
+            for _ in range(1000):
                 clock.sleep(10)
                 yield b" "
 
