@@ -44,4 +44,4 @@ need_hermes() { # need_hermes VERSION
   HERMES_ENV=$(bootstrap hermes "$1")
 }
 
-SETUP_PYTHON=$(find_python)
+SETUP_PYTHON=$(find_python) || exit 1

@@ -18,12 +18,12 @@ MADE = [".git", *(pattern.rstrip("/") for pattern in IGNORED)]
 VENDORS = ["q" + "stash", "up" + "stash"]
 REGISTRIES = ["pypi" + ".org", "python" + "hosted.org", "registry." + "npmjs.org"]
 REGISTRIES += ["registry." + "yarnpkg.com", "deb." + "debian.org", "proxy." + "golang.org"]
-PLACES = ["/" + "(work|farm)/[a-z.]+", r"\.\./" + "shared", "/" + r"root/[\w.]", "/" + r"home/\w"]
+PLACES = ["/" + "(work|farm)/[a-z.]+", r"\.\./" + "shared", "/" + r"(root|home)/[\w.]"]
 
 RULES = {
     "a scheduler vendor": "|".join(VENDORS),
     "a package registry's host": "|".join(re.escape(host) for host in REGISTRIES),
-    "a place of one machine": "|".join(PLACES),
+    "a place of one machine": rf"(?<![\w.])({'|'.join(PLACES)})",
 }
 
 
