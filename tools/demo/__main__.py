@@ -1,59 +1,22 @@
 """`python -m tools.demo HERMES_ENV [--json]`; called by scripts/demo, which sets it all up."""
 
 import argparse
-import asyncio
-import signal
 import sys
 from pathlib import Path
 
-from tools.demo.process import ProcessError
-from tools.demo.stage import StageError, set_up
-from tools.demo.story import PromiseBroken, Story
-from tools.demo.timeline import Timeline
-
-_INTRODUCTION = """\
-Real hermes {hermes} and a reference NAS, on this machine. A front plays the platform:
-it starts hermes when a request comes in, and stops it when it is idle.
-hermes loads {provider} {version}.
-"""
-
-
-async def demo(hermes_env: Path, *, as_json: bool) -> None:
-    """Set up, play, and clean up, whatever happens."""
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    async with set_up(hermes_env) as stage:
-        loaded = await stage.provider()
-        if not loaded["provider"].startswith("chronos_plugin."):
-            raise PromiseBroken(f"hermes loads {loaded['provider']}, which is not ours")
-        timeline = Timeline(sys.stdout, as_json=as_json)
-        timeline.note(_INTRODUCTION.format(**loaded))
-        timeline.event("started", **loaded)
-        try:
-            await Story(stage, timeline).play()
-        except PromiseBroken:
-            print(stage.last_words(), file=sys.stderr)
-            raise
-    timeline.note("Everything is stopped, and the temporary directory is gone.")
-
 
 def main() -> int:
-    """Returns the exit status: 0 when everything promised was seen."""
+    """Returns the exit status."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
-    parser.add_argument("hermes_env", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("hermes_env", type=Path, help="the environment with hermes and us")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines")
     arguments = parser.parse_args()
     try:
-        asyncio.run(demo(arguments.hermes_env, as_json=arguments.json))
-    except (PromiseBroken, ProcessError, StageError) as error:
-        print(f"the demo failed: {error}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        print("stopped; nothing is left running", file=sys.stderr)
+        from tools.demo.show import run  # Ctrl-C while that imports is no traceback either
+
+        return run(arguments.hermes_env, as_json=arguments.json)
+    except KeyboardInterrupt:
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -49,9 +49,14 @@ class Fire:
     request: Request
 
     @property
+    def fired(self) -> int:
+        """When it arrived at the front."""
+        return round(self.request.arrived * 1000)
+
+    @property
     def lateness_ms(self) -> int:
-        """From the job's due time to the fire's arrival at the front."""
-        return round(self.request.arrived * 1000) - self.due
+        """From the job's due time to the fire's arrival."""
+        return self.fired - self.due
 
 
 @dataclass(slots=True)
@@ -98,7 +103,7 @@ class Story:
             raise PromiseBroken("hermes was running before anything was due")
         armed = await self.stage.nas.list_armed()
         spare = " and the watchdog" if len(armed) > len(self.jobs) else ""
-        text = f"no process of it; NAS keeps {len(self.jobs)} one-shots{spare}"
+        text = f"no process; NAS keeps {len(self.jobs)} one-shots{spare}"
         self.timeline.line("at zero", "hermes", text)
         self.timeline.note()
         self.timeline.event("at_zero", armed=len(armed))
@@ -152,8 +157,8 @@ class Story:
             "fired",
             job=fire.job.name,
             job_id=fire.job.id,
-            due=instant(fire.due / 1000),
-            fired=instant(request.arrived),
+            due=instant(fire.due),
+            fired=instant(fire.fired),
             lateness_ms=fire.lateness_ms,
             agent_was_down=request.was_down,
             woke_ms=held_ms,
@@ -186,11 +191,12 @@ class Story:
             due = (await self._armed_instants()).get(job.id, 0)
             return due if due > after else None
 
-        due = await _eventually(next_due, f"{job.name} was not armed at NAS") / 1000
-        self.next_due[job.id] = due
-        text = f"{'next' if after else 'first'} due at {clock(due)}, in {due - time.time():.0f} s"
+        due_ms = await _eventually(next_due, f"{job.name} was not armed at NAS")
+        due = self.next_due[job.id] = due_ms / 1000
+        again = "again, " if after else ""
+        text = f"{again}at NAS: due at {clock(due)}, in {due - time.time():.0f} s"
         self.timeline.line("armed", job.name, text)
-        self.timeline.event("armed", job=job.name, job_id=job.id, fire_at=instant(due))
+        self.timeline.event("armed", job=job.name, job_id=job.id, fire_at=instant(due_ms))
 
     async def _done(self, job: Job) -> None:
         async def gone() -> bool | None:

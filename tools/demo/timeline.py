@@ -55,10 +55,10 @@ class Timeline:
         print(f"\r\033[K{text}" if self._terminal else text, file=self._out, flush=True)
 
 
-def instant(seconds: float) -> str:
-    """An instant in an event: UTC, to the millisecond."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+def instant(ms: int) -> str:
+    """An instant in an event, from milliseconds since the epoch: UTC, to the millisecond."""
+    whole = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
 
 
 def clock(seconds: float) -> str:
