@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -180,12 +181,12 @@ async def test_one_piece_of_work_that_fails_fails_alone(path: Path) -> None:
 
     def insert(x: int) -> "asyncio.Future[sqlite3.Cursor]":
         return asyncio.ensure_future(
-            writer.run(lambda db: db.execute("INSERT INTO t VALUES (?)", (x,)))
+            writer.run(lambda: connection.execute("INSERT INTO t VALUES (?)", (x,)))
         )
 
     done = await asyncio.gather(*map(insert, [1, 2, 1, 3]), return_exceptions=True)
     assert [isinstance(each, StoreError) for each in done] == [False, False, True, False]
-    rows = await writer.run(lambda db: db.execute("SELECT x FROM t ORDER BY x").fetchall())
+    rows = await writer.run(lambda: connection.execute("SELECT x FROM t ORDER BY x").fetchall())
     assert rows == [(1,), (2,), (3,)]
     await writer.close()
     with pytest.raises(StoreError, match="closed"):
@@ -206,3 +207,24 @@ def test_the_lock_is_free_after_its_release(path: Path) -> None:
     with pytest.raises(StoreError):
         FileLock(path)
     lock.release()
+
+
+async def test_a_group_that_is_undone_loses_nothing_that_is_due(path: Path) -> None:
+    store = await SqliteStore.open(path)
+    await store.provision(shot("x"), T)
+    go_on = threading.Event()
+
+    def fail() -> None:
+        raise sqlite3.OperationalError("planted")
+
+    busy = asyncio.ensure_future(store._writer.run(go_on.wait))
+    await asyncio.sleep(0)
+    due = asyncio.ensure_future(store.due(T, 10))
+    failing = asyncio.ensure_future(store._writer.run(fail))
+    await asyncio.sleep(0)
+    go_on.set()
+    await busy
+    assert [one.job_id for one in await due] == ["x"]
+    with pytest.raises(StoreError, match="planted"):
+        await failing
+    await store.close()

@@ -58,7 +58,11 @@ class Store(Protocol):
         """
 
     async def next_due(self, busy: Collection[str] = ()) -> int | None:
-        """Return when the next one-shot needs attention, those of ``busy`` agents aside."""
+        """Return when to look again, None for never.
+
+        That is when the first one-shot needs attention, those of ``busy`` agents aside. It
+        may be sooner, but is then not before the last time that `due` was asked about.
+        """
 
     async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
         """Note how the delivery of ``tried`` ended; return what the job has now."""

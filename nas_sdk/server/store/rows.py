@@ -1,27 +1,18 @@
-"""What the SQLite store reads and writes, one function for each act, within a transaction.
-
-The rules decide; these functions fetch what they decide about and keep what they say.
-"""
+"""The statements of the SQLite store, one function for each. They decide nothing."""
 
 import json
 import sqlite3
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
 
-from nas_sdk.server import rules
-from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.rules import OneShot
 from nas_sdk.server.store.base import Counts, Record
 
 _NAMES: Final = tuple(field.name for field in attrs.fields(OneShot))
 _COLUMNS: Final = ", ".join(_NAMES)
 _ROW: Final = f"SELECT {_COLUMNS} FROM one_shots"  # noqa: S608 - names of our own columns
-_DUE: Final = (
-    f"{_ROW} WHERE wake_ms <= ? "  # noqa: S608 - as above
-    "AND agent NOT IN (SELECT value FROM json_each(?)) ORDER BY wake_ms"
-)
 _PUT: Final = (
     f"INSERT OR REPLACE INTO one_shots ({_COLUMNS}, wake_ms) "  # noqa: S608 - as above
     f"VALUES ({', '.join('?' * (len(_NAMES) + 1))})"
@@ -50,19 +41,6 @@ def delete(db: sqlite3.Connection, agent: str, job_id: str) -> None:
     db.execute("DELETE FROM one_shots WHERE agent = ? AND job_id = ?", (agent, job_id))
 
 
-def provision(db: sqlite3.Connection, wanted: OneShot, now: int) -> str:
-    """Arm by the rules; return the schedule id to answer."""
-    row = db.execute(
-        "SELECT schedule_id FROM delivered WHERE agent = ? AND dedup_key = ? AND until_ms > ?",
-        (wanted.agent, wanted.dedup_key, now),
-    ).fetchone()
-    current = get(db, wanted.agent, wanted.job_id)
-    schedule_id, write_it = rules.arm(wanted, current, row and row[0])
-    if write_it:
-        put(db, wanted)
-    return schedule_id
-
-
 def armed(db: sqlite3.Connection, agent: str) -> list[OneShot]:
     """Return what the agent has armed."""
     rows = db.execute(f"{_ROW} WHERE agent = ? AND NOT dead", (agent,))
@@ -75,70 +53,47 @@ def dead(db: sqlite3.Connection) -> list[OneShot]:
     return [_one_shot(row) for row in rows]
 
 
-def due(
-    db: sqlite3.Connection, now: int, limit: int, load: Counter[str], per_agent: int | None
-) -> list[OneShot]:
-    """Lease what is due, earliest first; ``load`` says what each agent has under way."""
-    busy = [agent for agent, n in load.items() if per_agent is not None and n >= per_agent]
-    rows = db.execute(_DUE, (now, json.dumps(busy)))
-    taken: list[OneShot] = []
-    for row in rows:
-        if len(taken) == limit:
-            break
-        one = _one_shot(row)
-        if per_agent is None or load[one.agent] < per_agent:
-            load[one.agent] += 1
-            taken.append(rules.lease(one, now))
-    for one in taken:
-        put(db, one)
-    return taken
+def waking(db: sqlite3.Connection, after: int, until: int) -> Iterable[tuple[str, str, int]]:
+    """Return agent, job id and time of what wakes after one time and up to another."""
+    return db.execute(
+        "SELECT agent, job_id, wake_ms FROM one_shots WHERE wake_ms > ? AND wake_ms <= ?",
+        (after, until),
+    )
 
 
-def next_due(db: sqlite3.Connection, busy: Collection[str]) -> int | None:
-    """Return when the first one-shot needs attention, those of ``busy`` agents aside."""
+def first_wake(db: sqlite3.Connection, after: int) -> int | None:
+    """Return the first time after ``after`` that a one-shot wakes."""
     row = db.execute(
-        "SELECT wake_ms FROM one_shots WHERE wake_ms IS NOT NULL "
-        "AND agent NOT IN (SELECT value FROM json_each(?)) ORDER BY wake_ms LIMIT 1",
-        (json.dumps(list(busy)),),
+        "SELECT wake_ms FROM one_shots WHERE wake_ms > ? ORDER BY wake_ms LIMIT 1", (after,)
     ).fetchone()
     return None if row is None else int(row[0])
 
 
-def settle(
-    db: sqlite3.Connection, tried: OneShot, outcome: Outcome, now: int, chance: float
-) -> OneShot | None:
-    """Note how a delivery ended; return what the job has now."""
-    current = get(db, tried.agent, tried.job_id)
-    if outcome.ended:
-        db.execute("DELETE FROM delivered WHERE until_ms <= ?", (now,))
-        db.execute(
-            "INSERT OR REPLACE INTO delivered (agent, dedup_key, schedule_id, until_ms) "
-            "VALUES (?, ?, ?, ?)",
-            (tried.agent, tried.dedup_key, tried.schedule_id, now + rules.REMEMBER_MS),
-        )
-        if rules.is_over(current, tried):
-            delete(db, tried.agent, tried.job_id)
-            return None
-    elif rules.is_retried(current, tried):
-        current = rules.retry(tried, outcome, now, chance)
-        put(db, current)
-        _bury(db, now)
-    return current
-
-
-def _bury(db: sqlite3.Connection, now: int) -> None:
-    """Remove what has been dead for long."""
+def bury(db: sqlite3.Connection, before: int) -> None:
+    """Remove what died before a time."""
     db.execute(
         "DELETE FROM one_shots WHERE wake_ms IS NULL AND not_before_ms <= ?",
-        (now - rules.KEEP_DEAD_MS,),
+        (before,),
     )
 
 
-def release(db: sqlite3.Connection, held: Sequence[OneShot]) -> None:
-    """Hand back deliveries that were not made."""
-    for one in held:
-        if rules.is_retried(get(db, one.agent, one.job_id), one):
-            put(db, rules.release(one))
+def delivered(db: sqlite3.Connection, agent: str, dedup_key: str, now: int) -> str | None:
+    """Return the schedule id remembered for a dedup key."""
+    row = db.execute(
+        "SELECT schedule_id FROM delivered WHERE agent = ? AND dedup_key = ? AND until_ms > ?",
+        (agent, dedup_key, now),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def remember(db: sqlite3.Connection, one: OneShot, now: int, until: int) -> None:
+    """Remember the dedup key of a one-shot for a while; forget those whose time is over."""
+    db.execute("DELETE FROM delivered WHERE until_ms <= ?", (now,))
+    db.execute(
+        "INSERT OR REPLACE INTO delivered (agent, dedup_key, schedule_id, until_ms) "
+        "VALUES (?, ?, ?, ?)",
+        (one.agent, one.dedup_key, one.schedule_id, until),
+    )
 
 
 def release_all(db: sqlite3.Connection) -> None:

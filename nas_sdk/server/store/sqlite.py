@@ -13,6 +13,7 @@ from typing import TypeVar
 from nas_sdk.server.rules import OneShot, Outcome
 from nas_sdk.server.store import rows, schema
 from nas_sdk.server.store.base import Counts, Record, StoreError
+from nas_sdk.server.store.ledger import Ledger
 from nas_sdk.server.store.lock import FileLock
 from nas_sdk.server.store.writer import Writer
 
@@ -30,7 +31,9 @@ class SqliteStore:
     ) -> None:
         """Take over connections for writing, for long reads and for reads of one record."""
         writing, self._reading, self._looking_up = connections
-        self._writer = Writer(writing)
+        self._ledger = Ledger(writing)
+        self._writer = Writer(writing, self._ledger.rolled_back)
+        self._writing = writing
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="nas-store-reader")
         self._lock = lock
         self._chance = chance
@@ -53,11 +56,11 @@ class SqliteStore:
 
     async def provision(self, wanted: OneShot, now: int) -> str:
         """See `Store.provision`."""
-        return await self._writer.run(lambda db: rows.provision(db, wanted, now))
+        return await self._writer.run(lambda: self._ledger.provision(wanted, now))
 
     async def cancel(self, agent: str, job_id: str, now: int) -> None:
         """See `Store.cancel`."""
-        await self._writer.run(lambda db: rows.delete(db, agent, job_id))
+        await self._writer.run(lambda: self._ledger.cancel(agent, job_id))
 
     async def armed(self, agent: str) -> list[OneShot]:
         """See `Store.armed`."""
@@ -73,20 +76,20 @@ class SqliteStore:
     ) -> list[OneShot]:
         """See `Store.due`."""
         load = Counter(under_way)
-        return await self._writer.run(lambda db: rows.due(db, now, limit, load.copy(), per_agent))
+        return await self._writer.run(lambda: self._ledger.due(now, limit, load.copy(), per_agent))
 
     async def next_due(self, busy: Collection[str] = ()) -> int | None:
         """See `Store.next_due`."""
-        return await self._writer.run(lambda db: rows.next_due(db, busy))
+        return await self._writer.run(lambda: self._ledger.next_due(busy))
 
     async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
         """See `Store.settle`."""
         chance = self._chance()
-        return await self._writer.run(lambda db: rows.settle(db, tried, outcome, now, chance))
+        return await self._writer.run(lambda: self._ledger.settle(tried, outcome, now, chance))
 
     async def release(self, held: Sequence[OneShot]) -> None:
         """See `Store.release`."""
-        await self._writer.run(lambda db: rows.release(db, held))
+        await self._writer.run(lambda: self._ledger.release(held))
 
     async def dead(self) -> list[OneShot]:
         """See `Store.dead`."""
@@ -104,7 +107,7 @@ class SqliteStore:
     async def write(self, kind: str, key: str, record: Record | None) -> None:
         """See `Store.write`."""
         text = None if record is None else json.dumps(record)
-        await self._writer.run(lambda db: rows.write(db, kind, key, text))
+        await self._writer.run(lambda: rows.write(self._writing, kind, key, text))
 
     async def scan(self, kind: str) -> dict[str, Record]:
         """See `Store.scan`."""

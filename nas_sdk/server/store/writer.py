@@ -18,7 +18,7 @@ GROUP: Final = 1_000
 
 @attrs.define
 class _Job:
-    work: Callable[[sqlite3.Connection], Any]
+    work: Callable[[], Any]
     answer: "asyncio.Future[Any]"
     result: Any = None
     error: Exception | None = None
@@ -27,19 +27,25 @@ class _Job:
 class Writer:
     """Runs pieces of work in transactions; each answer comes after its commit."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Own ``connection`` from now on. Must be called in the event loop that will use it."""
+    def __init__(
+        self, connection: sqlite3.Connection, rolled_back: Callable[[], None] = lambda: None
+    ) -> None:
+        """Own ``connection`` from now on. Must be called in the event loop that will use it.
+
+        ``rolled_back`` is told, in the writing thread, that a group was undone.
+        """
         self._connection = connection
+        self._rolled_back = rolled_back
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="nas-store-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run ``work`` and return its result once it is committed.
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run ``work`` in the writing thread and return its result once it is committed.
 
-        ``work`` may be run again after a rollback, so it must do nothing but read and write
+        It may be run again after a rollback, so it must do nothing but read and write
         through the connection. Raises StoreError when SQLite fails.
         """
         if self._closed:
@@ -83,11 +89,12 @@ class Writer:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             for job in group:
-                job.result = job.work(self._connection)
+                job.result = job.work()
             self._connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back itself
                 self._connection.execute("ROLLBACK")
+            self._rolled_back()
             raise
 
     def _commit_alone(self, job: _Job) -> None:

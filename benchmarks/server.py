@@ -1,0 +1,239 @@
+"""How the reference NAS on SQLite does: arms a second, lateness of fires, what idling costs.
+
+    python -m benchmarks.server [--rounds 3] [--json] [NAME ...]
+
+Every figure is the median of the rounds. The server runs in a process of its own, the
+load in this one.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+
+from benchmarks.load import Sink, get, post, send_all, sink
+from nas_sdk.server import rules
+from nas_sdk.server.delivery import open_session
+from nas_sdk.server.keys import SigningKey
+from nas_sdk.server.store import SqliteStore
+from nas_sdk.times import format_instant
+from tests.support.nas_server import AgentLogin, NasServer, nas_server
+
+Figures = dict[str, float]
+PROVISION = "/api/agent-cron/provision"
+LIST = "/api/agent-cron/list"
+AGENTS = 100
+
+
+def provision(token: str, job_id: str, due_ms: int, url: str) -> bytes:
+    """Return a provision as a request."""
+    at = format_instant(due_ms)
+    body = {
+        "job_id": job_id,
+        "fire_at": at,
+        "agent_callback_url": url,
+        "dedup_key": f"{job_id}:{at}",
+    }
+    return post(PROVISION, token, body)
+
+
+def quantile(values: list[float], share: float) -> float:
+    """Return the value that ``share`` of them do not exceed."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def in_ms(took: list[float], name: str = "") -> Figures:
+    """Return median and 99th percentile of seconds, in milliseconds."""
+    return {f"{name}p50_ms": quantile(took, 0.5) * 1e3, f"{name}p99_ms": quantile(took, 0.99) * 1e3}
+
+
+@contextmanager
+def server() -> Iterator[tuple[NasServer, list[AgentLogin]]]:
+    """Run a server with agents, quiet."""
+    with nas_server(None, "--log-level", "error") as running:
+        yield running, [running.add_agent(f"a{n}") for n in range(AGENTS // 10)]
+
+
+async def arms() -> Figures:
+    """Arm 20 000 one-shots far ahead over 64 connections."""
+    with server() as (nas, agents):
+        ahead = int(time.time() * 1e3) + 86_400_000
+        requests = [
+            provision(agents[n % len(agents)].token, f"job{n}", ahead + n, "http://127.0.0.1:9")
+            for n in range(20_000)
+        ]
+        start = time.perf_counter()
+        took = await send_all(nas.url, requests, 64)
+        return {"arms_per_s": len(took) / (time.perf_counter() - start), **in_ms(took)}
+
+
+async def _fires(count: int, spread_s: float, hanging: int = 0) -> Figures:
+    """Have ``count`` fires fall due over ``spread_s`` seconds; return how late they came."""
+    with server() as (nas, agents):
+        async with sink() as agent, sink(answers=False) as hung:
+            logins = [nas.add_agent(f"hung{n}") for n in range(hanging)]
+            arming_s = 2 + count / 1_000
+            start_ms = int((time.time() + arming_s) * 1e3)
+            dues = {f"job{n}": start_ms + random.random() * spread_s * 1e3 for n in range(count)}
+            requests = [
+                provision(agents[n % len(agents)].token, job, int(due), agent.url)
+                for n, (job, due) in enumerate(dues.items())
+            ]
+            if hanging:
+                dead = [
+                    provision(logins[n % hanging].token, f"hung{n}", start_ms - 500, hung.url)
+                    for n in range(3 * hanging)
+                ]
+                await send_all(nas.url, dead, 16)
+            agent.expect(count)
+            await send_all(nas.url, requests, 64)
+            await agent.until_all()
+            return _lateness(agent, dues)
+
+
+def _lateness(agent: Sink, dues: dict[str, float]) -> Figures:
+    late = [came[0] - int(dues[job]) / 1e3 for job, came in agent.arrived.items()]
+    again = sum(len(came) - 1 for came in agent.arrived.values())
+    return {
+        **in_ms(late),
+        "max_ms": max(late) * 1e3,
+        "early": sum(x < 0 for x in late),
+        "again": again,
+    }
+
+
+async def steady() -> Figures:
+    """100 fires a second for 20 seconds."""
+    return await _fires(2_000, 20.0)
+
+
+async def burst_1k() -> Figures:
+    """1 000 fires within one second."""
+    return await _fires(1_000, 1.0)
+
+
+async def burst_10k() -> Figures:
+    """10 000 fires within one second."""
+    return await _fires(10_000, 1.0)
+
+
+async def hanging() -> Figures:
+    """100 fires a second for 10 seconds beside 100 agents that hang with 300 due fires."""
+    return await _fires(1_000, 10.0, hanging=100)
+
+
+async def idle() -> Figures:
+    """One million one-shots far ahead: what the server costs, and the list of one agent."""
+    with tempfile.TemporaryDirectory(prefix="nas-bench-") as directory:
+        await _fill(Path(directory) / "nas.db", 1_000_000)
+        with nas_server(Path(directory), "--log-level", "error") as nas:
+            login = nas.add_agent("a7")
+            await asyncio.sleep(2)
+            before = _cpu_s(nas.pid)
+            await asyncio.sleep(10)
+            used = (_cpu_s(nas.pid) - before) / 10
+            took = await send_all(nas.url, [get(LIST, login.token)] * 100, 1)
+            return {"cpu_percent": used * 100, "rss_mb": _rss_mb(nas.pid), **in_ms(took, "list_")}
+
+
+async def _fill(path: Path, count: int) -> None:
+    store = await SqliteStore.open(path)
+    now = int(time.time() * 1e3)
+    for start in range(0, count, 5_000):
+        shots = []
+        for n in range(start, start + 5_000):
+            at = format_instant(now + 86_400_000 + n * 100)
+            url = f"https://agent-{n % 10_000}.example.com"
+            names = (f"a{n % 10_000}", f"job{n}", at, url, f"job{n}:{at}")
+            shots.append(rules.fresh(*names, rules.new_schedule_id(), now))
+        await asyncio.gather(*(store.provision(one, now) for one in shots))
+    await store.close()
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _rss_mb(pid: int) -> float:
+    return (
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    )
+
+
+async def ceiling() -> Figures:
+    """Mint a token and post it, 10 000 times from a process of its own: HTTP and JWT alone."""
+    async with sink() as agent:
+        agent.expect(10_000)
+        child = get_context("spawn").Process(target=_post_all, args=(agent.url, 10_000))
+        child.start()
+        await agent.until_all()
+        child.join()
+        first = min(came[0] for came in agent.arrived.values())
+        last = max(came[0] for came in agent.arrived.values())
+        return {"fires_per_s": 10_000 / (last - first)}
+
+
+def _post_all(url: str, count: int) -> None:
+    asyncio.run(_posts(url, count))
+
+
+async def _posts(url: str, count: int) -> None:
+    import jwt
+
+    key = SigningKey.new(0)
+    left = iter(range(count))
+    async with open_session(allow_private=True) as session:
+
+        async def one_after_another() -> None:
+            for n in left:
+                now = int(time.time())
+                claims = {"iss": url, "aud": "agent:x", "purpose": "cron_fire", "iat": now}
+                token = jwt.encode(claims, key.private, "ES256", headers={"kid": key.kid})
+                body = json.dumps({"job_id": f"job{n}", "fire_at": "2026-06-18T12:34:56Z"})
+                headers = {"Authorization": f"Bearer {token}"}
+                async with session.post(url, data=body.encode(), headers=headers) as answer:
+                    await answer.read()
+
+        await asyncio.gather(*(one_after_another() for _ in range(64)))
+
+
+ALL: dict[str, Callable[[], Awaitable[Figures]]] = {
+    each.__name__: each for each in (ceiling, arms, steady, burst_1k, burst_10k, hanging, idle)
+}
+
+
+async def _median(run: Callable[[], Awaitable[Figures]], rounds: int) -> Figures:
+    results = [await run() for _ in range(rounds)]
+    return {name: statistics.median(each[name] for each in results) for name in results[0]}
+
+
+def main() -> None:
+    """Run what was asked for and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ALL))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(ALL):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    found = {}
+    for name in options.names or ALL:
+        found[name] = asyncio.run(_median(ALL[name], options.rounds))
+        if not options.json:
+            shown = "  ".join(f"{key} {value:.1f}" for key, value in found[name].items())
+            print(f"{name:10} {shown}", flush=True)
+    if options.json:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

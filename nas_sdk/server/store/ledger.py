@@ -1,0 +1,97 @@
+"""One-shots in SQLite by the rules: what the writer's thread does, within its transactions."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Sequence
+from contextlib import closing
+
+from nas_sdk.server import rules
+from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.store import rows
+from nas_sdk.server.store.ready import Ready
+
+
+class Ledger:
+    """Fetches what the rules decide about and keeps what they say."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Work through ``connection``, in the one thread that writes one-shots."""
+        self._db = connection
+        self._ready = Ready()
+
+    def rolled_back(self) -> None:
+        """Be told that what was done since the last commit is undone."""
+        self._ready.clear()
+
+    def provision(self, wanted: OneShot, now: int) -> str:
+        """Arm by the rules; return the schedule id to answer."""
+        remembered = rows.delivered(self._db, wanted.agent, wanted.dedup_key, now)
+        current = rows.get(self._db, wanted.agent, wanted.job_id)
+        schedule_id, write = rules.arm(wanted, current, remembered)
+        if write:
+            self._put(wanted)
+        return schedule_id
+
+    def cancel(self, agent: str, job_id: str) -> None:
+        """Remove what the job has."""
+        rows.delete(self._db, agent, job_id)
+
+    def due(self, now: int, limit: int, load: Counter[str], per_agent: int | None) -> list[OneShot]:
+        """Lease what is due, earliest first; ``load`` says what each agent has under way."""
+        self._read_up_to(now)
+        taken: list[OneShot] = []
+        with closing(self._ready.take(now, load, per_agent)) as names:
+            for name in names:
+                if (one := self._waiting(name)) is None:
+                    continue
+                load[one.agent] += 1
+                taken.append(rules.lease(one, now))
+                self._put(taken[-1])
+                if len(taken) == limit:
+                    break
+        return taken
+
+    def next_due(self, busy: Collection[str]) -> int | None:
+        """Return when to look again, as `Store.next_due` has it."""
+        while (name := self._ready.first(busy)) is not None:
+            if self._waiting(name) is not None:
+                return name[2]
+            self._ready.drop(name[0])
+        return rows.first_wake(self._db, self._ready.horizon)
+
+    def settle(self, tried: OneShot, outcome: Outcome, now: int, chance: float) -> OneShot | None:
+        """Note how a delivery ended; return what the job has now."""
+        current = rows.get(self._db, tried.agent, tried.job_id)
+        if outcome.ended:
+            rows.remember(self._db, tried, now, now + rules.REMEMBER_MS)
+            if rules.is_over(current, tried):
+                rows.delete(self._db, tried.agent, tried.job_id)
+                return None
+        elif rules.is_retried(current, tried):
+            current = rules.retry(tried, outcome, now, chance)
+            self._put(current)
+            rows.bury(self._db, now - rules.KEEP_DEAD_MS)
+        return current
+
+    def release(self, held: Sequence[OneShot]) -> None:
+        """Hand back deliveries that were not made."""
+        for one in held:
+            if rules.is_retried(rows.get(self._db, one.agent, one.job_id), one):
+                self._put(rules.release(one))
+
+    def _waiting(self, name: tuple[str, str, int]) -> OneShot | None:
+        """Return what a name stands for, unless it was cancelled or replaced meanwhile."""
+        agent, job_id, wake = name
+        one = rows.get(self._db, agent, job_id)
+        return None if one is None or one.dead or one.wake_ms != wake else one
+
+    def _put(self, one: OneShot) -> None:
+        rows.put(self._db, one)
+        if not one.dead and one.wake_ms <= self._ready.horizon:
+            self._ready.add(one.agent, one.job_id, one.wake_ms)
+
+    def _read_up_to(self, now: int) -> None:
+        if now > self._ready.horizon:
+            for agent, job_id, wake in rows.waking(self._db, self._ready.horizon, now):
+                self._ready.add(agent, job_id, wake)
+            self._ready.horizon = now
