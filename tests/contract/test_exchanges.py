@@ -266,25 +266,62 @@ def test_the_broken_side_alone_is_exempt(pytester: pytest.Pytester) -> None:
     )
 
 
-def test_the_exchanges_of_a_subprocess_are_judged(pytester: pytest.Pytester) -> None:
-    source = """
+HTTPX_PROGRAM = """
+import httpx
+from tests.contract.test_exchanges import ARM, BASE, TOKEN
+transport = httpx.MockTransport(lambda request: httpx.Response(200, json={}))
+httpx.Client(transport=transport).post(f"{BASE}/provision", content=ARM, headers=TOKEN)
+"""
+AIOHTTP_PROGRAM = """
+import asyncio
+import aiohttp
+from aiohttp import web
+from tests.contract.test_exchanges import ARM, TOKEN
+
+async def provision(request):
+    await request.read()
+    return web.json_response({})
+
+async def main():
+    app = web.Application()
+    app.router.add_post("/api/agent-cron/provision", provision)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/agent-cron/provision"
+    async with aiohttp.ClientSession() as session, session.post(url, data=ARM, headers=TOKEN):
+        pass
+    await runner.cleanup()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "seen_by"),
+    [
+        (HTTPX_PROGRAM, ["httpx"]),
+        (AIOHTTP_PROGRAM, ["an aiohttp client", "an aiohttp server"]),
+    ],
+)
+def test_the_exchanges_of_a_subprocess_are_judged(
+    pytester: pytest.Pytester, program: str, seen_by: list[str]
+) -> None:
+    file = pytester.path / "program.py"
+    file.write_text(program)
+    source = f"""
     import subprocess, sys
 
-    PROGRAM = '''
-    import httpx
-    from tests.contract.test_exchanges import ARM, BASE, TOKEN
-    transport = httpx.MockTransport(lambda request: httpx.Response(200, json={}))
-    httpx.Client(transport=transport).post(f"{BASE}/provision", content=ARM, headers=TOKEN)
-    '''
-
-    def test_one():
-        subprocess.run([sys.executable, "-c", __import__("textwrap").dedent(PROGRAM)], check=True)
+    def test_one(): subprocess.run([sys.executable, {str(file)!r}], check=True)
 
     def test_two(): arm(answer())
     """
     result = run(pytester, source)
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["ERROR *::test_one*"])
+    for who in seen_by:
+        result.stdout.fnmatch_lines_random([f"*-> 200 (seen by {who})"])
+    assert str(result.stdout).count("'schedule_id' is a required") == len(seen_by)
 
 
 def test_a_subprocess_without_the_variable_is_left_alone(tmp_path: Path) -> None:
