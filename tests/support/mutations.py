@@ -41,7 +41,7 @@ def _a_character_replaced(chance: random.Random, good: str, now: float) -> str:
 def _a_character_inserted(chance: random.Random, good: str, now: float) -> str:
     at = chance.randrange(len(good) + 1)
     symbol = chance.choice([*_ALPHABET, ".", "=", "+", "/", " ", "\n", chr(chance.randrange(256))])
-    return good[:at] + symbol + good[at:]
+    return f"{good[:at]}{symbol}{good[at:]}"
 
 
 def _characters_removed(chance: random.Random, good: str, now: float) -> str:
