@@ -316,6 +316,16 @@ async def test_the_token_is_nowhere_to_be_seen(kind: str, caplog: pytest.LogCapt
 
 
 @pytest.mark.off_contract("response")
+async def test_a_token_that_comes_back_escaped_is_not_quoted(kind: str) -> None:
+    token = "s3cr3t/t0ken"
+    body = rb'{"error": "s3cr3t\/t0ken", "error_description": "\u00733cr3t/t0ken"}'
+    transport, _ = answering(httpx.Response(400, content=body))
+    error = await error_of(driver(kind, transport=transport, token=token)("list_armed"))
+    assert (error.code, error.description) == ("[token]", "[token]")
+    assert "t0ken" not in repr(error)
+
+
+@pytest.mark.off_contract("response")
 async def test_a_redirect_is_an_error_and_is_not_followed(kind: str) -> None:
     for location in ("https://evil.test/", "/elsewhere", "//", "http://[", "\x00", "ftp://x"):
         moved = httpx.Response(307, headers={"location": location})
