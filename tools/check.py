@@ -35,9 +35,13 @@ def _ours(module: str, *arguments: str) -> tuple[str, ...]:
     return ("python", "-m", f"tools.{module}", *arguments)
 
 
+SCRIPTS = ("scripts/lib.sh", "scripts/test", ".ci/run")
+SCRIPTS += ("scripts/contract", "scripts/demo", "scripts/lock", "scripts/regen")
+
 STEPS = (
     Step("format", "every file is formatted", ("ruff", "format", "--check", ".")),
     Step("lint", "no finding of ruff", ("ruff", "check", ".")),
+    Step("shell", "no finding of shellcheck", ("shellcheck", "-x", *SCRIPTS)),
     Step("types", "mypy --strict, all of it", ("mypy",)),
     Step("imports", "imports go one way", ("lint-imports",)),
     Step("regen", "_generated is what the contract gives", _ours("regen", "--check")),

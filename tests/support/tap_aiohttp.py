@@ -53,9 +53,7 @@ def install_server(record: Record) -> None:
     handle: Callable[..., Awaitable[web.StreamResponse]]
     handle = getattr(web.Application, HANDLE)
 
-    async def seen_handle(
-        application: web.Application, request: web.Request
-    ) -> web.StreamResponse:
+    async def seen_handle(application: web.Application, request: web.Request) -> web.StreamResponse:
         try:
             response = await handle(application, request)
         except web.HTTPException as answer:
