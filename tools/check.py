@@ -35,8 +35,8 @@ def _ours(module: str, *arguments: str) -> tuple[str, ...]:
     return ("python", "-m", f"tools.{module}", *arguments)
 
 
-SCRIPTS = ("scripts/lib.sh", "scripts/test", ".ci/run")
-SCRIPTS += ("scripts/contract", "scripts/demo", "scripts/lock", "scripts/regen")
+COMMANDS = ("contract", "demo", "lib.sh", "lock", "regen", "test")
+SCRIPTS = (".ci/run", *(f"scripts/{name}" for name in COMMANDS))
 
 STEPS = (
     Step("format", "every file is formatted", ("ruff", "format", "--check", ".")),
