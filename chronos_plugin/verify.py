@@ -9,7 +9,7 @@ from typing import Any
 from .host import Settings, log
 from .keeper import PROCESS
 
-COLD_SECONDS = 3.0  # the longest wait for NAS's first keys; it may hold up an event loop
+COLD_SECONDS = 10.0  # the longest wait for NAS's first keys; it may hold up an event loop
 
 
 def get_fire_verifier() -> Callable[..., dict[str, Any] | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,10 @@ print(json.dumps({
     "verifier": verify.__file__,
 }))
 """
+# The second form is written where the path is long or has a space in it.
+_SHEBANG = re.compile(
+    r"#!(?:(?P<plain>/\S*python\S*)|/bin/sh\n\'\'\'exec\' \"?(?P<long>[^\"\n]+?)\"? \"\$0\")"
+)
 
 
 class Target(NamedTuple):
@@ -107,12 +112,9 @@ def _python(hermes: str | None) -> Path:
 def _interpreter(program: Path) -> Path:
     """The Python in the first lines of a console script, as pip, pipx and uv write it."""
     with program.open("rb") as file:
-        head = file.read(4096).decode("utf-8", "replace").splitlines()
-    words = head[0].removeprefix("#!").split() if head and head[0].startswith("#!") else []
-    if words[:1] == ["/bin/sh"] and len(head) > 1:  # where the path is long or has a space
-        words = [
-            head[1].removeprefix("'''exec'").strip().partition('" ')[0].strip('"').split(' "$0"')[0]
-        ]
-    if not words or not Path(words[0]).exists():
+        head = file.read(4096).decode("utf-8", "replace")
+    match = _SHEBANG.match(head)
+    python = Path(match["long"] or match["plain"]) if match else None
+    if python is None or not python.name.startswith("python") or not python.exists():
         raise Problem(f"{program} does not say which Python runs it; name that with --hermes PATH")
-    return Path(words[0])
+    return python

@@ -1,0 +1,265 @@
+"""`chronos install`, `uninstall` and the hook, in a Python with a hermes of a few lines."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+
+import chronos_plugin
+from chronos_plugin.cli import main
+from chronos_plugin.cli.install import HOOK, PTH
+
+ROOT = Path(chronos_plugin.__file__).resolve().parents[1]
+LOADER = """
+import importlib, sys
+from pathlib import Path
+class Collector:
+    provider = None
+    def register_cron_scheduler(self, provider):
+        self.provider = provider
+def load_cron_scheduler(name):
+    module = importlib.import_module(f"plugins.cron_providers.{name}")
+    collector = Collector()
+    module.register(collector)
+    return collector.provider
+"""
+BUNDLED = """
+class Bundled:
+    pass
+def register(ctx):
+    ctx.register_cron_scheduler(Bundled())
+"""
+SCHEDULERS = "class CronScheduler:\n    def fire_due(self, job_id): ...\n"
+WHICH = (
+    "import sys, plugins.cron_providers as p; p.load_cron_scheduler('chronos');"
+    "from plugins.cron_providers.chronos import verify;"
+    "print(sys.modules['plugins.cron_providers.chronos'].__file__, verify.__file__)"
+)
+
+
+class Environment:
+    """A Python with that hermes, and ours on its path."""
+
+    def __init__(self, prefix: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", prefix], check=True)
+        self.python = prefix / "bin" / "python"
+        self.site = next(prefix.glob("lib/python*/site-packages"))
+        self.ours = self.site / "ours.pth"
+        self.hermes = prefix / "bin" / "hermes"
+        self.hermes.write_text(f"#!{self.python}\n")
+        self.hermes.chmod(0o755)
+        self.release("0.19.0")
+        self.write("hermes_cli/__init__.py", "")
+        self.write("cron/scheduler_provider.py", SCHEDULERS)
+        self.write("plugins/__init__.py", "")
+        self.write("plugins/cron_providers/__init__.py", LOADER)
+        self.write("plugins/cron_providers/chronos/__init__.py", BUNDLED)
+        self.write("plugins/cron_providers/chronos/verify.py", "")
+        self.add_ours()
+
+    def add_ours(self) -> None:
+        packages = Path(attrs.__file__).resolve().parents[1]
+        self.ours.write_text(f"{ROOT}\n{packages}\n")
+
+    def release(self, version: str) -> None:
+        metadata = f"Metadata-Version: 2.1\nName: hermes-agent\nVersion: {version}\n"
+        self.write(f"hermes_agent-{version}.dist-info/METADATA", metadata)
+
+    def write(self, path: str, text: str) -> None:
+        file = self.site / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def run(self, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command: list[str | Path] = [self.python, "-c", code]
+        given = {"PATH": os.defpath, **environment}
+        return subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+
+    def which(self, **environment: str) -> list[str]:
+        """`ours` or `bundled`, for the provider and the verifier."""
+        done = self.run(WHICH, **environment)
+        assert done.returncode == 0, done.stderr
+        files = done.stdout.split()
+        return ["ours" if "chronos_plugin" in file else "bundled" for file in files]
+
+    def files(self) -> set[str]:
+        return {str(path.relative_to(self.site)) for path in self.site.rglob("*chronos_hook*")}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return Environment(tmp_path_factory.mktemp("hermes") / "env")
+
+
+@pytest.fixture
+def hermes(made: Environment) -> Environment:
+    made.add_ours()
+    for name in made.files():
+        (made.site / name).unlink()
+    return made
+
+
+def chronos(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_install_makes_hermes_load_ours(
+    hermes: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hermes.which() == ["bundled", "bundled"]
+    assert chronos("install", "--hermes", hermes.hermes) == 0
+    said = capsys.readouterr().out
+    assert f"hermes-agent 0.19.0, run by {hermes.python}" in said
+    assert f"wrote {hermes.site / HOOK}" in said
+    assert f"wrote {hermes.site / PTH}" in said
+    assert "loads as verifier: " in said
+    assert hermes.which() == ["ours", "ours"]
+
+
+def test_installing_again_changes_nothing(
+    hermes: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chronos("install", "--hermes", hermes.python)
+    before = (hermes.site / HOOK).stat().st_mtime_ns
+    capsys.readouterr()
+    assert chronos("install", "--hermes", hermes.python) == 0
+    assert capsys.readouterr().out.count("unchanged") == 2
+    assert (hermes.site / HOOK).stat().st_mtime_ns == before
+
+
+def test_a_dry_run_writes_and_removes_nothing(
+    hermes: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert chronos("install", "--dry-run", "--hermes", hermes.hermes) == 0
+    assert capsys.readouterr().out.count("would write") == 2
+    assert hermes.files() == set()
+    chronos("install", "--hermes", hermes.hermes)
+    assert chronos("uninstall", "--dry-run", "--hermes", hermes.hermes) == 0
+    assert {HOOK, PTH} <= hermes.files()
+
+
+def test_uninstall_leaves_no_trace(hermes: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    chronos("install", "--hermes", hermes.hermes)
+    hermes.run("")
+    assert chronos("uninstall", "--hermes", hermes.hermes) == 0
+    assert hermes.files() == set()
+    assert hermes.which() == ["bundled", "bundled"]
+    capsys.readouterr()
+    assert chronos("uninstall", "--hermes", hermes.hermes) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+
+
+def test_the_hook_can_be_turned_off(hermes: Environment) -> None:
+    chronos("install", "--hermes", hermes.hermes)
+    assert hermes.which(CHRONOS_HOOK="0") == ["bundled", "bundled"]
+
+
+def test_without_our_package_hermes_loads_its_own_and_says_why(hermes: Environment) -> None:
+    chronos("install", "--hermes", hermes.hermes)
+    hermes.ours.unlink()
+    assert hermes.which() == ["bundled", "bundled"]
+    assert "chronos_plugin cannot be loaded (No module named" in hermes.run(WHICH).stderr
+    assert hermes.run("print(1)").stderr == ""
+
+
+def test_a_broken_package_of_ours_leaves_hermes_its_own(hermes: Environment) -> None:
+    chronos("install", "--hermes", hermes.hermes)
+    hermes.write("broken/chronos_plugin/__init__.py", "def register(ctx): ...")
+    hermes.write("broken/chronos_plugin/verify.py", "raise RuntimeError('broken')")
+    hermes.ours.write_text(f"{hermes.site / 'broken'}\n")
+    assert hermes.which() == ["bundled", "bundled"]
+
+
+def test_a_lost_hook_module_is_no_error_at_a_python_start(hermes: Environment) -> None:
+    chronos("install", "--hermes", hermes.hermes)
+    (hermes.site / HOOK).unlink()
+    done = hermes.run("print(1)")
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_the_hook_loads_nothing_at_a_python_start(hermes: Environment) -> None:
+    loaded = "import sys; print(sorted(sys.modules))"
+    before = hermes.run(loaded).stdout
+    chronos("install", "--hermes", hermes.hermes)
+    after = hermes.run(loaded).stdout
+    assert set(eval(after)) - set(eval(before)) == {"_chronos_hook"}
+
+
+def test_every_start_other_than_hermes_s_is_left_alone(hermes: Environment) -> None:
+    chronos("install", "--hermes", hermes.hermes)
+    done = hermes.run("import plugins, json, sys; print('chronos_plugin' in sys.modules)")
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def problem(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert chronos(*arguments) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    return said
+
+
+def test_problems_are_told_in_a_line(
+    hermes: Environment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(path: object) -> str:
+        return problem(capsys, "install", "--hermes", path)
+
+    assert "there is no /nowhere" in told("/nowhere")
+    shell = tmp_path / "hermes"
+    shell.write_text("#!/bin/sh\necho hello\n")
+    shell.chmod(0o755)
+    assert "does not say which Python" in told(shell)
+    assert "has no hermes" in told(sys.executable)
+    hermes.ours.unlink()
+    assert f"{hermes.python} -m pip install 'nas-sdk[chronos]'" in told(hermes.hermes)
+
+
+def test_a_hermes_without_a_loader_is_refused(
+    hermes: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = hermes.site / "plugins"
+    away.rename(hermes.site / "away")
+    try:
+        said = problem(capsys, "install", "--hermes", hermes.hermes)
+    finally:
+        (hermes.site / "away").rename(away)
+    assert "0.18.2 or later is needed" in said
+
+
+def test_a_hook_that_does_not_take_is_told(
+    hermes: Environment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHRONOS_HOOK", "0")
+    assert "still loads its bundled" in problem(capsys, "install", "--hermes", hermes.hermes)
+
+
+def test_the_python_of_a_script_with_a_long_path(hermes: Environment, tmp_path: Path) -> None:
+    script = tmp_path / "hermes"
+    lines = ["#!/bin/sh", f'\'\'\'exec\' "{hermes.python}" "$0" "$@"', "' '''", "import sys"]
+    script.write_text("\n".join(lines))
+    script.chmod(0o755)
+    assert chronos("install", "--dry-run", "--hermes", script) == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "command"),
+    [
+        ("/home/me/.local/pipx/venvs/hermes/bin/python", "pipx inject"),
+        ("/home/me/.local/share/uv/tools/hermes/bin/python", "uv tool install"),
+    ],
+)
+def test_the_command_to_add_ours_fits_how_hermes_came(place: str, command: str) -> None:
+    from chronos_plugin.cli.install import _how_to_add
+    from chronos_plugin.cli.target import Target
+
+    assert command in _how_to_add(Target(Path(place), Path("/site"), "hermes-agent 0.19.0", False))
+
+
+@pytest.mark.parametrize("arguments", [[], ["install", "--nonsense"], ["fly"]])
+def test_bad_usage_is_exit_code_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert exit.value.code == 2

@@ -1,0 +1,98 @@
+"""`chronos reconcile` and `chronos disarm`."""
+
+from pathlib import Path
+
+import pytest
+
+from chronos_plugin.cli import main, upkeep
+from chronos_plugin.keeper import Process
+from tests.unit.chronos.conftest import World
+
+OTHER = Path("/agent/home/profiles/other")
+
+
+@pytest.fixture(autouse=True)
+def process(world: World, monkeypatch: pytest.MonkeyPatch) -> Process:
+    process = world.boot()
+    monkeypatch.setattr(upkeep, "PROCESS", process)
+    return process
+
+
+def test_reconcile_says_how_many_are_armed(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    assert main(["reconcile"]) == 0
+    assert "1 job of /agent/home armed as wanted" in capsys.readouterr().out
+    assert set(world.armed()) == {"j1"}
+
+
+def test_reconcile_is_patient(world: World) -> None:
+    world.hermes.add("j1", 3600)
+    world.nas.fail_next(delay=10.0)
+    assert main(["reconcile"]) == 0
+
+
+def test_reconcile_that_fails_says_why(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.hermes.add("j1", 60)
+    world.nas.fail_next(503, times=1000)
+    assert main(["reconcile"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("chronos reconcile: not everything is armed: list_armed: NAS answered")
+    assert said.count("\n") == 1
+
+
+def test_disarm_cancels_this_home_s_and_leaves_the_others(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.stores[OTHER] = {}
+    world.hermes.add("mine", 60)
+    world.hermes.add("theirs", 60, home=OTHER)
+    world.boot().heal()
+    world.system.sleep(5)
+    assert len(world.armed()) == 4
+    world.nas.arm("orphan", "2026-01-02T00:00:00Z")
+    assert main(["disarm"]) == 0
+    said = capsys.readouterr().out
+    assert "cancelled 3 of /agent/home" in said
+    assert "still chronos" in said
+    left = set(world.armed())
+    assert len(left) == 2
+    assert "theirs" in left
+    assert "mine" not in left
+
+
+def test_disarm_of_a_home_that_has_switched_away(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+    world.hermes.config = {"active": False}
+    assert main(["disarm"]) == 0
+    assert "still chronos" not in capsys.readouterr().out
+    assert world.armed() == {}
+
+
+def test_disarm_that_fails_says_why(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+    world.nas.fail_next(503, operation="cancel", times=1000)
+    assert main(["disarm"]) == 1
+    assert "1 of 1 are still armed: cancel: NAS answered 503" in capsys.readouterr().err
+
+
+def test_outside_of_hermes_one_line_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "PROCESS", Process())
+    assert main(["disarm"]) == 1
+    assert capsys.readouterr().err.startswith("chronos disarm: hermes is not in this Python")
+
+
+def test_a_home_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HERMES_HOME", raising=False)
+    assert main(["disarm", "--home", str(tmp_path)]) == 0
+    import os
+
+    assert os.environ.pop("HERMES_HOME") == str(tmp_path)

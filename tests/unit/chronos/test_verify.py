@@ -1,0 +1,94 @@
+"""The verifier: what it lets through, what that sets off, and what it costs."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from chronos_plugin import verify
+from chronos_plugin.host import Settings
+from tests.support.jwks_server import JwksServer, jwks_server
+from tests.support.tokens import AUDIENCE, ISSUER, broken_tokens, good_token, key_set
+from tests.unit.chronos.conftest import World
+
+
+@pytest.fixture
+def jwks() -> Iterator[JwksServer]:
+    with jwks_server(key_set()) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def process(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setattr(verify, "PROCESS", world.boot())
+    yield world
+    verify._keys.cache_clear()
+    verify._verifier.cache_clear()
+
+
+def ask(token: str, jwks: JwksServer, *, audience: str = AUDIENCE, issuer: str = ISSUER) -> bool:
+    """As hermes does."""
+    verifier = verify.get_fire_verifier()
+    claims = verifier(token=token, expected_audience=audience, jwks_or_key=jwks.url, issuer=issuer)
+    assert claims is None or claims["purpose"] == "cron_fire"
+    return claims is not None
+
+
+def test_a_good_token_passes_and_heals(world: World, jwks: JwksServer) -> None:
+    world.hermes.add("j1", 600)
+    assert ask(good_token(time.time()), jwks)
+    world.system.sleep(5)
+    assert set(world.armed()) == {"j1"}
+
+
+def test_slashes_at_the_end_of_the_portal_s_url_make_no_difference(jwks: JwksServer) -> None:
+    assert ask(good_token(time.time()), jwks, issuer=f"{ISSUER}//")
+
+
+def test_broken_tokens_are_refused_and_heal_nothing(world: World, jwks: JwksServer) -> None:
+    accepted = [kind for kind, token in broken_tokens() if ask(token, jwks)]
+    world.system.sleep(5)
+    assert accepted == []
+    assert world.system.spawned == []
+
+
+@pytest.mark.parametrize("jwks_or_key", [None, "", "http://nas.example.com/jwks", "no key"])
+def test_a_configuration_that_cannot_verify_refuses(jwks_or_key: str | None) -> None:
+    verifier = verify.get_fire_verifier()
+    token = good_token(time.time())
+    assert verifier(token=token, expected_audience=AUDIENCE, jwks_or_key=jwks_or_key) is None
+
+
+def test_an_empty_audience_refuses(jwks: JwksServer) -> None:
+    assert not ask(good_token(time.time()), jwks, audience="")
+
+
+def test_plain_http_elsewhere_is_allowed_by_name(world: World) -> None:
+    world.hermes.config = {"allow_http": True}
+    verifier = verify.get_fire_verifier()
+    url = "http://nas.example.com/jwks"
+    verify._keys(url, True)._fetch = lambda: b"{}"
+    claims = verifier(token="x.y.z", expected_audience=AUDIENCE, jwks_or_key=url)
+    assert claims is None
+
+
+def test_thirty_fires_cost_one_fetch(jwks: JwksServer) -> None:
+    assert all(ask(good_token(time.time()), jwks) for _ in range(30))
+    assert jwks.fetches == 1
+
+
+def test_the_keys_are_fetched_ahead(world: World, jwks: JwksServer) -> None:
+    world.hermes.config = {"jwks_url": jwks.url}
+    settings: Settings = world.hermes.settings()
+    verify.prefetch(settings)
+    jwks.arrived.acquire()
+    assert ask(good_token(time.time()), jwks)
+    assert jwks.fetches == 1
+
+
+def test_nothing_of_the_token_is_logged(jwks: JwksServer, caplog: pytest.LogCaptureFixture) -> None:
+    for _, token in broken_tokens():
+        ask(token, jwks)
+        parts = [part for part in token.split(".") if len(part) > 8]
+        assert not any(part in caplog.text for part in parts)
+        caplog.clear()
