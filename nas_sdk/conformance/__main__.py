@@ -6,6 +6,7 @@ Exit status: 0 all passed, 1 some failed, 2 it could not be run (one line says w
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import sys
 from collections.abc import Sequence
@@ -76,15 +77,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _given(options: argparse.Namespace) -> Given:
     """The options as a run wants them; _UsageError when they cannot work."""
-    from nas_sdk.errors import ConfigurationError
-    from nas_sdk.settings import base_url
-
     from .given import Given, Patience
 
-    try:
-        url = str(base_url(options.url, allow_http=options.allow_http))
-    except ConfigurationError as error:
-        raise _UsageError(f"--url: {error.message.removeprefix('base_url: ')}") from None
+    url = _base_url(options)
     if not options.token:
         raise _UsageError("no token: pass --token, or set NAS_TOKEN")
     names = {"seed", "deadline", "examples", "receive_port", "callback_url", "jwks", "issuer"}
@@ -100,6 +95,35 @@ def _given(options: argparse.Namespace) -> Given:
         patience=Patience(most=options.patience, skew=options.clock_skew),
         **given,
     )
+
+
+def _base_url(options: argparse.Namespace) -> str:
+    """The URL of the NAS; _UsageError when it is none, or fires could not get here from it."""
+    from nas_sdk.errors import ConfigurationError, InvalidRequestError
+    from nas_sdk.fields import check_callback_url
+    from nas_sdk.settings import base_url
+
+    try:
+        url = base_url(options.url, allow_http=options.allow_http)
+        if options.callback_url:
+            check_callback_url(options.callback_url)
+    except ConfigurationError as error:
+        raise _UsageError(f"--url: {error.message.removeprefix('base_url: ')}") from None
+    except InvalidRequestError as error:
+        wrong = error.message.removeprefix("agent_callback_url: ")
+        raise _UsageError(f"--callback-url: {wrong}") from None
+    if options.receive and not options.callback_url and not _is_loopback(url.host):
+        raise _UsageError(
+            "--receive listens on 127.0.0.1, where that NAS cannot reach it: say --callback-url"
+        )
+    return str(url)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,7 +157,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--only", metavar="NAME", action="append", default=[], help="these checks, such as arm.*"
     )
     group.add_argument("--list", action="store_true", help="print the checks and stop")
-    group.add_argument("--examples", type=_count, metavar="N", help="random requests (30)")
+    group.add_argument("--examples", type=_count, metavar="N", help="random cases of a kind (30)")
     group.add_argument("--seed", type=int, metavar="N", help="repeat the random part of a run")
     group.add_argument("--deadline", type=_seconds, metavar="S", help="begin no check later (300)")
     group.add_argument("--json", action="store_true", help="print JSON")

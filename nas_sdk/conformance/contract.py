@@ -41,16 +41,19 @@ class Contract:
         return str(self.document["info"]["version"])
 
     def complaint(self, schema: str, value: object) -> str | None:
-        """What is wrong with a value by the schema of that name, or None."""
+        """What is wrong with a value by the schema of that name, or None.
+
+        The value itself is not repeated: it may be long, and reports show it anyway.
+        """
         if schema not in self._validators:
             whole = {
                 "$ref": f"#/components/schemas/{schema}",
                 "components": self.document["components"],
             }
-            self._validators[schema] = jsonschema_rs.Draft202012Validator(whole)
+            self._validators[schema] = jsonschema_rs.Draft202012Validator(whole, mask="it")
         for error in self._validators[schema].iter_errors(value):
-            where = "".join(f"[{step!r}]" for step in error.instance_path)
-            return f"{where or 'the body'}: {error.message}"
+            where = ".".join(str(step) for step in error.instance_path)
+            return f"{where}: {error.message}" if where else error.message
         return None
 
     def text(self, section: str) -> str:

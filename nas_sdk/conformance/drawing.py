@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import hypothesis
@@ -12,6 +13,10 @@ from .rig import Rig
 from .wire import Broken
 
 T = TypeVar("T")
+
+
+class _Enough(BaseException):
+    """Ends a run of hypothesis at once; it would take an Exception for a test that failed."""
 
 
 def first_broken(
@@ -25,12 +30,13 @@ def first_broken(
     found: list[tuple[T, Broken]] = []
 
     def each(case: T) -> None:
-        if found or rig.seconds_left <= 0:
-            return
+        if rig.seconds_left <= 0:
+            raise _Enough
         try:
             act(case)
         except Broken as broken:
             found.append((case, broken))
+            raise _Enough from None
 
     settings = hypothesis.settings(
         max_examples=count,
@@ -39,5 +45,6 @@ def first_broken(
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    hypothesis.seed(rig.given.seed)(settings(hypothesis.given(strategy)(each)))()
+    with suppress(_Enough):
+        hypothesis.seed(rig.given.seed)(settings(hypothesis.given(strategy)(each)))()
     return found[0] if found else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from nas_sdk.times import parse_instant
@@ -90,14 +91,15 @@ def past(rig: Rig) -> None:
 def token(rig: Rig) -> None:
     """Every fire carries a fire token that a receiver accepts."""
     scene = rig.scene.played()
+    keys = scene.key_set()
     for name in ("accepted", "busy"):
         for fire in scene.came(name):
-            _verify(rig, scene, fire, name)
+            _verify(rig, scene, keys, fire, name)
 
 
-def _verify(rig: Rig, scene: Scene, fire: Delivery, name: str) -> None:
+def _verify(rig: Rig, scene: Scene, keys: Mapping[str, Any], fire: Delivery, name: str) -> None:
     verifier = FireVerifier(
-        scene.key_set,
+        keys,
         audience=rig.given.audience or str(_claims(scene, name, fire).get("aud")),
         issuer=rig.given.issuer or rig.wire.base_url,
         leeway=30.0 + scene.patience.skew,

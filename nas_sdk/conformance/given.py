@@ -40,7 +40,7 @@ class Given:
     audience: str | None = None
     patience: Patience = attrs.field(factory=Patience)
     examples: int = 30
-    """How many random requests, and half as many random stories."""
+    """How many random requests of each kind, and how many random stories."""
     seed: int = attrs.field(factory=lambda: secrets.randbelow(1_000_000))
     deadline: float = 300.0
     """Seconds after which no further check is begun."""

@@ -113,9 +113,13 @@ def missing_field(rig: Rig) -> None:
 )
 def wrong_type(rig: Rig) -> None:
     """A field of another JSON type is a 400; nothing is converted."""
-    for field in _FIELDS:
-        _refuse(rig, [_good(rig) | {field: value} for value in _OTHER_TYPES])
-    _refuse(rig, [{"job_id": value} for value in _OTHER_TYPES], CANCEL)
+    for value in _OTHER_TYPES:
+        for field in _FIELDS:
+            body = _good(rig) | {field: value}
+            if field in ("job_id", "fire_at"):  # so that a converted value would fit
+                body["dedup_key"] = f"{body['job_id']}:{body['fire_at']}"
+            _refuse(rig, [body])
+        _refuse(rig, [{"job_id": value}], CANCEL)
 
 
 @GROUP.check(

@@ -23,9 +23,7 @@ def text(report: Report) -> str:
     """The report for people: one line per check, then every failure in full."""
     lines = [*_header(report), ""]
     lines += [_line(verdict) for verdict in report.verdicts]
-    for verdict in report.verdicts:
-        if verdict.broken is not None:
-            lines += ["", *_failure(verdict, report)]
+    lines += _failures(report)
     lines += ["", *_summary(report)]
     return _hide("\n".join(lines), report) + "\n"
 
@@ -75,8 +73,9 @@ def _add_case(suite: ElementTree.Element, verdict: Verdict) -> None:
 
 
 def _header(report: Report) -> list[str]:
-    words = f"nas-conformance {__version__}, contract {report.contract}, {report.given.base_url}"
-    return textwrap.wrap(words, WIDTH, break_on_hyphens=False)
+    return _wrap(
+        f"nas-conformance {__version__}, contract {report.contract}, {report.given.base_url}"
+    )
 
 
 def _line(verdict: Verdict) -> str:
@@ -94,11 +93,24 @@ def _summary(report: Report) -> Iterator[str]:
     )
     if report.left_behind:
         words = f"left armed, because the cancel failed: {', '.join(report.left_behind)}"
-        yield from textwrap.wrap(words, WIDTH, break_on_hyphens=False)
+        yield from _wrap(words)
+    if report.count("failed") > 1:
+        yield "Begin at the top: the later checks rest on the earlier ones."
 
 
-def _failure(verdict: Verdict, report: Report) -> list[str]:
-    return [f"FAIL {verdict.check.name}", *_body(verdict)]
+def _failures(report: Report) -> Iterator[str]:
+    """Every failure; one that is the same again by reference to the first."""
+    told: dict[str, str] = {}
+    for verdict in report.verdicts:
+        if verdict.broken is None:
+            continue
+        wrong, name = verdict.broken.wrong, verdict.check.name
+        yield ""
+        if wrong in told:
+            yield from _wrap(f"FAIL {name}, as {told[wrong]}: {_printable(wrong)}")
+        else:
+            told[wrong] = name
+            yield from [f"FAIL {name}", *_body(verdict)]
 
 
 def _body(verdict: Verdict) -> Iterator[str]:
@@ -124,6 +136,10 @@ def _request(exchange: Exchange) -> list[str]:
 def _response(exchange: Exchange) -> list[str]:
     first = f"{exchange.status} {exchange.media_type or 'without a media type'}"
     return [first, _short(exchange.body)]
+
+
+def _wrap(words: str) -> list[str]:
+    return textwrap.wrap(words, WIDTH, break_on_hyphens=False)
 
 
 def _field(label: str, words: str) -> list[str]:

@@ -9,7 +9,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nas_sdk.times import format_instant, parse_instant
@@ -92,17 +91,17 @@ class Rig:
         self.other = Agent(self, bearer(second, "the second agent's token") if second else NOBODY)
         self._jobs = 0
         self._until = time.monotonic() + given.deadline
-        self._closing: list[Callable[[], None]] = []
+        self._scene: Scene | None = None
 
-    @cached_property
+    @property
     def scene(self) -> Scene:
         """The fires, armed and received once for all checks of them."""
         from .scene import Scene
 
-        scene = Scene(self)
-        self._closing.append(scene.close)
-        scene.play()
-        return scene
+        if self._scene is None:
+            self._scene = Scene(self)
+            self._scene.play()
+        return self._scene
 
     @property
     def seconds_left(self) -> float:
@@ -163,17 +162,20 @@ class Rig:
 
     def close(self) -> list[str]:
         """Cancel what was armed; what could not be, by job id."""
-        for close in self._closing:
-            close()
-        left: list[str] = []
-        for job_id, credential in self.wire.armed():
-            try:
-                exchange = self.wire.send("POST", CANCEL, credential, encode({"job_id": job_id}))
-            except Broken:
-                left.append(job_id)
-            else:
-                left += [] if exchange.status == 200 else [job_id]
+        if self._scene is not None:
+            self._scene.close()
+        armed = self.wire.armed()
+        done = self.at_once(self._is_cancelled, armed)
+        left = [job_id for (job_id, _), gone in zip(armed, done, strict=True) if not gone]
         return sorted({*left, *self._still_listed()})
+
+    def _is_cancelled(self, armed: tuple[str, Credential]) -> bool:
+        """Cancel a job and say whether that was a success."""
+        body = encode({"job_id": armed[0]})
+        try:
+            return self.wire.send("POST", CANCEL, armed[1], body).status == 200
+        except Broken:
+            return False
 
     def _still_listed(self) -> list[str]:
         """This run's jobs that the NAS lists although they were cancelled."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -55,10 +54,10 @@ class Scene:
         self.failure: Broken | None = None
         self.parts: dict[str, Part] = {}
         self.listed_while_busy = False
-        self.listed_while_delivered = ""
         self.remembered = ""
         self.listed_after: Mapping[str, Any] = {}
         self._hold = threading.Event()
+        self._until = 0.0
         try:
             self.receiver = Receiver(rig.given.receive_port)
         except OSError as error:
@@ -71,10 +70,11 @@ class Scene:
         """Arm everything, wait until it is over, and for the silence after it."""
         try:
             self._arm_all()
+            self._until = time.monotonic() + self.patience.most
             self._during()
-            self.receiver.wait(self._is_complete, self.patience.most)
+            self._wait(self._is_complete)
             self._again()
-            self.receiver.wait(lambda: False, self.patience.quiet)
+            self.receiver.wait(lambda: False, self._silence())
             self.listed_after = self._rig.agent.armed()[0]
         except Broken as broken:
             self.failure = broken
@@ -124,9 +124,8 @@ class Scene:
         ]
         return [f"armed {part.job_id} for {part.fire_at}", *(came or ["nothing came"])]
 
-    @cached_property
     def key_set(self) -> Mapping[str, Any]:
-        """The NAS's JWKS; Broken when it cannot be had."""
+        """The NAS's JWKS as it is now; Broken when it cannot be had."""
         url = self._rig.given.jwks or f"{self._rig.wire.base_url}/.well-known/jwks.json"
         try:
             answer = httpx.get(url, timeout=10.0)
@@ -159,10 +158,11 @@ class Scene:
         self._arm("past", 1, _ACCEPTED, ahead=-3600.0)
         if self._rig.given.second:
             self._arm("second", 1, _ACCEPTED, agent=self._rig.other)
-        self._arm("cancelled", 0, _ACCEPTED)
-        self._rig.agent.cancel(self.parts["cancelled"].job_id)
-        postponed = self._arm("postponed", 0, _ACCEPTED)
-        self._rig.agent.provision(postponed.job_id, self._rig.later(), self.base)
+        agent = self._rig.agent
+        self._arm_and_undo("cancelled", agent.cancel)
+        self._arm_and_undo(
+            "postponed", lambda job: agent.provision(job, self._rig.later(), self.base)
+        )
 
     def _arm(
         self,
@@ -173,8 +173,7 @@ class Scene:
         ahead: float | None = None,
         agent: Agent | None = None,
     ) -> Part:
-        ahead = self.patience.soon if ahead is None else ahead
-        fire_at = format_instant(int((time.time() + ahead) * 1000))
+        fire_at = self._soon(ahead)
         part = Part(self._rig.job(name), fire_at, url or self.base, expected)
         self.receiver.answer(part.job_id, *answers)
         self.parts[name] = part
@@ -182,19 +181,33 @@ class Scene:
         part.schedule_id, _ = who.provision(part.job_id, fire_at, part.callback_url)
         return part
 
+    def _arm_and_undo(self, name: str, undo: Callable[[str], object]) -> None:
+        """Arm a job and undo that before it is due, with more time if it took too long."""
+        for times in (1, 4, 16):
+            part = self._arm(name, 0, _ACCEPTED, ahead=times * self.patience.soon)
+            undo(part.job_id)
+            if time.time() < part.due - self.patience.skew:
+                return
+
+    def _silence(self) -> float:
+        """How long to listen when everything has come: past what must not come, too."""
+        last = max(part.due for part in self.parts.values() if not part.expected)
+        return max(0.0, last - time.time()) + self.patience.quiet
+
     def _during(self) -> None:
         """What is done while deliveries are under way."""
         busy, held = self.parts["busy"], self.parts["under-way"]
         if self._await(busy, 1):
-            self.listed_while_busy = busy.job_id in self._rig.agent.armed()[0]
+            listed = busy.job_id in self._rig.agent.armed()[0]
+            # When the next attempt has been made meanwhile, the list tells nothing.
+            self.listed_while_busy = listed or self.receiver.count(busy.job_id) > 1
         if self._await(held, 1):
-            fire_at = format_instant(int((time.time() + self.patience.soon) * 1000))
-            name, _ = self._rig.agent.provision(held.job_id, fire_at, held.callback_url)
+            self._rig.agent.provision(held.job_id, self._soon(), held.callback_url)
             self._hold.set()
-            # Once the held answer was noted, the new one must still be there.
-            self.receiver.wait(lambda: False, min(0.3, self.patience.soon / 2))
-            entry = self._rig.agent.armed()[0].get(held.job_id, {})
-            self.listed_while_delivered = "" if entry.get("schedule_id") != name else name
+
+    def _soon(self, ahead: float | None = None) -> str:
+        ahead = self.patience.soon if ahead is None else ahead
+        return format_instant(int((time.time() + ahead) * 1000))
 
     def _again(self) -> None:
         """Arm what was accepted once more, under the same key."""
@@ -207,9 +220,10 @@ class Scene:
         self.remembered, _ = self._rig.agent.provision(part.job_id, part.fire_at, part.callback_url)
 
     def _await(self, part: Part, count: int) -> bool:
-        return self.receiver.wait(
-            lambda: self.receiver.count(part.job_id) >= count, self.patience.most
-        )
+        return self._wait(lambda: self.receiver.count(part.job_id) >= count)
+
+    def _wait(self, done: Callable[[], bool]) -> bool:
+        return self.receiver.wait(done, max(0.0, self._until - time.monotonic()))
 
     def _is_complete(self) -> bool:
         return all(

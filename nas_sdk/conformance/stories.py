@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -17,7 +18,7 @@ from .rig import Agent, Rig, check_instant
 from .wire import Broken, Exchange
 
 GROUP = Group("model")
-_LONGEST: Final = 12
+_LONGEST: Final = 16
 _MOST_TRIALS: Final = 60
 
 
@@ -34,11 +35,12 @@ class Step:
 _STEPS = st.lists(
     st.builds(
         Step,
-        agent=st.integers(0, 1),
-        job=st.integers(0, 2),
-        fire_at=st.one_of(st.none(), st.integers(0, 3), st.integers(0, 3)),
+        # Mostly one job of one agent: what goes wrong takes several acts on the same.
+        agent=st.sampled_from([0, 0, 0, 1]),
+        job=st.sampled_from([0, 0, 0, 1]),
+        fire_at=st.sampled_from([0, 1, 2, 0, 1, None]),
     ),
-    min_size=1,
+    min_size=6,
     max_size=_LONGEST,
 )
 
@@ -50,16 +52,11 @@ class Story:
         agents = [rig.agent, rig.other] if rig.given.second else [rig.agent]
         self.agents: list[Agent] = agents
         self.steps: list[str] = []
-        self._jobs = [rig.job("story") for _ in range(3)]
+        self._jobs = [rig.job("story") for _ in range(2)]
         base = rig.later_ms()
         # The second and the third are one instant in two spellings, a millisecond on.
         later = format_instant(base + 1)
-        self._fire_ats = [
-            format_instant(base),
-            later,
-            later.replace("Z", "+00:00"),
-            format_instant(base + 3_600_000),
-        ]
+        self._fire_ats = [format_instant(base), later, later.replace("Z", "+00:00")]
         self._armed: list[dict[str, tuple[str, str]]] = [{} for _ in agents]
 
     def tell(self, steps: list[Step]) -> None:
@@ -68,8 +65,9 @@ class Story:
             for step in steps:
                 which = step.agent % len(self.agents)
                 self._act(step, which)
-                for each, agent in enumerate(self.agents):
-                    self._compare(each, agent)
+                self._compare(which)
+            for each in range(len(self.agents)):
+                self._compare(each)
         except Broken as broken:
             raise Broken(broken.wrong, broken.exchange, steps=self.steps) from None
         finally:
@@ -100,8 +98,8 @@ class Story:
         if before[0] != fire_at and before[1] == name:
             raise Broken(f"another key has the name of the one before, {name!r}", exchange)
 
-    def _compare(self, which: int, agent: Agent) -> None:
-        ours, exchange = agent.armed()
+    def _compare(self, which: int) -> None:
+        ours, exchange = self.agents[which].armed()
         listed = {job: entry for job, entry in ours.items() if job in self._jobs}
         armed = self._armed[which]
         if listed.keys() != armed.keys():
@@ -118,7 +116,9 @@ class Story:
     def _clean(self) -> None:
         for agent, armed in zip(self.agents, self._armed, strict=True):
             for job in armed:
-                agent.cancel(job)
+                # What went wrong has been noted; a cancel that fails, too, must not hide it.
+                with suppress(Broken):
+                    agent.cancel(job)
 
 
 @GROUP.check(
@@ -132,7 +132,7 @@ def story(rig: Rig) -> None:
     def tell(steps: list[Step]) -> None:
         Story(rig).tell(steps)
 
-    found = first_broken(rig, _STEPS, max(1, rig.given.examples // 2), tell)
+    found = first_broken(rig, _STEPS, rig.given.examples, tell)
     if found is not None:
         raise _shortest(rig, *found, tell)
 

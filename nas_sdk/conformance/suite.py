@@ -17,8 +17,8 @@ from .rig import Rig
 from .wire import LIST, Broken, Wire
 
 _GROUPS: Final[Sequence[Group]] = (
-    identity.GROUP,
     shapes.GROUP,
+    identity.GROUP,
     arming.GROUP,
     arming.CANCEL_GROUP,
     arming.LIST_GROUP,
@@ -30,7 +30,7 @@ _GROUPS: Final[Sequence[Group]] = (
     retrying.GROUP,
 )
 CHECKS: Final[Sequence[Check]] = tuple(check for group in _GROUPS for check in group)
-"""Every check there is, in the order of a run."""
+"""Every check there is, in the order of a run: the later rest on the earlier."""
 
 _OPTIONS: Final = {
     "second": "--second-token",
@@ -154,4 +154,7 @@ def _judge(rig: Rig, check: Check) -> Verdict:
         check.run(rig)
     except Broken as broken:
         return Verdict(check, "failed", time.monotonic() - started, broken)
+    except Exception as error:  # the kit's own; it must neither end the run nor blame the NAS
+        reason = f"the kit failed: {type(error).__name__}: {error}"
+        return Verdict(check, "not run", time.monotonic() - started, reason=reason)
     return Verdict(check, "passed", time.monotonic() - started)

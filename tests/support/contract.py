@@ -142,7 +142,7 @@ class Contract:
             return []
         try:
             document = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [f"the body is not JSON: {_short(body)}"]
         schema = holder["content"][kind]["schema"]
         errors = self._validator(schema).iter_errors(document)

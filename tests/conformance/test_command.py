@@ -1,0 +1,234 @@
+"""The command: what it says, to whom, and its exit status."""
+
+import json
+import socket
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from nas_sdk.conformance.__main__ import main
+from nas_sdk.conformance.suite import CHECKS
+from tests.conformance.bugs import BUGS
+from tests.conformance.planting import Bug, answering
+from tests.support.nas_in_thread import Threaded, nas_in_thread
+
+pytestmark = [pytest.mark.off_contract("request"), pytest.mark.off_contract("response")]
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NAS_BASE_URL", "NAS_TOKEN", "NAS_SECOND_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+PLANTED = {bug.name: bug for bug in BUGS}
+
+
+def run_against(bug: Bug | None, *options: str) -> tuple[int, Threaded]:
+    """Run the command against the reference NAS, or one with a bug."""
+    given = (bug.store(), bug.change) if bug else ()
+    with nas_in_thread(*given) as nas:
+        return main(["--url", nas.url, "--token", nas.token, *options]), nas
+
+
+def test_success_is_0_and_one_line_per_check(capsys: Captured) -> None:
+    status, nas = run_against(None, "--only", "cancel.*")
+    out, err = capsys.readouterr()
+    assert (status, err) == (0, "")
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("ok ")] == [
+        "cancel.armed",
+        "cancel.unknown",
+        "cancel.then-arm",
+    ]
+    assert "3 passed, 0 failed" in out
+    assert nas.token not in out
+
+
+def test_a_failure_is_1_and_says_what_was_sent_what_came_and_what_to_do(capsys: Captured) -> None:
+    status, nas = run_against(PLANTED["unknown-404"], "--only", "cancel.unknown")
+    out, _ = capsys.readouterr()
+    assert status == 1
+    for said in (
+        "FAIL cancel.unknown",
+        'contract  cancel: "A job that has none is a success',
+        "POST /api/agent-cron/cancel, Bearer (the agent's token)",
+        "response  404 application/json",
+        "wrong     the status is 404, not 200",
+        'do        Answer 200 {"ok": true}',
+    ):
+        assert said in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert nas.token not in out
+
+
+def test_the_steps_of_a_story_are_told_and_few(capsys: Captured) -> None:
+    run_against(PLANTED["remembers-replaced"], "--only", "model.story", "--seed", "7")
+    out, _ = capsys.readouterr()
+    steps = [line for line in out.splitlines() if " provision conf-" in line]
+    assert len(steps) == 3
+    assert "steps" in steps[0]
+
+
+def test_the_same_failure_again_is_told_once(capsys: Captured) -> None:
+    run_against(PLANTED["bare-list"], "--only", "arm.same-key", "--only", "arm.far")
+    out, _ = capsys.readouterr()
+    assert "FAIL arm.far, as arm.same-key: the body is no ArmedList: it is not" in out
+    assert out.count("  promise   ") == 1
+
+
+def _echo(request: web.Request, status: int, body: Any) -> web.Response | None:
+    said = f"unknown: {request.headers['Authorization']}"
+    return web.json_response({"error": said}, status=403) if status == 401 else None
+
+
+ECHO = Bug("echo", "403 and the token in it", "auth.expired", change=answering(_echo))
+
+
+def test_tokens_that_a_nas_repeats_are_hidden(capsys: Captured) -> None:
+    old = "some-old-token-0123"
+    options = ["--only", "auth.expired", "--expired-token", old]
+    for form in ([], ["--json"]):
+        status, _ = run_against(ECHO, *options, *form)
+        out, _ = capsys.readouterr()
+        assert status == 1
+        assert "unknown: Bearer [token]" in out
+        assert old not in out
+
+
+def test_json_is_for_scripts(capsys: Captured) -> None:
+    status, _ = run_against(PLANTED["unknown-404"], "--only", "cancel.*", "--json")
+    report = json.loads(capsys.readouterr().out)
+    outcomes = {check["name"]: check["outcome"] for check in report["checks"]}
+    assert status == 1
+    assert report["ok"] is False
+    assert outcomes == {
+        "cancel.armed": "passed",
+        "cancel.unknown": "failed",
+        "cancel.then-arm": "passed",
+    }
+    failure = next(check for check in report["checks"] if check["outcome"] == "failed")
+    assert failure["response"].startswith("404 application/json")
+
+
+def test_junit_is_for_ci(tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "report.xml"
+    run_against(
+        PLANTED["unknown-404"], "--only", "cancel.*", "--only", "auth.expired", "--junit", str(file)
+    )
+    suite = ElementTree.parse(file).getroot()
+    counts = {name: suite.get(name) for name in ("tests", "failures", "skipped")}
+    assert counts == {"tests": "4", "failures": "1", "skipped": "1"}
+    failure = suite.find(".//testcase[@name='unknown']/failure")
+    assert failure is not None
+    assert failure.get("message") == "the status is 404, not 200"
+
+
+def test_what_a_check_needs_is_said(capsys: Captured) -> None:
+    status, _ = run_against(None, "--only", "isolation.*", "--only", "fire.audience")
+    out, _ = capsys.readouterr()
+    assert status == 0
+    assert out.count("needs --second-token") == 3
+    assert "needs --receive and --second-token" in out
+
+
+def test_everything_armed_is_cancelled_and_what_cannot_be_is_named(capsys: Captured) -> None:
+    status, _ = run_against(PLANTED["cancels-nothing"], "--only", "arm.same-key")
+    out, _ = capsys.readouterr()
+    assert status == 0
+    assert "left armed, because the cancel failed: conf-" in out
+
+
+def test_list_names_every_check(capsys: Captured) -> None:
+    assert main(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [check.name for check in CHECKS]
+
+
+def test_the_deadline_ends_a_run(capsys: Captured) -> None:
+    status, _ = run_against(None, "--only", "cancel.*", "--deadline", "0.000001")
+    out, _ = capsys.readouterr()
+    assert status == 1
+    assert out.count("the deadline had passed") == 3
+
+
+def _closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "--url: no base URL: pass base_url, or set NAS_BASE_URL"),
+        (["--url", "http://127.0.0.1:1"], "no token: pass --token, or set NAS_TOKEN"),
+        (["--url", "nas.example"], "--url: an absolute https URL is needed"),
+        (["--url", "http://nas.example", "--token", "t"], "--url: plain http"),
+        (["--url", "https://nas.example", "--token", "t", "--receive"], "say --callback-url"),
+        (["--url", "https://nas.example", "--callback-url", "x"], "--callback-url: 'x' is not"),
+        (["--only", "nothing.*"], "no check is named nothing.*; --list shows them all"),
+    ],
+)
+def test_what_cannot_work_is_2_and_one_line(
+    options: list[str], said: str, capsys: Captured
+) -> None:
+    assert main(options) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("nas-conformance: ")
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--deadline", "soon"], "argument --deadline: 'soon' is not a number of seconds above 0"),
+        (["--examples", "0"], "argument --examples: '0' is not a number above 0"),
+        (["--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_bad_options_are_2_and_one_line(options: list[str], said: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(options)
+    assert exit_.value.code == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert said in err
+
+
+def test_nobody_there_is_2(capsys: Captured) -> None:
+    url = f"http://127.0.0.1:{_closed_port()}"
+    assert main(["--url", url, "--token", "t"]) == 2
+    assert "no answer to GET /api/agent-cron/list" in capsys.readouterr().err
+
+
+def test_a_token_that_is_no_good_is_2(capsys: Captured) -> None:
+    with nas_in_thread() as nas:
+        assert main(["--url", nas.url, "--token", "garbage"]) == 2
+        assert main(["--url", nas.url, "--token", nas.unprovisioned]) == 2
+        assert main(["--url", f"{nas.url}/elsewhere", "--token", nas.token]) == 2
+    err = capsys.readouterr().err
+    assert "the NAS answers 401 to --token" in err
+    assert "the NAS answers 403 to --token" in err
+    assert "is answered 404: give the base URL" in err
+
+
+def test_the_client_side_never_imports_the_kit() -> None:
+    code = """
+import sys
+import nas_sdk, nas_sdk.client, nas_sdk.webhooks, nas_sdk.testing
+heavy = {"hypothesis", "schemathesis", "jsonschema_rs", "nas_sdk.conformance"}
+print(sorted(heavy & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"

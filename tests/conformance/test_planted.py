@@ -1,0 +1,52 @@
+"""Every check of the kit is proven able to fail: a NAS with a bug, caught by name."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from nas_sdk.conformance.suite import CHECKS, Report
+from tests.conformance.bugs import AT_ONCE, BUGS, ON_FIRE
+from tests.conformance.planting import Bug, failed, run_kit
+
+pytestmark = [pytest.mark.off_contract("request"), pytest.mark.off_contract("response")]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """A broken NAS logs a lot."""
+    logging.disable(logging.ERROR)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("bug", AT_ONCE, ids=lambda bug: bug.name)
+def test_a_bug_of_the_rules_is_caught_by_name(bug: Bug) -> None:
+    report = run_kit(bug, only=[bug.caught_by], receive=False)
+    assert failed(report) == [bug.caught_by]
+
+
+@pytest.fixture(scope="module")
+def fired() -> Mapping[str, Report]:
+    """Many runs at a time: they wait for fires most of it."""
+
+    def run(bug: Bug) -> Report:
+        return run_kit(bug, only=["fire.*"])
+
+    with ThreadPoolExecutor(9) as pool:
+        reports = pool.map(run, ON_FIRE)
+        return dict(zip([bug.name for bug in ON_FIRE], reports, strict=True))
+
+
+@pytest.mark.parametrize("bug", ON_FIRE, ids=lambda bug: bug.name)
+def test_a_bug_of_the_relay_is_caught_by_name(bug: Bug, fired: Mapping[str, Report]) -> None:
+    assert bug.caught_by in failed(fired[bug.name])
+
+
+def test_every_check_catches_a_bug() -> None:
+    assert {bug.caught_by for bug in BUGS} == {check.name for check in CHECKS}
+
+
+def test_bugs_have_names_of_their_own() -> None:
+    assert len({bug.name for bug in BUGS}) == len(BUGS)
