@@ -70,9 +70,11 @@ async def arms() -> Figures:
             provision(agents[n % len(agents)].token, f"job{n}", ahead + n, "http://127.0.0.1:9")
             for n in range(20_000)
         ]
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), _cpu_s(nas.pid)
         took = await send_all(nas.url, requests, 64)
-        return {"arms_per_s": len(took) / (time.perf_counter() - start), **in_ms(took)}
+        rate = len(took) / (time.perf_counter() - start)
+        cost = (_cpu_s(nas.pid) - cpu) / len(took) * 1e6
+        return {"arms_per_s": rate, "cpu_us_per_arm": cost, **in_ms(took)}
 
 
 async def _fires(count: int, spread_s: float, hanging: int = 0) -> Figures:
@@ -95,8 +97,10 @@ async def _fires(count: int, spread_s: float, hanging: int = 0) -> Figures:
                 await send_all(nas.url, dead, 16)
             agent.expect(count)
             await send_all(nas.url, requests, 64)
+            cpu = _cpu_s(nas.pid)
             await agent.until_all()
-            return _lateness(agent, dues)
+            cost = (_cpu_s(nas.pid) - cpu) / count * 1e6
+            return {**_lateness(agent, dues), "cpu_us_per_fire": cost}
 
 
 def _lateness(agent: Sink, dues: dict[str, float]) -> Figures:

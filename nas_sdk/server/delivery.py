@@ -99,6 +99,8 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
     The status has decided by now, so no failure matters here.
     """
+    if response.content.is_eof():
+        return  # it all came with the head, as it mostly does
     with contextlib.suppress(aiohttp.ClientError, EOFError, OSError):
         async with asyncio.timeout(DRAIN_S):
             await response.content.readexactly(ANSWER_LIMIT)
