@@ -14,7 +14,7 @@ from .auth import AsyncTokens, AsyncTokenSource, Token
 from .base import Base
 from .clocks import Clock
 from .errors import NasError, TokenError
-from .exchange import Exchange
+from .exchange import NO_ANSWER, Exchange
 from .lanes import AsyncLanes
 from .observe import Hooks, RequestEvent, ResponseEvent, RetryEvent
 from .operations import Call
@@ -171,7 +171,7 @@ class AsyncNasClient(Base):
             token = await self._token(exchange)
             try:
                 wait = await self._attempt(exchange, token)
-            except httpx.HTTPError as error:
+            except NO_ANSWER as error:
                 wait = exchange.failed(error)
             if wait is None:
                 return exchange.result

@@ -28,6 +28,10 @@ from .retries import next_wait, parse_retry_after
 from .settings import Settings
 
 T = TypeVar("T")
+NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+"""What sending can raise. The last two come of headers that httpx cannot digest, such as a
+redirect with a cookie in an unknown encoding."""
+
 _HIDDEN = b"[token]"
 # A shorter one is no real token, and to hide it would blot out words.
 _TOKEN_MIN = 8
@@ -116,8 +120,8 @@ class Exchange(Generic[T]):
         self._log(str(status), _request_id(self._response))
         return None
 
-    def failed(self, error: httpx.HTTPError) -> float | None:
-        """The request had no answer, or the answer broke off."""
+    def failed(self, error: Exception) -> float | None:
+        """The request had no answer, or the answer broke off: one of `NO_ANSWER`."""
         if isinstance(error, httpx.DecodingError):
             self._unreadable = "its content encoding is broken"
             return self.ended()

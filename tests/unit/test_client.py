@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas_sdk import (
@@ -464,6 +464,7 @@ HEADERS = st.lists(
 
 
 @pytest.mark.off_contract("response")
+@settings(deadline=None)
 @given(
     st.sampled_from([200, 204, 301, 307, 308, 400, 401, 403, 429, 503]),
     HEADERS,
@@ -481,6 +482,14 @@ def test_no_head_of_an_answer_escapes_the_error_tree(
         assert str(error).isprintable()  # noqa: PT017 - it may also succeed
     else:
         assert (status, body) == (200, b'{"ok": true}')
+
+
+@pytest.mark.off_contract("response")
+async def test_a_redirect_with_a_cookie_in_an_unknown_encoding(kind: str) -> None:
+    raw = [(b"location", b"/"), (b"set-cookie", b"a=\x80; Path=/")]
+    transport = httpx.MockTransport(lambda _: httpx.Response(301, headers=raw))
+    error = await error_of(driver(kind, transport=transport)("list_armed"))
+    assert isinstance(error, NasConnectionError)
 
 
 @pytest.mark.off_contract("response")

@@ -11,6 +11,7 @@ import pytest
 
 from nas_sdk import (
     AsyncNasClient,
+    ContractError,
     NasClient,
     NasConnectionError,
     NasTimeoutError,
@@ -145,6 +146,20 @@ async def test_silence_times_out_and_frees_the_connection(kind: str) -> None:
         await call.close()
 
 
+@pytest.mark.off_contract("response")
+async def test_an_answer_that_is_cut_off_frees_the_connection(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas_sdk.exchange.MAX_BODY", 1000)
+    with loopback(always(http_answer(b" " * 200_000))) as server:
+        call = client_of(kind, server, deadline=10, clock=None)
+        for _ in range(40):  # more than there are lanes
+            with pytest.raises(ContractError, match="longer than 1000 bytes"):
+                await call("list_armed")
+        await call.close()
+    assert server.connections == 40
+
+
 async def test_a_full_pool_is_waited_for_and_no_longer() -> None:
     request = httpx.Request("GET", "http://127.0.0.1:9/", extensions={"timeout": {"pool": 0.01}})
     lanes, async_lanes = Lanes(1), AsyncLanes(1)
@@ -153,8 +168,9 @@ async def test_a_full_pool_is_waited_for_and_no_longer() -> None:
         response = lanes.handle_request(first)
         with pytest.raises(httpx.PoolTimeout):
             lanes.handle_request(request)
-        response.close()
-        response.close()  # frees the lane only once
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream.close()
+        response.stream.close()  # frees the lane only once
         taken = lanes.handle_request(first)
         with pytest.raises(httpx.PoolTimeout):
             lanes.handle_request(request)
@@ -164,8 +180,9 @@ async def test_a_full_pool_is_waited_for_and_no_longer() -> None:
         response = await async_lanes.handle_async_request(first)
         with pytest.raises(httpx.PoolTimeout):
             await async_lanes.handle_async_request(request)
-        await response.aclose()
-        await response.aclose()
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        await response.stream.aclose()
+        await response.stream.aclose()
         taken = await async_lanes.handle_async_request(first)
         with pytest.raises(httpx.PoolTimeout):
             await async_lanes.handle_async_request(request)

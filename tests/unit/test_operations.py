@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas_sdk import (
@@ -259,6 +259,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(CALLS)),
     st.integers(100, 999) | st.sampled_from([200, 400, 401, 403, 429, 503]),

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas_sdk import (
@@ -62,6 +62,7 @@ def test_waits_double_up_to_a_bound_with_full_jitter() -> None:
     assert next_wait(DOWN, 10_000, None, 1.0) == LAST_STEP
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True), st.floats(0, 100))
 def test_a_wait_never_outlasts_the_deadline(attempts: int, chance: float, left: float) -> None:
     wait = next_wait(DOWN, attempts, left, chance)
@@ -117,6 +118,7 @@ def test_a_date_counts_from_the_answers_own_clock() -> None:
     assert parse_retry_after(headers, NOW) == 10.0
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_no_header_value_raises(value: str, date: str) -> None:
     wait = parse_retry_after({"retry-after": value, "date": date}, NOW)
