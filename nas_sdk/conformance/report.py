@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from nas_sdk._version import __version__
 
 from .suite import Report, Verdict
-from .wire import HIDDEN, Exchange
+from .wire import HIDDEN, Broken, Exchange
 
 WIDTH: Final = 80
 _LABEL: Final = 10
@@ -99,18 +99,20 @@ def _summary(report: Report) -> Iterator[str]:
 
 
 def _failures(report: Report) -> Iterator[str]:
-    """Every failure; one that is the same again by reference to the first."""
-    told: dict[str, str] = {}
+    """Every failure in full; those that are the same again are named with the first."""
+    alike: dict[object, list[Verdict]] = {}
     for verdict in report.verdicts:
-        if verdict.broken is None:
-            continue
-        wrong, name = verdict.broken.wrong, verdict.check.name
-        yield ""
-        if wrong in told:
-            yield from _wrap(f"FAIL {name}, as {told[wrong]}: {_printable(wrong)}")
-        else:
-            told[wrong] = name
-            yield from [f"FAIL {name}", *_body(verdict)]
+        if verdict.broken is not None:
+            alike.setdefault(_key(verdict.broken), []).append(verdict)
+    for first, *rest in alike.values():
+        yield from ["", f"FAIL {first.check.name}", *_body(first)]
+        yield from _field("also", ", ".join(verdict.check.name for verdict in rest))
+
+
+def _key(broken: Broken) -> object:
+    """The same for failures of which one cause is likely."""
+    exchange = broken.exchange
+    return (broken.wrong, exchange and (exchange.path, exchange.status))
 
 
 def _body(verdict: Verdict) -> Iterator[str]:

@@ -166,8 +166,16 @@ class Rig:
             self._scene.close()
         armed = self.wire.armed()
         done = self.at_once(self._is_cancelled, armed)
-        left = [job_id for (job_id, _), gone in zip(armed, done, strict=True) if not gone]
-        return sorted({*left, *self._still_listed()})
+        try:
+            listed = self._listed()
+            return sorted({job_id for job_id, _ in armed if job_id in listed})
+        except Broken:  # no list to look at, so believe the answers
+            return sorted(job_id for (job_id, _), gone in zip(armed, done, strict=True) if not gone)
+
+    def _listed(self) -> set[str]:
+        """The jobs of both agents; Broken when the lists cannot be read."""
+        agents = [self.agent, self.other] if self.given.second else [self.agent]
+        return {entry["job_id"] for agent in agents for entry in agent.list()[0]}
 
     def _is_cancelled(self, armed: tuple[str, Credential]) -> bool:
         """Cancel a job and say whether that was a success."""
@@ -176,14 +184,6 @@ class Rig:
             return self.wire.send("POST", CANCEL, armed[1], body).status == 200
         except Broken:
             return False
-
-    def _still_listed(self) -> list[str]:
-        """This run's jobs that the NAS lists although they were cancelled."""
-        agents = [self.agent, self.other] if self.given.second else [self.agent]
-        try:
-            return [job_id for agent in agents for job_id in agent.armed()[0]]
-        except Broken:
-            return []
 
 
 def encode(body: object) -> bytes:

@@ -79,8 +79,8 @@ def test_the_steps_of_a_story_are_told_and_few(capsys: Captured) -> None:
 def test_the_same_failure_again_is_told_once(capsys: Captured) -> None:
     run_against(PLANTED["bare-list"], "--only", "arm.same-key", "--only", "arm.far")
     out, _ = capsys.readouterr()
-    assert "FAIL arm.far, as arm.same-key: the body is no ArmedList: it is not" in out
-    assert out.count("  promise   ") == 1
+    assert out.count("  wrong     the body is no ArmedList: it is not") == 1
+    assert "  also      arm.far\n" in out
 
 
 def _echo(request: web.Request, status: int, body: Any) -> web.Response | None:
@@ -143,6 +143,8 @@ def test_everything_armed_is_cancelled_and_what_cannot_be_is_named(capsys: Captu
     out, _ = capsys.readouterr()
     assert status == 0
     assert "left armed, because the cancel failed: conf-" in out
+    status, _ = run_against(PLANTED["unknown-404"], "--only", "cancel.armed")
+    assert "left armed" not in capsys.readouterr().out
 
 
 def test_list_names_every_check(capsys: Captured) -> None:

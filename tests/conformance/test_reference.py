@@ -1,4 +1,4 @@
-"""The reference NAS keeps the contract, by the kit and by schemathesis's own checks."""
+"""Our own NASes keep the contract, by the kit and by schemathesis's own checks."""
 
 import json
 import os
@@ -7,9 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from nas_sdk import NasClient
+from nas_sdk.conformance.given import Given
+from nas_sdk.conformance.suite import run
+from nas_sdk.testing import InMemoryNas
 from tests.support.nas_server import NasServer, nas_server
 
 pytestmark = pytest.mark.off_contract("request")
@@ -45,6 +49,18 @@ def test_it_passes_every_check(nas: NasServer) -> None:
     for agent in (one, two):
         with NasClient(nas.url, agent.token) as client:
             assert client.list_armed() == []
+
+
+def test_the_test_double_passes_every_check_but_those_of_fires() -> None:
+    double = InMemoryNas()
+    double.tokens["another-token"] = "another"
+    with httpx.Client(transport=double.transport()) as client:
+        given = Given(base_url=double.base_url, token="agent-token", second="another-token")
+        report = run(given, client=client)
+    assert [verdict for verdict in report.verdicts if verdict.broken] == []
+    assert report.ok
+    assert report.left_behind == []
+    assert double.armed() == {}
 
 
 def test_schemathesis_finds_nothing(nas: NasServer) -> None:
