@@ -61,6 +61,7 @@ class Relay:
 
     def start(self) -> None:
         """Deliver from now on until `stop`."""
+        self._store.listen(self.expect)
         self._running = asyncio.create_task(self._run())
 
     async def _run(self) -> None:

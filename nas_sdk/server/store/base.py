@@ -4,7 +4,7 @@ A store decides nothing; it applies `nas_sdk.server.rules` atomically to what it
 reads no clock: ``now`` is always an argument, in milliseconds since the epoch.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -62,6 +62,12 @@ class Store(Protocol):
 
         That is when the first one-shot needs attention, those of ``busy`` agents aside. It
         may be sooner, but is then not before the last time that `due` was asked about.
+        """
+
+    def listen(self, expect: Callable[[int], object]) -> None:
+        """Have ``expect`` called when `next_due` may be sooner because of another process.
+
+        Its argument is the time at which something needs attention.
         """
 
     async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:

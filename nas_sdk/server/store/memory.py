@@ -44,6 +44,9 @@ class MemoryStore:
         """See `Store.next_due`."""
         return self._book.next_due(busy)
 
+    def listen(self, expect: Callable[[int], object]) -> None:
+        """See `Store.listen`. No other process has a part in this one."""
+
     async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
         """See `Store.settle`."""
         return self._book.settle(tried, outcome, now)

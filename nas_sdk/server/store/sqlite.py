@@ -82,6 +82,9 @@ class SqliteStore:
         """See `Store.next_due`."""
         return await self._writer.run(lambda: self._ledger.next_due(busy))
 
+    def listen(self, expect: Callable[[int], object]) -> None:
+        """See `Store.listen`. No other process delivers from the same file."""
+
     async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
         """See `Store.settle`."""
         chance = self._chance()
