@@ -76,7 +76,9 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
 
 def _store_options(defaults: dict[str, Any]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, parents=[_common()])
-    parser.add_argument("--store", metavar="URL", help="sqlite:PATH (default: %(default)s)")
+    parser.add_argument(
+        "--store", metavar="URL", help="sqlite:PATH or nats://HOST:PORT,… (default: %(default)s)"
+    )
     parser.set_defaults(store=defaults["store"])
     return parser
 

@@ -10,7 +10,7 @@ __all__ = ["Counts", "MemoryStore", "Record", "SqliteStore", "Store", "StoreErro
 
 
 async def open_store(url: str, *, serving: bool) -> Store:
-    """Open the store a URL names: ``sqlite:PATH``.
+    """Open the store a URL names: ``sqlite:PATH``, or ``nats://HOST:PORT,HOST:PORT,…``.
 
     ``serving`` is for the process that delivers; without it only agents and keys are read
     and changed. Raises StoreError with a message for a person.
@@ -18,4 +18,14 @@ async def open_store(url: str, *, serving: bool) -> Store:
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:
         return await SqliteStore.open(Path(rest), serving=serving)
-    raise StoreError(f"unknown store {url!r}: write sqlite:PATH")
+    if scheme in ("nats", "tls"):
+        return await _open_jetstream(url, serving=serving)
+    raise StoreError(f"unknown store {scheme!r}: write sqlite:PATH or nats://HOST:PORT,…")
+
+
+async def _open_jetstream(url: str, *, serving: bool) -> Store:
+    try:
+        from nas_sdk.server.store.jetstream import JetStreamStore
+    except ModuleNotFoundError as error:
+        raise StoreError(f"no {error.name} here: pip install 'nas-sdk[server,jetstream]'") from None
+    return await JetStreamStore.open(url, serving=serving)

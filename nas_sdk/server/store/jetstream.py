@@ -1,0 +1,238 @@
+"""The distributed store: one NATS JetStream cluster, worked on by any number of processes.
+
+What a job has is one record, its slot, and every change of it is one compare-and-set. An
+alarm in the cluster brings each slot to the attention of one process when its time comes.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from random import random
+from typing import Final, Self
+
+from nas_sdk.server import rules
+from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.store.base import Counts, Record, StoreError
+from nas_sdk.server.store.nats_alarms import Alarms, Ring, Tuning
+from nas_sdk.server.store.nats_link import ConflictError, Link
+from nas_sdk.server.store.nats_setup import CONSUMER, Place, connect, prepare
+from nas_sdk.server.store.nats_slots import Slots
+from nas_sdk.server.store.slots import Slot, text_of, token
+
+AT_ONCE: Final = 64
+USUAL: Final = Tuning()
+
+
+class JetStreamStore:
+    """Keeps everything in a NATS cluster. Open it with `open`."""
+
+    alarms = Alarms
+
+    def __init__(self, link: Link, alarms: Alarms, chance: Callable[[], float]) -> None:
+        """Work through ``link`` and be woken by ``alarms``."""
+        self._link = link
+        self._alarms = alarms
+        self._slots = Slots(link, alarms)
+        self._chance = chance
+        self._held: dict[tuple[str, str], Slot] = {}
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        serving: bool = True,
+        chance: Callable[[], float] = random,
+        tuning: Tuning = USUAL,
+    ) -> Self:
+        """Connect to the cluster of a ``nats://`` URL, and make there what is missing.
+
+        ``serving`` takes part in delivering. Raises StoreError.
+        """
+        place = Place.parse(url)
+        link = Link(await connect(place), place.names)
+        alarms = cls.alarms(link, tuning)
+        try:
+            await prepare(link, tuning.hold_s)
+            if serving:
+                await alarms.start()
+        except BaseException:
+            await link.client.close()
+            raise
+        return cls(link, alarms, chance)
+
+    def listen(self, expect: Callable[[int], object]) -> None:
+        """See `Store.listen`."""
+        self._alarms.listen(expect)
+
+    async def provision(self, wanted: OneShot, now: int) -> str:
+        """See `Store.provision`."""
+        while True:
+            slot = await self._slots.read((wanted.agent, wanted.job_id))
+            delivered = slot.remembered(wanted.dedup_key, now)
+            schedule_id, write = rules.arm(wanted, slot.one, delivered)
+            if not write:
+                return schedule_id
+            with contextlib.suppress(ConflictError):
+                await self._slots.change(slot, wanted, now)
+                return schedule_id
+
+    async def cancel(self, agent: str, job_id: str, now: int) -> None:
+        """See `Store.cancel`."""
+        while (slot := await self._slots.read((agent, job_id))).one is not None:
+            with contextlib.suppress(ConflictError):
+                await self._slots.change(slot, None, now)
+                return
+
+    async def armed(self, agent: str) -> list[OneShot]:
+        """See `Store.armed`."""
+        slots = await self._slots.of_agent(agent)
+        return [slot.live for slot in slots if slot.live is not None]
+
+    async def due(
+        self,
+        now: int,
+        limit: int,
+        *,
+        under_way: Mapping[str, int] | None = None,
+        per_agent: int | None = None,
+    ) -> list[OneShot]:
+        """See `Store.due`. A few at a time, so that the first need not wait for the last."""
+        rings = self._alarms.take(now, min(limit, AT_ONCE), under_way, per_agent)
+        begun = await asyncio.gather(
+            *(self._begin(ring, now) for ring in rings), return_exceptions=True
+        )
+        leased = [one for one in begun if isinstance(one, OneShot)]
+        errors = [error for error in begun if isinstance(error, BaseException)]
+        if errors and not leased:
+            raise errors[0]
+        if under_way and per_agent is not None:
+            busy = {agent for agent, load in under_way.items() if load >= per_agent}
+            await self._alarms.make_room(now, busy)
+        return leased
+
+    async def _begin(self, ring: Ring, now: int) -> OneShot | None:
+        """Lease what a ring is about; None when there is nothing to do now."""
+        again = ring.wake_ms
+        self._held.pop(ring.alarm.job, None)
+        try:
+            while True:
+                slot = await self._slots.read(ring.alarm.job)
+                if slot.live is not None and slot.alarm == ring.alarm.id:
+                    again = slot.live.wake_ms
+                    if again > now:
+                        return None
+                    with contextlib.suppress(ConflictError):
+                        leased = rules.lease(slot.live, now)
+                        self._held[slot.job] = await self._slots.write(slot, leased, slot.alarm)
+                        again = leased.wake_ms
+                        return leased
+                else:
+                    with contextlib.suppress(ConflictError):
+                        if slot.revision == ring.alarm.base:
+                            await self._slots.write(slot, slot.one, slot.alarm)
+                        await self._alarms.answer(ring)
+                        return None
+        finally:
+            self._alarms.park(ring, again)
+
+    async def next_due(self, busy: Collection[str] = ()) -> int | None:
+        """See `Store.next_due`. Of what rang for this process; the cluster knows the rest."""
+        if not self._link.client.is_connected:
+            raise StoreError("the connection to the NATS cluster is lost; it is being sought")
+        return self._alarms.next_due(busy)
+
+    async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
+        """See `Store.settle`."""
+        chance = self._chance()
+        job = tried.agent, tried.job_id
+        held = self._held.pop(job, None)
+        slot = held or await self._slots.read(job)
+        while True:
+            try:
+                slot = await self._settle(slot, tried, outcome, now, chance)
+                break
+            except ConflictError:
+                slot = await self._slots.read(job)
+        if held is not None and held.alarm is not None and held.alarm != slot.alarm:
+            await self._alarms.answer_here(held.alarm)
+        return slot.one
+
+    async def _settle(
+        self, slot: Slot, tried: OneShot, outcome: Outcome, now: int, chance: float
+    ) -> Slot:
+        if outcome.ended:
+            left = None if rules.is_over(slot.one, tried) else slot.one
+            return await self._slots.change(slot.remember(tried, now), left, now)
+        if rules.is_retried(slot.one, tried):
+            return await self._slots.change(slot, rules.retry(tried, outcome, now, chance), now)
+        return slot
+
+    async def release(self, held: Sequence[OneShot]) -> None:
+        """See `Store.release`."""
+        await asyncio.gather(*map(self._release, held))
+
+    async def _release(self, tried: OneShot) -> None:
+        job = tried.agent, tried.job_id
+        slot = self._held.pop(job, None) or await self._slots.read(job)
+        while rules.is_retried(slot.one, tried):
+            with contextlib.suppress(ConflictError):
+                left = rules.release(tried)
+                slot = await self._slots.write(slot, left, slot.alarm)
+                self._alarms.recall(slot.alarm, left.wake_ms)
+                return
+            slot = await self._slots.read(job)
+
+    async def dead(self) -> list[OneShot]:
+        """See `Store.dead`."""
+        slots = await asyncio.gather(*map(self._slots.read, await self._slots.marked_dead()))
+        dead = [slot.one for slot in slots if slot.one is not None and slot.one.dead]
+        return sorted(dead, key=lambda one: one.not_before_ms)
+
+    async def counts(self, now: int) -> Counts:
+        """See `Store.counts`. What rang for another process counts as due."""
+        names = self._link.names
+        stream, consumer, dead = await asyncio.gather(
+            self._link.api(f"STREAM.INFO.{names.alarms}", {}),
+            self._link.api(f"CONSUMER.INFO.{names.alarms}.{CONSUMER}", {}),
+            self._slots.marked_dead(),
+        )
+        rang = consumer["num_pending"] + consumer["num_ack_pending"]
+        due = max(0, rang - self._alarms.parked(now))
+        return Counts(armed=stream["state"]["messages"], due=due, dead=len(dead))
+
+    async def read(self, kind: str, key: str) -> Record | None:
+        """See `Store.read`."""
+        revision, data = await self._link.get(self._kept(kind, key))
+        return _record(data) if revision else None
+
+    async def write(self, kind: str, key: str, record: Record | None) -> None:
+        """See `Store.write`."""
+        if record is None:
+            await self._link.remove(self._link.names.state, self._kept(kind, key))
+        else:
+            await self._link.put(self._kept(kind, key), json.dumps(record).encode())
+
+    async def scan(self, kind: str) -> dict[str, Record]:
+        """See `Store.scan`."""
+        pattern = self._link.names.subject("kept", token(kind), "*")
+        found = await self._link.all_of(pattern)
+        records = {
+            text_of(subject.rpartition(".")[2]): _record(data)
+            for subject, (_, data) in found.items()
+        }
+        return dict(sorted(records.items()))
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._alarms.close()
+        await self._link.client.close()
+
+    def _kept(self, kind: str, key: str) -> str:
+        return self._link.names.subject("kept", token(kind), token(key))
+
+
+def _record(data: bytes) -> Record:
+    record: Record = json.loads(data)
+    return record

@@ -1,0 +1,204 @@
+"""Alarms set in a NATS cluster, and those that rang and are this process's to answer.
+
+The cluster keeps the time of every alarm and hands each one that rings to one process. A
+process that does not answer within the hold time is taken for dead, and another gets it.
+"""
+
+import contextlib
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import attrs
+import nats.errors
+from nats.aio.msg import Msg
+
+from nas_sdk.server.store.base import StoreError
+from nas_sdk.server.store.nats_link import Link
+from nas_sdk.server.store.nats_pull import Pull
+from nas_sdk.server.store.slots import Alarm
+
+DEFER_MS: Final = 5_000
+DEFER_MOST_MS: Final = 300_000
+DEFER_AT_ONCE: Final = 64
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS: Final = 7_258_118_400_000
+"""The year 2200: the cluster counts nanoseconds in 64 bits, which end in 2262."""
+
+
+@attrs.frozen
+class Tuning:
+    """How alarms are handled."""
+
+    lead_ms: int = 1_000
+    """How long before its time an alarm rings, so that the time itself is met exactly."""
+    hold_s: float = 15.0
+    """How long a process may go without answering an alarm that rang."""
+    room: int = 4_000
+    """How many that rang a process has at a time."""
+
+
+@attrs.define(eq=False)
+class Ring:
+    """An alarm that rang."""
+
+    alarm: Alarm
+    message: Msg
+    wake_ms: int
+    in_hand: bool = False
+    """Being looked after right now."""
+
+    @property
+    def order(self) -> tuple[int, str, str, str]:
+        """What comes first is looked after first."""
+        return self.wake_ms, self.alarm.agent, self.alarm.job_id, self.alarm.id
+
+    def is_due(self, now: int) -> bool:
+        """Tell whether it is to be taken in hand."""
+        return self.wake_ms <= now and not self.in_hand
+
+
+class Alarms:
+    """The alarms of one cluster, as one process sees them."""
+
+    def __init__(self, link: Link, tuning: Tuning) -> None:
+        """Set alarms through ``link``; after `start`, take those that ring, too."""
+        self._link = link
+        self._tuning = tuning
+        self._rings: dict[str, Ring] = {}
+        self._expect: Callable[[int], object] = lambda _: None
+        self._pull: Pull | None = None
+
+    def listen(self, expect: Callable[[int], object]) -> None:
+        """Have ``expect`` called with the time at which a ring that came in needs attention."""
+        self._expect = expect
+
+    async def start(self) -> None:
+        """Take rings from now on until `close`."""
+        tuning = self._tuning
+        self._pull = Pull(
+            self._link, tuning.hold_s, lambda: tuning.room - len(self._rings), self.receive
+        )
+        await self._pull.start()
+
+    async def close(self) -> None:
+        """Take no more, and hand back what is here."""
+        if self._pull is not None:
+            await self._pull.close()
+        with contextlib.suppress(nats.errors.Error):
+            for ring in self._rings.values():
+                await ring.message.nak()
+
+    async def set(self, alarm: Alarm, now: int) -> None:
+        """Have ``alarm`` ring shortly before its time; at once when that is near."""
+        rung = self._link.names.subject("due", alarm.name)
+        at = min(alarm.wake_ms - self._tuning.lead_ms, _LAST_MS)
+        if at <= now:
+            await self._link.ask(rung, alarm.encode())
+        else:
+            headers = {"Nats-Schedule": f"@at {_instant(at)}", "Nats-Schedule-Target": rung}
+            await self._link.ask(self._subject(alarm.name), alarm.encode(), headers)
+
+    async def drop(self, alarm_id: str) -> None:
+        """Keep an alarm from ringing if that is easy; one that rings all the same is harmless."""
+        if await self.answer_here(alarm_id):
+            return
+        with contextlib.suppress(StoreError):
+            await self._link.remove(self._link.names.alarms, self._subject(f"{alarm_id}-0"))
+
+    def _subject(self, name: str) -> str:
+        return self._link.names.subject("at", name)
+
+    async def answer(self, ring: Ring) -> None:
+        """Be done with a ring. Should the cluster not hear of it, it rings again."""
+        self._rings.pop(ring.alarm.id, None)
+        if self._pull is not None:
+            self._pull.look()
+        with contextlib.suppress(nats.errors.Error):
+            await ring.message.ack()
+
+    async def answer_here(self, alarm_id: str) -> bool:
+        """Be done with an alarm if it rang for this process; return whether it did."""
+        if (ring := self._rings.get(alarm_id)) is None:
+            return False
+        await self.answer(ring)
+        return True
+
+    def recall(self, alarm_id: str | None, wake_ms: int) -> None:
+        """Park the ring of an alarm anew, if it is here."""
+        if alarm_id is not None and (ring := self._rings.get(alarm_id)) is not None:
+            self.park(ring, wake_ms)
+
+    def park(self, ring: Ring, wake_ms: int) -> None:
+        """Take a ring in hand again at that time."""
+        ring.in_hand, ring.wake_ms = False, wake_ms
+
+    async def receive(self, message: Msg) -> None:
+        """Take what the cluster hands out."""
+        alarm = Alarm.decode(message.data)
+        if (known := self._rings.get(alarm.id)) is not None:
+            known.message = message
+            return
+        self._rings[alarm.id] = Ring(alarm, message, alarm.wake_ms)
+        self._expect(alarm.wake_ms)
+
+    def take(
+        self, now: int, limit: int, under_way: Mapping[str, int] | None, most: int | None
+    ) -> list[Ring]:
+        """Take in hand what is due, earliest first, at most ``limit``.
+
+        An agent that has ``most`` deliveries ``under_way`` gets no more.
+        """
+        load = Counter(under_way)
+        taken: list[Ring] = []
+        due = [(ring.order, ring) for ring in self._rings.values() if ring.is_due(now)]
+        heapq.heapify(due)
+        while due and len(taken) < limit:
+            _, ring = heapq.heappop(due)
+            if most is None or load[ring.alarm.agent] < most:
+                load[ring.alarm.agent] += 1
+                ring.in_hand = True
+                taken.append(ring)
+        return taken
+
+    async def make_room(self, now: int, busy: Collection[str]) -> None:
+        """Have some that are due for ``busy`` agents ring again later, if they fill the room."""
+        if 2 * len(self._rings) < self._tuning.room:
+            return
+        waiting = [r for r in self._rings.values() if r.is_due(now) and r.alarm.agent in busy]
+        if 2 * len(waiting) < self._tuning.room:
+            return
+        for ring in waiting[-DEFER_AT_ONCE:]:
+            await self.set(_deferred(ring.alarm, now), now)
+            await self.answer(ring)
+
+    def next_due(self, busy: Collection[str] = ()) -> int | None:
+        """Return when a ring next needs attention, those of ``busy`` agents aside."""
+        wakes = (
+            ring.wake_ms
+            for ring in self._rings.values()
+            if not ring.in_hand and ring.alarm.agent not in busy
+        )
+        return min(wakes, default=None)
+
+    def __len__(self) -> int:
+        """How many rings are here."""
+        return len(self._rings)
+
+    def parked(self, now: int) -> int:
+        """Count the rings that need no attention yet."""
+        return sum(ring.wake_ms > now for ring in self._rings.values())
+
+
+def _deferred(alarm: Alarm, now: int) -> Alarm:
+    wait = min(DEFER_MS << min(alarm.deferred, 10), DEFER_MOST_MS)
+    spread = int(wait * (0.5 + random.random() / 2))  # noqa: S311 - not for secrets
+    return attrs.evolve(alarm, wake_ms=now + spread, deferred=alarm.deferred + 1)
+
+
+def _instant(ms: int) -> str:
+    moment = _EPOCH + timedelta(milliseconds=ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

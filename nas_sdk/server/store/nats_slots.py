@@ -1,0 +1,85 @@
+"""The slots of jobs in a NATS cluster: read, and replaced by compare-and-set.
+
+Alarms decide nothing; they bring a slot to attention. Two rules keep them from missing one:
+
+- An alarm is set before the slot that names it is written, and it is answered only after
+  the slot that replaces that one was.
+- An alarm that comes before its slot (whoever set it is slow, or dead) is answered only
+  after the slot it was based on was written anew: the write it announced then fails, and
+  is made again with an alarm of its own.
+
+And an alarm is never set anew under its old name: the cluster may be ringing it at that
+moment, and would then remove the new one in place of the old.
+"""
+
+import attrs
+
+from nas_sdk.server.rules import OneShot
+from nas_sdk.server.store.nats_alarms import Alarms
+from nas_sdk.server.store.nats_link import ConflictError, Link
+from nas_sdk.server.store.slots import Alarm, Job, Slot, text_of, token
+
+
+class Slots:
+    """The slots of one NAS."""
+
+    def __init__(self, link: Link, alarms: Alarms) -> None:
+        """Keep slots through ``link``, woken by ``alarms``."""
+        self._link = link
+        self._alarms = alarms
+
+    async def read(self, job: Job) -> Slot:
+        """Return what a job has, as its last answered change left it."""
+        return Slot.decode(job, *await self._link.get(self._subject("one", job)))
+
+    async def of_agent(self, agent: str) -> list[Slot]:
+        """Return the slots of all jobs of an agent, with every answered change."""
+        found = await self._link.all_of(self._link.names.subject("one", token(agent), "*"))
+        return [Slot.decode(_job(subject), *record) for subject, record in found.items()]
+
+    async def marked_dead(self) -> list[Job]:
+        """Return the jobs that have, or had of late, a one-shot that was given up."""
+        subjects, _ = await self._link.subjects(self._link.names.subject("dead", "*", "*"))
+        return [_job(subject) for subject in subjects]
+
+    async def change(self, slot: Slot, left: OneShot | None, now: int) -> Slot:
+        """Keep ``left`` in place of what a slot has, with an alarm of its own; ConflictError."""
+        if left == slot.one:
+            return await self.write(slot, left, slot.alarm)
+        alarm = None
+        if left is not None and left.dead:
+            mark = attrs.evolve(slot, one=left)
+            await self._link.put(self._subject("dead", slot.job), b"", ttl_s=mark.ttl_s)
+        elif left is not None:
+            alarm = Alarm.of(left, slot.revision)
+            await self._alarms.set(alarm, now)
+        try:
+            kept = await self.write(slot, left, None if alarm is None else alarm.id)
+        except ConflictError:
+            if alarm is not None:
+                await self._alarms.drop(alarm.id)
+            raise
+        if slot.alarm is not None:
+            await self._alarms.drop(slot.alarm)
+        elif slot.one is not None:
+            await self._link.remove(self._link.names.state, self._subject("dead", slot.job))
+        return kept
+
+    async def write(self, slot: Slot, one: OneShot | None, alarm: str | None) -> Slot:
+        """Replace a slot as it was read; ConflictError when it was replaced meanwhile."""
+        kept = attrs.evolve(slot, one=one, alarm=alarm)
+        revision = await self._link.put(
+            self._subject("one", slot.job),
+            kept.encode(),
+            revision=slot.revision,
+            ttl_s=kept.ttl_s,
+        )
+        return attrs.evolve(kept, revision=revision)
+
+    def _subject(self, kind: str, job: Job) -> str:
+        return self._link.names.subject(kind, *map(token, job))
+
+
+def _job(subject: str) -> Job:
+    agent, job_id = map(text_of, subject.split(".")[-2:])
+    return agent, job_id
