@@ -1,3 +1,3 @@
 """What every test runs with."""
 
-pytest_plugins = ["tests.support.contract_fixture"]
+pytest_plugins = ["tests.support.contract_fixture", "tests.support.matrix"]

@@ -1,44 +1,11 @@
-"""NAS fires, hermes runs the job, the next one-shot is armed: real processes throughout."""
+"""Fires that do not go as they should, between real processes."""
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from nas_sdk import NasClient
-from nas_sdk.times import parse_instant
 from tests.hermes.conftest import AgentMaker
-from tests.hermes.test_loading import SERVERS
 from tests.support.agents import PROVISION
 from tests.support.hermes_host import eventually
-
-SOON = 4.0
-"""Seconds: longer than a command takes, so that both jobs are armed before they are due."""
-
-
-@pytest.mark.parametrize(("version", "kind"), SERVERS)
-def test_fire_run_and_arm_next(version: str, kind: str, new_agent: AgentMaker) -> None:
-    agent = new_agent(version)
-    with agent.serving(kind):
-        recurring = agent.hermes.create_job("recurring", "every 1m")
-        due = agent.make_due(recurring, SOON)
-        at = datetime.now(UTC) + timedelta(seconds=SOON)
-        once = agent.hermes.create_job("once", at.isoformat(timespec="seconds"))
-
-        agent.await_runs("recurring", 1)
-        agent.await_runs("once", 1)
-
-        first = parse_instant(due)
-
-        def next_is_armed() -> bool:
-            armed = agent.armed().get(recurring, 0)
-            return armed > first and armed == agent.due(recurring)
-
-        eventually(next_is_armed, "the next one-shot")
-        eventually(lambda: once not in agent.armed(), "the end of the one-shot")
-        assert [fire.status for fire in agent.fires(recurring)] == [202]
-        assert [fire.status for fire in agent.fires(once)] == [202]
-        assert "recurring ran" in agent.hermes.home.outputs(recurring)[-1]
-    assert agent.hermes.runs("recurring") == agent.hermes.runs("once") == 1
 
 
 def test_a_fire_that_finds_the_agent_down_is_sent_again(new_agent: AgentMaker) -> None:

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +28,12 @@ class Agent:
     access: NasAccess
     callback: Recorder
     """NAS's way to the agent; forwards to the server that runs."""
+
+    def profile(self, name: str) -> "Agent":
+        """A profile of the same installation: another store, the same identity at NAS."""
+        home = AgentHome(self.hermes.home.root, name)
+        home.configure(self.access, self.callback.url)
+        return replace(self, hermes=replace(self.hermes, home=home))
 
     @contextmanager
     def serving(self, kind: str) -> Iterator[HermesServer]:

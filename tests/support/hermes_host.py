@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _PATIENCE = 30.0
 _POLL = 0.05
+_CREATED = re.compile(r"^Created job: (\w+)$", re.MULTILINE)
 _SERVERS: Mapping[str, tuple[Sequence[str], str]] = {
     "serve": (["serve", "--port", "{port}"], r"(HERMES_BACKEND_READY)"),
     "dashboard": (
@@ -80,13 +81,20 @@ class Hermes:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def add_script(self, name: str) -> str:
+        """Add a script that counts its runs for `runs(name)`. Returns its file name."""
+        text = f'echo run >>"{self._runs(name)}"\necho "{name} ran"\n'
+        self.home.add_script(f"{name}.sh", text)
+        return f"{name}.sh"
+
     def create_job(self, name: str, schedule: str) -> str:
         """Create a job without a model that counts its runs. Returns its id."""
-        script = f"{name}.sh"
-        self.home.add_script(script, f'echo run >>"{self._runs(name)}"\necho "{name} ran"\n')
+        script = self.add_script(name)
         options = ["--name", name, "--no-agent", "--script", script, "--deliver", "local"]
-        self.cli("cron", "create", schedule, *options)
-        return next(i for i, job in self.home.jobs().items() if job["name"] == name)
+        said = self.cli("cron", "create", schedule, *options).stdout
+        created = _CREATED.search(said)
+        assert created is not None, said
+        return created[1]
 
     def runs(self, name: str) -> int:
         """How often the script of job `name` ran."""

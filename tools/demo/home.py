@@ -21,14 +21,19 @@ class NasAccess:
 
 @dataclass(frozen=True, slots=True)
 class AgentHome:
-    """A `HOME` of hermes under `root`, which must exist and belong to the caller."""
+    """A `HOME` of hermes under `root`, which must exist and belong to the caller.
+
+    `profile` names one of its profiles, which is a home of its own; empty for the main one.
+    """
 
     root: Path
+    profile: str = ""
 
     @property
     def hermes(self) -> Path:
         """`HERMES_HOME`; not ~/.hermes, which a later hermes does not open under a pytest."""
-        return self.root / "hermes"
+        main = self.root / "hermes"
+        return main / "profiles" / self.profile if self.profile else main
 
     def configure(self, nas: NasAccess, callback_url: str, **overrides: object) -> None:
         """Write config.yaml and the stored login. `overrides` go into the `cron` section."""

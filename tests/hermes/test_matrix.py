@@ -1,0 +1,124 @@
+"""The same life on every hermes that matters, in each of its processes."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import chronos_plugin
+from nas_sdk._version import __version__
+from nas_sdk.times import parse_instant
+from tests.hermes.conftest import AgentMaker
+from tests.support.agents import Agent
+from tests.support.hermes_env import MAIN, VERSIONS, HermesEnvironment
+from tests.support.hermes_host import Loaded, eventually
+from tests.support.matrix import Matrix
+
+LATEST = VERSIONS[-1]
+SERVERS = [
+    (version, kind)
+    for version in VERSIONS
+    for kind in ("serve", "dashboard", "gateway")
+    if version != LATEST or kind == "gateway"  # the web server of that wheel does not start
+]
+SOON = 4.0
+"""Seconds: longer than a command takes on an idle machine, so that the wait is real."""
+
+
+def is_ours(loaded: Loaded) -> bool:
+    """Whether the provider, and the verifier if there is one yet, are this checkout's."""
+    assert loaded.provider is not None
+    assert chronos_plugin.__file__ is not None
+    package = Path(loaded.provider).resolve().parent
+    ours = package == Path(chronos_plugin.__file__).parent
+    assert loaded.version == (__version__ if ours else None)
+    if loaded.verifier is not None:
+        assert loaded.verifier.startswith("chronos_plugin") == ours
+    return ours
+
+
+def in_a_moment() -> str:
+    return (datetime.now(UTC) + timedelta(seconds=SOON)).isoformat(timespec="seconds")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_command_line(version: str, new_agent: AgentMaker, matrix: Matrix) -> None:
+    seen = matrix(version, "command line", "load", "create", "pause", "remove")
+    agent = new_agent(version)
+
+    job = agent.hermes.create_job("hourly", "every 1h")
+    assert is_ours(agent.hermes.loaded_by_last_command())
+    seen("load")
+    assert agent.armed()[job] == agent.due(job)
+    seen("create")
+
+    agent.hermes.cli("cron", "pause", job)
+    assert job not in agent.armed()
+    agent.hermes.cli("cron", "resume", job)
+    assert agent.armed()[job] == agent.due(job)
+    seen("pause")
+
+    agent.hermes.cli("cron", "remove", job)
+    assert job not in agent.armed()
+    seen("remove")
+
+
+@pytest.mark.parametrize(("version", "kind"), SERVERS)
+def test_server(version: str, kind: str, new_agent: AgentMaker, matrix: Matrix) -> None:
+    seen = matrix(version, kind, "load", "verify", "fire", "re-arm")
+    agent = new_agent(version)
+    with agent.serving(kind) as server:
+        assert server.fire("no-token", "0123456789ab", "2026-06-18T12:34:56Z").status_code == 401
+        assert is_ours(server.loaded())
+        seen("load")
+        seen("verify")
+
+        recurring = agent.hermes.create_job("recurring", "every 1m")
+        due = parse_instant(agent.make_due(recurring, SOON))
+        once = agent.hermes.create_job("once", in_a_moment())
+        agent.await_runs("recurring", 1)
+        agent.await_runs("once", 1)
+        assert "recurring ran" in agent.hermes.home.outputs(recurring)[-1]
+        seen("fire")
+
+        eventually(lambda: next_is_armed(agent, recurring, due), "the next one-shot")
+        eventually(lambda: once not in agent.armed(), "the end of the one-shot")
+        seen("re-arm")
+    for job in (recurring, once):
+        assert [fire.status for fire in agent.fires(job)] == [202]
+    assert agent.hermes.runs("recurring") == agent.hermes.runs("once") == 1
+
+
+def next_is_armed(agent: Agent, job: str, after: int) -> bool:
+    armed = agent.armed().get(job, 0)
+    return armed > after and armed == agent.due(job)
+
+
+@pytest.mark.parametrize(("version", "kind"), [row for row in SERVERS if row[1] == "serve"])
+def test_a_profile_shares_the_agent(
+    version: str, kind: str, new_agent: AgentMaker, matrix: Matrix
+) -> None:
+    seen = matrix(version, kind, "profile")
+    main = new_agent(version)
+    profile = main.profile("work")
+    main.hermes.add_script("theirs")  # 0.18 looks for a profile's scripts in the main home
+    theirs = profile.hermes.create_job("theirs", "every 1m")
+    due = parse_instant(profile.make_due(theirs, SOON))
+    ours = main.hermes.create_job("ours", "every 1h")
+    assert {ours, theirs} <= main.armed().keys()
+
+    profile.hermes.create_job("another", "every 2h")
+    with main.serving(kind):
+        profile.await_runs("theirs", 1)
+        eventually(lambda: next_is_armed(profile, theirs, due), "the profile's next one-shot")
+    assert main.armed()[ours] == main.due(ours)
+    seen("profile")
+
+
+def test_without_the_hook_hermes_loads_its_own(new_agent: AgentMaker, tmp_path: Path) -> None:
+    bare = HermesEnvironment.create(MAIN, tmp_path / "env")
+    hermes = replace(new_agent().hermes, environment=bare)
+    with hermes.serving("serve") as server:
+        server.fire("no-token", "0123456789ab", "2026-06-18T12:34:56Z")
+        assert not is_ours(server.loaded())
