@@ -1,0 +1,116 @@
+"""The wheel and the sdist: what they hold, and that the wheel works on its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+PLAIN = """
+import sys
+import nas_sdk, nas_sdk.client, nas_sdk.aclient, nas_sdk.testing, nas_sdk.reconcile
+import chronos_plugin
+nas = nas_sdk.testing.InMemoryNas()
+with nas.client() as client:
+    client.provision("job-1", "2026-06-18T12:34:56Z", "https://agent.test")
+    assert [one.job_id for one in client.list_armed()] == ["job-1"]
+try:
+    nas_sdk.FireVerifier("https://nas.test/jwks", audience="a", issuer=None)
+except ImportError as error:
+    assert "nas-sdk[webhooks]" in str(error), error
+else:
+    raise SystemExit("the extra `webhooks` is not an extra")
+assert not any(name.split(".")[0] in ("hermes_cli", "cron", "plugins") for name in sys.modules)
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (wheel,) = built.glob("*.whl")
+    return wheel
+
+
+def closure(*names: str) -> Iterator[metadata.Distribution]:
+    """The distributions and all they need, no extras."""
+    seen: set[str] = set()
+    todo = list(names)
+    while todo:
+        name = todo.pop().lower()
+        if name in seen:
+            continue
+        seen.add(name)
+        distribution = metadata.distribution(name)
+        yield distribution
+        needs = map(Requirement, distribution.requires or ())
+        todo += [
+            need.name
+            for need in needs
+            if need.marker is None or need.marker.evaluate({"extra": ""})
+        ]
+
+
+def install(distribution: metadata.Distribution, folder: Path) -> None:
+    """Link a distribution's top-level files into a folder, as an installer would put them."""
+    for file in distribution.files or ():
+        top = file.parts[0]
+        source = Path(str(distribution.locate_file(top)))
+        if top not in ("..", "__pycache__") and not (folder / top).exists():
+            (folder / top).symlink_to(source)
+
+
+def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"nas_sdk", "chronos_plugin"}
+    assert {"nas_sdk/py.typed", "chronos_plugin/py.typed", "chronos_plugin/plugin.yaml"} <= {*names}
+    assert not [name for name in names if "/test_" in name or name.endswith(".pth")]
+
+
+def test_the_sdist_holds_the_contract_and_no_tests(built: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"openapi/nas-agent-cron.yaml", "README.md", "LICENSE", "pyproject.toml"} <= names
+    assert not [name for name in names if name.startswith("tests/")]
+
+
+def test_the_base_install_needs_httpx_and_attrs(wheel: Path) -> None:
+    text = zipfile.ZipFile(wheel).read(f"nas_sdk-{version()}.dist-info/METADATA").decode()
+    lines = [line for line in text.splitlines() if line.startswith("Requires-Dist:")]
+    needs = [Requirement(line.partition(":")[2]) for line in lines]
+    assert {need.name for need in needs if need.marker is None} == {"attrs", "httpx"}
+
+
+def test_the_wheel_works_with_httpx_and_attrs_alone(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    for distribution in closure("httpx", "attrs"):
+        install(distribution, site)
+    zipfile.ZipFile(wheel).extractall(site)
+    command = [sys.executable, "-S", "-c", PLAIN]
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def version() -> str:
+    from nas_sdk import __version__
+
+    return __version__
