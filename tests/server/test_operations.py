@@ -136,6 +136,8 @@ BAD_BODIES = {
     "infinity": b'{"job_id": "x", "n": -Infinity}',
     "given twice": b'{"job_id": "x", "job_id": "y"}',
     "twice within": b'{"job_id": "x", "n": {"a": 1, "a": 2}}',
+    "deep arrays": b'{"job_id": "x", "n": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+    "deep objects": b'{"a": ' * 10_000,
     "a huge number": b'{"job_id": "x", "n": ' + b"9" * 60_000 + b"}",
     "too large": b'{"job_id": "x", "n": "' + b"n" * 70_000 + b'"}',
 }
