@@ -20,7 +20,7 @@ from .host import Host, Job, Settings, log
 if TYPE_CHECKING:
     from nas_sdk.client import NasClient
 
-PROMPT: dict[str, Any] = {"timeout": 4.5, "deadline": 4.5}  # two steps of a converge may hang
+PROMPT: dict[str, Any] = {"timeout": 3.5, "deadline": 3.5}  # two steps of a converge may hang
 LIVE_SECONDS = (("fire_claim", 300), ("run_claim", 1800))  # hermes's own limits for claims
 RUN_SECONDS = 6 * 3600  # a run recorded as open for longer was not recorded as ended
 

@@ -20,7 +20,7 @@ from .keeper import PROCESS, Process
 from .verify import prefetch
 
 HOLD_BEFORE_ANSWER_SECONDS = 15.0  # NAS waits 30 s for an answer
-PROMPT_SECONDS, REARM_SECONDS, START_SECONDS = 9.5, 20.0, 60.0
+PROMPT_SECONDS, REARM_SECONDS, START_SECONDS = 8.0, 20.0, 60.0
 REMEDY = "a running gateway tries again; or run `chronos reconcile`"
 
 
@@ -63,8 +63,9 @@ class _Provider:
         ticket = keeper.request()
         if self.process.serving or (keeper.wait(ticket, PROMPT_SECONDS) and not keeper.unarmed):
             return
-        names = ", ".join(keeper.unarmed) or "your change"
-        problem = textwrap.shorten(f"chronos: not armed yet: {names}: {keeper.trouble}", 80)
+        ids = keeper.unarmed
+        what = f"{len(ids)} jobs are" if len(ids) > 2 else f"{', '.join(ids) or 'your change'} is"
+        problem = textwrap.shorten(f"chronos: {what} not armed yet: {keeper.trouble}", 80)
         sys.stderr.write(f"{problem}\nchronos: {REMEDY}\n")
 
     def register_job(self, job: Job) -> None:
@@ -116,12 +117,10 @@ class _TwoPhase(_Provider):
 
     def claim_fire(self, job_id: str, *, force: bool = False, manual: bool = False) -> Any:
         """Have hermes claim a due job; None for a duplicate. A person's fire is always due."""
-        keeper, claimed = self.process.keeper(), None
+        keeper = self.process.keeper()
         if force or manual or keeper.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
-            claimed = self.host_base.claim_fire(self, job_id, force=force, manual=manual)
-        if claimed is None:
-            keeper.request()
-        return claimed
+            return self.host_base.claim_fire(self, job_id, force=force, manual=manual)
+        return None
 
     def fire_claimed(self, claimed_job: Any, **options: Any) -> bool:
         """Have hermes run a claimed job, then arm its next fire."""

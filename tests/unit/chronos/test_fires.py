@@ -92,6 +92,17 @@ def test_a_job_paused_while_an_early_fire_waits_does_not_run(world: World) -> No
     assert world.hermes.runs == []
 
 
+def test_a_job_put_off_while_an_early_fire_waits_does_not_run(world: World) -> None:
+    world.hermes.add("j1", 20)
+    provider = world.provider()
+    world.system.spawn(lambda: provider.fire_due("j1"), "fire")
+    world.system.sleep(10)
+    world.hermes.change("j1", next_run_at=world.hermes.iso(world.system.time() + 3600))
+    world.system.sleep(60)
+    assert world.hermes.runs == []
+    assert set(world.armed()) == {"j1"}
+
+
 def test_an_early_fire_that_waits_is_not_armed_again(world: World) -> None:
     world.hermes.add("j1", 20, every=3600)
     provider = world.provider()
@@ -131,6 +142,15 @@ def test_a_run_in_another_process_is_neither_armed_nor_doubled(world: World) -> 
     assert world.armed() == {}
     assert not provider.fire_due("long")
     assert world.hermes.runs == []
+
+
+def test_the_arm_of_a_job_in_hand_is_not_cancelled(world: World) -> None:
+    world.hermes.add("j1", -10)
+    world.nas.arm("j1", world.hermes.next_run("j1"))  # its delivery has not been settled yet
+    world.hermes.claim("j1")
+    world.provider().reconcile()
+    assert set(world.armed()) == {"j1"}
+    assert world.writes() == []
 
 
 def test_jobs_others_have_in_hand_are_looked_at_again(world: World) -> None:
@@ -181,6 +201,32 @@ def test_a_fire_that_raises_is_followed_by_a_converge(world: World) -> None:
         provider.fire_due("j1")
     world.system.sleep(5)
     assert world.armed() == {"j1": world.hermes.next_run("j1")}
+
+
+def test_a_long_run_that_fails_is_followed_by_a_converge(world: World) -> None:
+    world.hermes.add("j1", 0, every=60)
+
+    def fail(job_id: str) -> None:
+        world.system.sleep(30)
+        world.hermes.change("j1", next_run_at=world.hermes.iso(world.system.time() + 600))
+        raise RuntimeError("no")
+
+    world.hermes.on_run = fail
+    with pytest.raises(RuntimeError):
+        world.provider().fire_due("j1")
+    world.system.sleep(1)
+    assert world.armed() == {"j1": world.hermes.next_run("j1")}
+
+
+def test_a_long_run_on_a_later_host_is_neither_armed_nor_doubled(later_world: World) -> None:
+    world = later_world
+    world.hermes.add("long", 0)
+    world.hermes.on_run = lambda job_id: world.system.sleep(3600)
+    provider = world.provider()
+    world.system.spawn(lambda: provider.fire_due("long"), "fire")
+    world.system.sleep(1000)
+    provider.reconcile()
+    assert world.armed() == {}
 
 
 def test_a_later_host_claims_first_and_arms_after_the_run(later_world: World) -> None:

@@ -1,6 +1,7 @@
 """The process: one keeper per home, retries, rejection, the watchdog, changes nobody tells of."""
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,28 @@ def test_many_requests_cost_few_converges(world: World) -> None:
     late = keeper.request()  # the one under way began too early for this
     assert keeper.wait(late, 10)
     assert len(world.nas.requests) == 3
+
+
+def test_a_converge_that_began_too_early_satisfies_nobody(world: World) -> None:
+    world.hermes.add("j1", 6000)
+    keeper = served(world).keeper()
+    world.nas.fail_next(delay=1.0)
+    keeper.request()
+    world.system.sleep(0.5)
+    late = keeper.request()
+    world.nas.fail_next(503, times=1000)
+    assert not keeper.wait(late, 10)
+
+
+def test_a_request_that_can_wait_does_not_put_off_one_that_cannot(world: World) -> None:
+    world.hermes.add("j1", 6000)
+    keeper = served(world).keeper()
+    world.nas.fail_next(delay=1.0)
+    keeper.request()
+    world.system.sleep(0.5)
+    urgent = keeper.request()
+    keeper.request(delay=600)
+    assert keeper.wait(urgent, 10)
 
 
 def test_failures_are_tried_again_until_they_succeed(world: World) -> None:
@@ -146,6 +169,19 @@ def test_an_unknown_agent_falls_back_to_the_ticker_once(
     assert caplog.text.count("must be restored in the portal") == 1
 
 
+def test_an_unknown_agent_is_told_of_once_however_many_learn_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = served(world)
+    provider = world.provider(process)
+    world.nas.fail_next(403, delay=1.0, times=1000)
+    for number in range(5):
+        world.hermes.add(f"j{number}", 0, every=60)
+        world.system.spawn(partial(provider.fire_due, f"j{number}"), "fire")
+    world.system.sleep(60)
+    assert caplog.text.count("must be restored in the portal") == 1
+
+
 def test_an_agent_that_becomes_unknown_falls_back_then(world: World) -> None:
     process = served(world, adapters="theirs")
     world.hermes.add("j1", 0, every=60)
@@ -166,6 +202,16 @@ def test_an_unknown_agent_at_a_prompt_starts_no_ticker(
     assert world.system.time() - before < 1
     assert "not armed" in capsys.readouterr().err
     assert world.hermes.tickers == []
+
+
+def test_a_job_made_where_the_ticker_has_taken_over_needs_no_arm(world: World) -> None:
+    process = served(world)
+    provider = world.provider(process)
+    world.nas.fail_next(403, times=1000)
+    provider.reconcile()
+    world.hermes.add("j1", 60)
+    provider.register_job({"id": "j1"})
+    assert world.armed() == {}
 
 
 def test_a_scheduler_that_starts_after_the_rejection_gets_its_ticker(world: World) -> None:

@@ -131,7 +131,7 @@ def test_a_prompt_is_held_up_at_most_10_seconds_and_says_so(
     world.provider().on_jobs_changed()
     assert world.system.time() - before <= 10
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("chronos: not armed yet: ")
+    assert said[0].startswith("chronos: 3 jobs are not armed yet: list_armed: no answer of ")
     assert "chronos reconcile" in said[1]
     assert all(len(line) <= 80 for line in said)
 
@@ -143,6 +143,22 @@ def test_a_prompt_names_the_job_that_could_not_be_armed(
     world.nas.fail_next(503, operation="provision", times=100)
     world.provider().on_jobs_changed()
     assert "j1" in capsys.readouterr().err
+
+
+def test_a_prompt_names_the_job_that_nas_refuses(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    world.nas.fail_next(400, operation="provision")
+    world.provider().on_jobs_changed()
+    assert "chronos: j1 is not armed yet: provision" in capsys.readouterr().err
+
+
+def test_a_server_is_more_patient_than_a_prompt(world: World) -> None:
+    world.hermes.add("j1", 3600)
+    world.nas.fail_next(delay=10.0)
+    world.provider().start(threading.Event())
+    assert [request.method for request in world.nas.requests] == ["GET", "POST"]
 
 
 def test_registering_a_job_raises_when_it_is_not_armed(later_world: World) -> None:
