@@ -247,8 +247,8 @@ def test_the_python_of_a_script_with_a_long_path(hermes: Environment, tmp_path: 
 @pytest.mark.parametrize(
     ("place", "command"),
     [
-        ("/home/me/.local/pipx/venvs/hermes/bin/python", "pipx inject"),
-        ("/home/me/.local/share/uv/tools/hermes/bin/python", "uv tool install"),
+        ("/any/pipx/venvs/hermes/bin/python", "pipx inject"),
+        ("/any/uv/tools/hermes/bin/python", "uv tool install"),
     ],
 )
 def test_the_command_to_add_ours_fits_how_hermes_came(place: str, command: str) -> None:
