@@ -54,20 +54,20 @@ class Lanes(httpx.BaseTransport):
 
 
 class _Stream(httpx.SyncByteStream):
+    """Frees the lane when it is closed, which `httpx.Response` does exactly once."""
+
     def __init__(self, stream: httpx.SyncByteStream, release: Callable[[], None]) -> None:
         self._stream = stream
-        self._release: Callable[[], None] | None = release
+        self._release = release
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._stream)
 
     def close(self) -> None:
-        release, self._release = self._release, None
         try:
             self._stream.close()
         finally:
-            if release is not None:
-                release()
+            self._release()
 
 
 class AsyncLanes(httpx.AsyncBaseTransport):
@@ -117,20 +117,20 @@ class AsyncLanes(httpx.AsyncBaseTransport):
 
 
 class _AsyncStream(httpx.AsyncByteStream):
+    """As `_Stream`."""
+
     def __init__(self, stream: httpx.AsyncByteStream, release: Callable[[], None]) -> None:
         self._stream = stream
-        self._release: Callable[[], None] | None = release
+        self._release = release
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._stream.__aiter__()
 
     async def aclose(self) -> None:
-        release, self._release = self._release, None
         try:
             await self._stream.aclose()
         finally:
-            if release is not None:
-                release()
+            self._release()
 
 
 def _patience(request: httpx.Request) -> float | None:

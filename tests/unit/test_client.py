@@ -33,6 +33,7 @@ from nas_sdk import (
     UnexpectedStatusError,
     operations,
 )
+from nas_sdk.observe import LOGGER, configure_logging
 from nas_sdk.testing import InMemoryNas, VirtualClock
 from tests.support.both_clients import (
     CALLBACK,
@@ -544,6 +545,18 @@ async def test_one_line_a_call(
     assert lines[3][1].startswith("GET /api/agent-cron/list 200 attempts=2 ms=")
 
 
+def test_nas_log_adds_one_handler_however_often() -> None:
+    before = (LOGGER.level, LOGGER.handlers.copy())
+    try:
+        configure_logging("debug")
+        configure_logging("debug")
+        added = [each for each in LOGGER.handlers if each not in before[1]]
+        assert (len(added), LOGGER.level) == (1, logging.DEBUG)
+    finally:
+        LOGGER.setLevel(before[0])
+        LOGGER.handlers[:] = before[1]
+
+
 async def test_the_last_response_is_that_of_the_task(nas: InMemoryNas) -> None:
     async with nas.async_client() as client:
 
@@ -670,7 +683,8 @@ async def test_an_http_client_of_the_callers(kind: str, nas: InMemoryNas) -> Non
     headers = nas.requests[0].headers
     assert headers["x-gateway"] == "7"
     assert headers.get_list("authorization") == ["Bearer agent-token"]
-    assert headers["user-agent"].startswith("nas-sdk/")
+    (agent,) = headers.get_list("user-agent")
+    assert agent.startswith("nas-sdk/")
     await call.close()
     await call("list_armed")
     assert not theirs.is_closed

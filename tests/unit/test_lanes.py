@@ -168,9 +168,9 @@ async def test_a_full_pool_is_waited_for_and_no_longer() -> None:
         response = lanes.handle_request(first)
         with pytest.raises(httpx.PoolTimeout):
             lanes.handle_request(request)
-        assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream.close()
-        response.stream.close()  # frees the lane only once
+        response.close()
+        response.close()  # frees the lane only once
+        assert len(lanes._free) == 1
         taken = lanes.handle_request(first)
         with pytest.raises(httpx.PoolTimeout):
             lanes.handle_request(request)
@@ -180,9 +180,9 @@ async def test_a_full_pool_is_waited_for_and_no_longer() -> None:
         response = await async_lanes.handle_async_request(first)
         with pytest.raises(httpx.PoolTimeout):
             await async_lanes.handle_async_request(request)
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        await response.stream.aclose()
-        await response.stream.aclose()
+        await response.aclose()
+        await response.aclose()
+        assert len(async_lanes._free) == 1
         taken = await async_lanes.handle_async_request(first)
         with pytest.raises(httpx.PoolTimeout):
             await async_lanes.handle_async_request(request)
