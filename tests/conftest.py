@@ -1,3 +1,9 @@
 """What every test runs with."""
 
+from hypothesis import HealthCheck, settings
+
 pytest_plugins = ["tests.support.contract_fixture", "tests.support.matrix"]
+
+# A verdict never depends on how busy the machine is.
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("project")
