@@ -99,7 +99,10 @@ class AgentHome:
 
     def runs_in_progress(self) -> bool:
         """Whether the ledger names a run that has not come to its end."""
-        return any(row["finished_at"] is None for row in self.executions())
+        try:
+            return any(row["finished_at"] is None for row in self.executions())
+        except sqlite3.OperationalError:
+            return True  # hermes has the ledger locked: it is at work
 
     def _write(self, name: str, text: str) -> None:
         file = self.hermes / name
