@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 WAKES = 3
 """How many wakes from zero the audience sees: the one-shot's, then the minute job's."""
-_SOON = 14
-"""Seconds from now to the one-shot: enough to create both jobs before it."""
+_SOON = 9
+"""Seconds from now to the one-shot, besides those the machine needs to create jobs."""
 _LIMIT = 210.0
 _BLINK = 1.0
 _PATIENCE = 30.0
@@ -74,7 +74,8 @@ class Story:
         try:
             async with asyncio.timeout(_LIMIT):
                 await self._create("minutely", "every 1m", recurs=True)
-                soon = datetime.fromtimestamp(int(time.time()) + _SOON, UTC)
+                seconds = _SOON + 4 * self.stage.cli_seconds
+                soon = datetime.fromtimestamp(int(time.time() + seconds), UTC)
                 await self._create("once", soon.isoformat(), recurs=False)
                 await self._start_at_zero()
                 while not await self._happened(await self._next_happening()):
