@@ -52,6 +52,12 @@ def test_the_commands_of_another_place_are_not_used(
     assert difference(GENERATED, tmp_path / "fresh") == []
 
 
+def test_a_place_that_is_ignored_makes_no_difference(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*\n")
+    generate(SPEC, tmp_path / "fresh")
+    assert difference(GENERATED, tmp_path / "fresh") == []
+
+
 @pytest.mark.parametrize(
     ("old", "new", "shown"),
     [
