@@ -14,6 +14,7 @@ HOOK = "_chronos_hook.py"
 PTH = "chronos_hook.pth"
 # A .pth line must never fail, even when its module is gone: every Python start would say so.
 PTH_LINE = 'import sys; exec("try:\\n import _chronos_hook\\nexcept Exception:\\n pass")\n'
+_COMPILE = "import json, py_compile; print(json.dumps({{'file': py_compile.compile({!r})}}))"
 
 
 def install(args: argparse.Namespace) -> int:
@@ -27,6 +28,8 @@ def install(args: argparse.Namespace) -> int:
         _write(target.site / name, text, dry_run=args.dry_run)
     if args.dry_run:
         return 0
+    # By hand, because images often tell Python to write no bytecode: every start would compile.
+    targets.run_json(target.python, _COMPILE.format(str(target.site / HOOK)))
     return _check(target)
 
 

@@ -119,6 +119,14 @@ def test_install_makes_hermes_load_ours(
     assert hermes.which() == ["ours", "ours"]
 
 
+def test_the_hook_is_compiled_where_python_writes_no_bytecode(
+    hermes: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    chronos("install", "--hermes", hermes.hermes)
+    assert any(name.endswith(".pyc") for name in hermes.files())
+
+
 def test_installing_again_changes_nothing(
     hermes: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:
