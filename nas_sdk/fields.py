@@ -15,7 +15,7 @@ from .times import format_instant, parse_instant
 
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 JOB_ID_MAX = 128
-CALLBACK_URL = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
+CALLBACK_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 CALLBACK_URL_MAX = 2048
 SCHEDULE_ID_MAX = 256
 

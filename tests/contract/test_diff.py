@@ -136,7 +136,7 @@ EDITS: dict[str, tuple[Callable[[Spec], object], list[tuple[str, str, Weight]]]]
         [
             (
                 "provision request: agent_callback_url",
-                r"pattern was ^https?://[^\s/?#]+[^\s?#]*$, is ^https:.*$",
+                r"pattern was ^https?://[^\s/?#@]+(/[^\s?#]*)?$, is ^https:.*$",
                 BREAKING,
             )
         ],

@@ -19,8 +19,9 @@ class ProvisionRequest:
         job_id (str): The agent's own id of the job. Unique within the agent.
         fire_at (str): An instant, RFC 3339 with an offset and up to nine fractional digits. Text on
             purpose: it is carried byte for byte, because `dedup_key` contains it.
-        agent_callback_url (str): The agent's public base URL, without query or fragment. NAS appends
-            `/api/cron/fire`; a slash at its end makes no difference.
+        agent_callback_url (str): The agent's public base URL, without credentials, query or fragment. NAS
+            appends `/api/cron/fire`; a slash at its end makes no difference. A NAS may
+            refuse an address it must not call, such as a private one.
         dedup_key (str): `{job_id}:{fire_at}`, of this request, byte for byte.
     """
 
