@@ -14,23 +14,24 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.load import Sink, get, post, send_all, sink
 from nas_sdk.server import rules
+from nas_sdk.server.accounts import Accounts
 from nas_sdk.server.delivery import open_session
 from nas_sdk.server.keys import SigningKey
 from nas_sdk.server.store import SqliteStore
 from nas_sdk.times import format_instant
-from tests.support.nas_server import AgentLogin, NasServer, nas_server
+from tests.support.nas_server import NasServer, nas_server
 
 Figures = dict[str, float]
 PROVISION = "/api/agent-cron/provision"
 LIST = "/api/agent-cron/list"
-AGENTS = 100
+AGENTS = 1_000
 
 
 def provision(token: str, job_id: str, due_ms: int, url: str) -> bytes:
@@ -55,19 +56,25 @@ def in_ms(took: list[float], name: str = "") -> Figures:
     return {f"{name}p50_ms": quantile(took, 0.5) * 1e3, f"{name}p99_ms": quantile(took, 0.99) * 1e3}
 
 
-@contextmanager
-def server() -> Iterator[tuple[NasServer, list[AgentLogin]]]:
-    """Run a server with agents, quiet."""
-    with nas_server(None, "--log-level", "error") as running:
-        yield running, [running.add_agent(f"a{n}") for n in range(AGENTS // 10)]
+@asynccontextmanager
+async def server(hanging: int = 0) -> AsyncIterator[tuple[NasServer, list[str], list[str]]]:
+    """Run a quiet server; return the tokens of its agents, and of those that will hang."""
+    with tempfile.TemporaryDirectory(prefix="nas-bench-") as directory:
+        store = await SqliteStore.open(Path(directory) / "nas.db")
+        accounts = Accounts(store)
+        tokens = [(await accounts.add(f"a{n}", f"a{n}", 0))[1] for n in range(AGENTS)]
+        hung = [(await accounts.add(f"h{n}", f"h{n}", 0))[1] for n in range(hanging)]
+        await store.close()
+        with nas_server(Path(directory), "--log-level", "error") as running:
+            yield running, tokens, hung
 
 
 async def arms() -> Figures:
     """Arm 20 000 one-shots far ahead over 64 connections."""
-    with server() as (nas, agents):
+    async with server() as (nas, tokens, _):
         ahead = int(time.time() * 1e3) + 86_400_000
         requests = [
-            provision(agents[n % len(agents)].token, f"job{n}", ahead + n, "http://127.0.0.1:9")
+            provision(tokens[n % AGENTS], f"job{n}", ahead + n, "http://127.0.0.1:9")
             for n in range(20_000)
         ]
         start, cpu = time.perf_counter(), _cpu_s(nas.pid)
@@ -79,28 +86,30 @@ async def arms() -> Figures:
 
 async def _fires(count: int, spread_s: float, hanging: int = 0) -> Figures:
     """Have ``count`` fires fall due over ``spread_s`` seconds; return how late they came."""
-    with server() as (nas, agents):
-        async with sink() as agent, sink(answers=False) as hung:
-            logins = [nas.add_agent(f"hung{n}") for n in range(hanging)]
-            arming_s = 2 + count / 1_000
-            start_ms = int((time.time() + arming_s) * 1e3)
-            dues = {f"job{n}": start_ms + random.random() * spread_s * 1e3 for n in range(count)}
-            requests = [
-                provision(agents[n % len(agents)].token, job, int(due), agent.url)
-                for n, (job, due) in enumerate(dues.items())
+    async with (
+        server(hanging) as (nas, tokens, hung),
+        sink() as agent,
+        sink(answers=False) as silent,
+    ):
+        arming_s = 2 + count / 500
+        start_ms = int((time.time() + arming_s) * 1e3)
+        dues = {f"job{n}": start_ms + random.random() * spread_s * 1e3 for n in range(count)}
+        requests = [
+            provision(tokens[n % AGENTS], job, int(due), agent.url)
+            for n, (job, due) in enumerate(dues.items())
+        ]
+        if hanging:
+            dead = [
+                provision(hung[n % hanging], f"hung{n}", start_ms - 500, silent.url)
+                for n in range(3 * hanging)
             ]
-            if hanging:
-                dead = [
-                    provision(logins[n % hanging].token, f"hung{n}", start_ms - 500, hung.url)
-                    for n in range(3 * hanging)
-                ]
-                await send_all(nas.url, dead, 16)
-            agent.expect(count)
-            await send_all(nas.url, requests, 64)
-            cpu = _cpu_s(nas.pid)
-            await agent.until_all()
-            cost = (_cpu_s(nas.pid) - cpu) / count * 1e6
-            return {**_lateness(agent, dues), "cpu_us_per_fire": cost}
+            await send_all(nas.url, dead, 16)
+        agent.expect(count)
+        await send_all(nas.url, requests, 64)
+        cpu = _cpu_s(nas.pid)
+        await agent.until_all()
+        cost = (_cpu_s(nas.pid) - cpu) / count * 1e6
+        return {**_lateness(agent, dues), "cpu_us_per_fire": cost}
 
 
 def _lateness(agent: Sink, dues: dict[str, float]) -> Figures:

@@ -193,6 +193,35 @@ async def test_one_piece_of_work_that_fails_fails_alone(path: Path) -> None:
         await insert(4)
 
 
+async def test_all_but_leases_is_synced_before_it_is_answered(path: Path) -> None:
+    store = await SqliteStore.open(path)
+    levels: dict[str, int] = {}
+    connection = store._writing
+    connection.set_trace_callback(
+        lambda statement: (
+            levels.update(
+                {statement.split()[0]: connection.execute("PRAGMA synchronous").fetchone()[0]}
+            )
+            if not statement.startswith("PRAGMA")
+            else None
+        )
+    )
+    normal, full = 1, 2
+    await store.provision(shot("x"), T)
+    assert levels["COMMIT"] == full
+    (held,) = await store.due(T, 1)
+    assert levels["COMMIT"] == normal
+    await store.settle(held, rules.Outcome(ended=True, note="202"), T)
+    assert levels["COMMIT"] == full
+    await store.due(T, 1)
+    await store.cancel("a", "x", T)
+    assert levels["COMMIT"] == full
+    await store.due(T, 1)
+    await store.write("agent", "a", {})
+    assert levels["COMMIT"] == full
+    await store.close()
+
+
 async def test_what_was_asked_before_the_close_is_done(path: Path) -> None:
     store = await SqliteStore.open(path)
     asked = [asyncio.ensure_future(store.provision(shot(f"j{n}"), T)) for n in range(50)]

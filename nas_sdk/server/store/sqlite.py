@@ -76,11 +76,13 @@ class SqliteStore:
     ) -> list[OneShot]:
         """See `Store.due`."""
         load = Counter(under_way)
-        return await self._writer.run(lambda: self._ledger.due(now, limit, load.copy(), per_agent))
+        return await self._writer.run(
+            lambda: self._ledger.due(now, limit, load.copy(), per_agent), lasting=False
+        )
 
     async def next_due(self, busy: Collection[str] = ()) -> int | None:
         """See `Store.next_due`."""
-        return await self._writer.run(lambda: self._ledger.next_due(busy))
+        return await self._writer.run(lambda: self._ledger.next_due(busy), lasting=False)
 
     def listen(self, expect: Callable[[int], object]) -> None:
         """See `Store.listen`. No other process delivers from the same file."""
@@ -92,7 +94,7 @@ class SqliteStore:
 
     async def release(self, held: Sequence[OneShot]) -> None:
         """See `Store.release`."""
-        await self._writer.run(lambda: self._ledger.release(held))
+        await self._writer.run(lambda: self._ledger.release(held), lasting=False)
 
     async def dead(self) -> list[OneShot]:
         """See `Store.dead`."""
@@ -169,6 +171,5 @@ def _prepare(path: Path, connection: sqlite3.Connection, serving: bool) -> None:
         schema.migrate(path, connection)
         if lock is not None:
             lock.release()
-    connection.execute("PRAGMA synchronous = FULL")
     if serving:
         rows.release_all(connection)

@@ -1,4 +1,8 @@
-"""One thread that writes to SQLite, committing whatever has gathered as one group."""
+"""One thread that writes to SQLite, committing whatever has gathered as one group.
+
+What must outlive a loss of power is synced to disk before it is answered. Leases need not:
+one that is lost means a fire that is delivered again, so they do not wait for the disk.
+"""
 
 import asyncio
 import contextlib
@@ -19,6 +23,7 @@ GROUP: Final = 1_000
 @attrs.define
 class _Job:
     work: Callable[[], Any]
+    lasting: bool
     answer: "asyncio.Future[Any]"
     result: Any = None
     error: Exception | None = None
@@ -42,15 +47,16 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="nas-store-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], *, lasting: bool = True) -> T:
         """Run ``work`` in the writing thread and return its result once it is committed.
 
+        Without ``lasting`` it may be lost with the power, though not with the process.
         It may be run again after a rollback, so it must do nothing but read and write
         through the connection. Raises StoreError when SQLite fails.
         """
         if self._closed:
             raise StoreError("the store is closed")
-        job = _Job(work, self._loop.create_future())
+        job = _Job(work, lasting, self._loop.create_future())
         self._queue.put(job)
         try:
             result: T = await job.answer
@@ -67,12 +73,19 @@ class Writer:
 
     def _run(self) -> None:
         while group := self._next_group():
-            try:
-                self._commit(group)
-            except Exception:  # one piece that fails must not fail its neighbours
-                for job in group:
-                    self._commit_alone(job)
-            self._loop.call_soon_threadsafe(_answer, group)
+            self._do([job for job in group if not job.lasting], "NORMAL")
+            self._do([job for job in group if job.lasting], "FULL")
+
+    def _do(self, group: list[_Job], synchronous: str) -> None:
+        if not group:
+            return
+        self._connection.execute(f"PRAGMA synchronous = {synchronous}")
+        try:
+            self._commit(group)
+        except Exception:  # one piece that fails must not fail its neighbours
+            for job in group:
+                self._commit_alone(job)
+        self._loop.call_soon_threadsafe(_answer, group)
 
     def _next_group(self) -> list[_Job]:
         """Wait for work and return what has gathered; nothing when the end was asked for."""
