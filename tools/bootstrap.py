@@ -7,6 +7,7 @@ still fits costs a few milliseconds. Progress goes to stderr, the path made to s
     python tools/bootstrap.py dev                # .venv
     python tools/bootstrap.py hermes 0.19.0      # .cache/hermes/0.19.0
     python tools/bootstrap.py redocly            # .cache/redocly, with the node of .venv
+    python tools/bootstrap.py docs               # .cache/docs
 """
 
 import contextlib
@@ -51,8 +52,11 @@ def main(arguments: Sequence[str]) -> int:
                 print(hermes(version))
             case ["redocly"]:
                 print(redocly())
+            case ["docs"]:
+                print(docs())
             case _:
-                print("usage: bootstrap.py dev | hermes VERSION | redocly", file=sys.stderr)
+                usage = "usage: bootstrap.py dev | hermes VERSION | redocly | docs"
+                print(usage, file=sys.stderr)
                 return 2
     except SetupError as error:
         print(f"set-up failed: {error}", file=sys.stderr)
@@ -63,6 +67,11 @@ def main(arguments: Sequence[str]) -> int:
 def dev() -> Path:
     """The environment of every script and test: `.venv`."""
     return python_environment(ROOT / ".venv", ROOT / "requirements" / "dev.txt", "Python tools")
+
+
+def docs() -> Path:
+    """The environment that builds the documentation."""
+    return python_environment(CACHE / "docs", ROOT / "requirements" / "docs.txt", "site builder")
 
 
 def hermes(version: str) -> Path:

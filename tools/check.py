@@ -24,7 +24,7 @@ PARALLEL = "2"
 
 @dataclass(frozen=True)
 class Step:
-    """One check: its name, what it is for, and the command of `.venv` it runs."""
+    """One check: its name, what it is for, and its command, from `.venv` or by its whole path."""
 
     name: str
     about: str
@@ -35,7 +35,7 @@ def _ours(module: str, *arguments: str) -> tuple[str, ...]:
     return ("python", "-m", f"tools.{module}", *arguments)
 
 
-COMMANDS = ("contract", "demo", "lib.sh", "lock", "regen", "test")
+COMMANDS = ("contract", "demo", "docs", "lib.sh", "lock", "regen", "test")
 SCRIPTS = (".ci/run", *(f"scripts/{name}" for name in COMMANDS))
 
 STEPS = (
@@ -48,6 +48,7 @@ STEPS = (
     Step("contract", "the contract is sound", _ours("contract", "lint")),
     Step("diff", "no unannounced break of the contract", _ours("contract", "diff")),
     Step("surface", "nor of the Python surface", _ours("contract", "surface")),
+    Step("docs", "the site builds without a warning", (str(ROOT / "scripts" / "docs"),)),
 )
 TESTS = "tests"
 

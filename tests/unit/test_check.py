@@ -65,7 +65,7 @@ def test_steps_can_be_picked(
 def test_every_named_check_is_there() -> None:
     names = [step.name for step in check.STEPS]
     assert names[:5] == ["format", "lint", "shell", "types", "imports"]
-    assert names[5:] == ["regen", "contract", "diff", "surface"]
+    assert names[5:] == ["regen", "contract", "diff", "surface", "docs"]
     assert all(len(f"FAIL {step.name:9} 999.9 s  {step.about}") < 80 for step in check.STEPS)
 
 

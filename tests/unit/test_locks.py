@@ -48,6 +48,10 @@ def test_the_tools_lock_has_all_of_it() -> None:
     assert unmet(every, "dev") == []
 
 
+def test_the_lock_of_the_site_builder_has_all_of_it() -> None:
+    assert unmet([*BASE, *group("docs")], "docs") == []
+
+
 @pytest.mark.parametrize("lock", HERMES)
 def test_a_hermes_lock_has_one_release_and_what_we_need(lock: str) -> None:
     release = (ROOT / "requirements" / f"{lock}.in").read_text().split()
