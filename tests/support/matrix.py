@@ -54,7 +54,9 @@ def _told(terminalreporter: pytest.TerminalReporter) -> Iterator[tuple[str, list
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport) and report.when == "call":
-                yield from (told for told in report.user_properties if told[0] in (PLANNED, SEEN))
+                for name, told in report.user_properties:
+                    if name in (PLANNED, SEEN) and isinstance(told, list):
+                        yield name, told
 
 
 def _line(version: str, process: str, cells: Iterable[str]) -> str:
