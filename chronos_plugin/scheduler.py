@@ -66,7 +66,7 @@ class _Provider:
         ids = keeper.unarmed
         what = f"{len(ids)} jobs are" if len(ids) > 2 else f"{', '.join(ids) or 'your change'} is"
         problem = textwrap.shorten(f"chronos: {what} not armed yet: {keeper.trouble}", 80)
-        sys.stderr.write(f"{problem}\nchronos: {REMEDY}\n")
+        sys.stderr.write(f"{problem}\nchronos: {keeper.remedy or REMEDY}\n")
 
     def register_job(self, job: Job) -> None:
         """Converge for a job just made. Raises NotArmedError when it is not armed in time."""
@@ -74,7 +74,8 @@ class _Provider:
         met = keeper.wait(keeper.request(), PROMPT_SECONDS)
         armed = met and job["id"] not in keeper.unarmed
         if not armed and not (keeper.given_up and self.process.ticking):
-            message = f"job {job['id']} is saved but not armed: {keeper.trouble}; {REMEDY}"
+            what, remedy = f"job {job['id']} is saved but not armed", keeper.remedy or REMEDY
+            message = f"{what}: {keeper.trouble}; {remedy}"
             log.warning("%s", message)
             raise NotArmedError(message)
 

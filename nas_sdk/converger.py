@@ -40,7 +40,7 @@ HEAL_SECONDS = 2.0
 ROUNDS = 3
 """How often a converge starts over because what is desired changed meanwhile."""
 
-REMEDY = "Logging in again does not help: the hosted credential must be restored in the portal"
+REMEDY = "restore the hosted credential in the portal; a new login does not help"
 """What to do when NAS does not know this agent."""
 
 _LASTING = (BadRequestError, InvalidRequestError)
@@ -68,6 +68,8 @@ class Converger(ABC):
         """NAS does not know this agent, or cannot be reached as configured: nothing is sent."""
         self.trouble = "NAS has not answered yet"
         """What is wrong with the last converge; empty when nothing is."""
+        self.remedy = ""
+        """What a person has to do about it, once this has given up."""
         self.unarmed: tuple[str, ...] = ()
         """The job ids whose write failed in it."""
         self.turn = system.condition()
@@ -231,13 +233,14 @@ class Converger(ABC):
         self.request(wait)
 
     def _give_up(self, error: Exception) -> None:
+        is_unknown = isinstance(error, IdentityRejectedError)
         with self.turn:
             again, self.given_up, self.trouble = self.given_up, True, str(error)
+            self.remedy = REMEDY if is_unknown else "correct that setting"
             self.turn.notify_all()
         if again:
             return
-        remedy = f". {REMEDY}" if isinstance(error, IdentityRejectedError) else ""
-        self.log.warning("nothing more is armed by this process: %s%s", error, remedy)
+        self.log.warning("nothing more is armed by this process: %s; %s", error, self.remedy)
         self.on_given_up()
 
 

@@ -166,7 +166,7 @@ def test_an_unknown_agent_falls_back_to_the_ticker_once(
     world.system.sleep(600)
     assert len(world.nas.requests) == sent
     assert len(world.hermes.tickers) == 1
-    assert caplog.text.count("must be restored in the portal") == 1
+    assert caplog.text.count("restore the hosted credential in the portal") == 1
 
 
 def test_an_unknown_agent_is_told_of_once_however_many_learn_it(
@@ -179,7 +179,7 @@ def test_an_unknown_agent_is_told_of_once_however_many_learn_it(
         world.hermes.add(f"j{number}", 0, every=60)
         world.system.spawn(partial(provider.fire_due, f"j{number}"), "fire")
     world.system.sleep(60)
-    assert caplog.text.count("must be restored in the portal") == 1
+    assert caplog.text.count("restore the hosted credential in the portal") == 1
 
 
 def test_an_agent_that_becomes_unknown_falls_back_then(world: World) -> None:
@@ -200,7 +200,10 @@ def test_an_unknown_agent_at_a_prompt_starts_no_ticker(
     before = world.system.time()
     world.provider().on_jobs_changed()
     assert world.system.time() - before < 1
-    assert "not armed" in capsys.readouterr().err
+    said = capsys.readouterr().err.splitlines()
+    assert "not armed" in said[0]
+    assert "restore the hosted credential in the portal" in said[1]
+    assert all(len(line) <= 80 for line in said)
     assert world.hermes.tickers == []
 
 
