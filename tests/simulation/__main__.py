@@ -1,0 +1,146 @@
+"""`scripts/simulate`: see its `--help`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from . import campaign
+from .campaign import Tally, Work
+from .removals import REMOVALS
+from .worker import prepare
+from .world import World
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status is 0 only if every promise was kept."""
+    given = _parser().parse_args(arguments)
+    work = Work(given.provider, given.remove, fair=given.provider != "ours")
+    if given.story:
+        return _tell(work, given.first, given.seeds)
+    if given.compare:
+        return _compare(given.first, given.seeds)
+    if given.removals:
+        return _remove(given.first, given.seeds)
+    tally = _simulate(work, given.first, given.seeds)
+    for seed in tally.failing[: campaign.SHOWN]:
+        print(f"seed {seed}: {'; '.join(tally.why[seed])}")
+        print(f"  its story: scripts/simulate --first {seed} --seeds 1 --story{_options(work)}")
+    print(
+        f"{tally.runs} runs, {tally.faults} faults, {tally.requests} requests for "
+        f"{tally.events} events ({tally.per_event:.1f} each), other broken promises "
+        f"{len(tally.others)}"
+    )
+    print(f"seeds {tally.seeds} strands {len(tally.strands)} doubles {len(tally.doubles)}")
+    return int(bool(tally.failing))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/simulate",
+        description="Lets the cron provider live through faults in virtual time, one world per "
+        "seed, and counts the worlds in which a job is forgotten (strands) or runs twice.",
+    )
+    parser.add_argument("--seeds", type=_count, default=2000, metavar="N", help="how many worlds")
+    parser.add_argument("--first", type=int, default=0, metavar="S", help="the first seed")
+    parser.add_argument("--story", action="store_true", help="tell what happens, line by line")
+    parser.add_argument(
+        "--provider",
+        choices=("ours", "bundled"),
+        default="ours",
+        help="ours, or the one that hermes 0.19.0 bundles",
+    )
+    parser.add_argument("--compare", action="store_true", help="both, as a table")
+    parser.add_argument(
+        "--removals", action="store_true", help="ours without each of its protections, as a table"
+    )
+    parser.add_argument(
+        "--remove",
+        choices=tuple(REMOVALS),
+        default="",
+        metavar="WHAT",
+        help="ours without one protection: " + ", ".join(REMOVALS),
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
+    return number
+
+
+def _options(work: Work) -> str:
+    provider = "" if work.provider == "ours" else f" --provider {work.provider}"
+    return provider + (f' --remove "{work.removal}"' if work.removal else "")
+
+
+def _tell(work: Work, first: int, seeds: int) -> int:
+    broken = 0
+    driver = prepare(work)
+    for seed in range(first, first + seeds):
+        result = World(seed, driver, two_phases=not work.fair, told=True).run()
+        print("\n".join(result.story.lines()))
+        for problem in result.strands + result.doubles + result.others:
+            print(f"broken: {problem}")
+        broken += not result.ok
+    return int(broken > 0)
+
+
+def _simulate(work: Work, first: int, seeds: int) -> Tally:
+    return campaign.run(work, first, seeds, on_progress=_progress(seeds))
+
+
+def _progress(seeds: int) -> Callable[[Tally], None]:
+    """A line that is rewritten a few times a second, where somebody watches."""
+    shown = [0.0]
+
+    def show(tally: Tally) -> None:
+        now = time.monotonic()
+        if sys.stderr.isatty() and (now - shown[0] > 0.2 or tally.seeds == seeds):
+            shown[0] = now
+            end = "\n" if tally.seeds == seeds else ""
+            sys.stderr.write(f"\r{tally.seeds} of {seeds}, {len(tally.why)} failing{end}")
+            sys.stderr.flush()
+
+    return show
+
+
+HEADER = f"{'':<20}{'strands':>9}{'doubles':>9}{'others':>9}{'runs':>9}{'requests/event':>16}"
+
+
+def _row(name: str, tally: Tally) -> str:
+    counts = "".join(f"{len(each):>9}" for each in (tally.strands, tally.doubles, tally.others))
+    return f"{name:<20}{counts}{tally.runs:>9}{tally.per_event:>16.1f}"
+
+
+def _compare(first: int, seeds: int) -> int:
+    """Both providers in the same worlds; the status is that of ours."""
+    tallies = {name: Work(name, fair=True) for name in ("bundled", "ours")}
+    print(f"seeds {first} to {first + seeds - 1}\n{HEADER}")
+    for name, work in tallies.items():
+        tally = _simulate(work, first, seeds)
+        print(_row(name, tally), flush=True)
+    return int(bool(tally.failing))
+
+
+def _remove(first: int, seeds: int) -> int:
+    """The status is 0 if every removal is noticed, and nothing breaks without one."""
+    print(f"seeds {first} to {first + seeds - 1}\n{HEADER}  what it is for")
+    unnoticed = []
+    for name in ("", *REMOVALS):
+        tally = _simulate(Work(removal=name), first, seeds)
+        why = REMOVALS[name].why if name else "with every protection"
+        print(f"{_row(name or '(none)', tally)}  {why}", flush=True)
+        if bool(tally.failing) != bool(name):
+            unnoticed.append(name or "(none)")
+    if unnoticed:
+        print(f"not as it should be: {', '.join(unnoticed)}")
+    return int(bool(unnoticed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

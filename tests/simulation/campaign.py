@@ -1,0 +1,103 @@
+"""Many seeds, on every core: each worker is a process of its own, told apart by nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+ROOT: Final = Path(__file__).parents[2]
+BUNDLED_ENV: Final = ROOT / ".cache" / "hermes" / "0.19.0"
+SHOWN: Final = 5
+"""Failing seeds whose numbers are shown."""
+
+
+@attrs.frozen
+class Work:
+    """What a worker simulates."""
+
+    provider: str = "ours"
+    removal: str = ""
+    fair: bool = False
+    """Only with the kind of host that both providers run on."""
+
+
+@attrs.define
+class Tally:
+    """What came of many seeds. Each counts once for each way it went wrong."""
+
+    seeds: int = 0
+    strands: list[int] = attrs.field(factory=list)
+    doubles: list[int] = attrs.field(factory=list)
+    others: list[int] = attrs.field(factory=list)
+    runs: int = 0
+    requests: int = 0
+    events: int = 0
+    faults: int = 0
+    why: dict[int, list[str]] = attrs.field(factory=dict)
+    """What was wrong with the failing seeds, in words."""
+
+    @property
+    def failing(self) -> list[int]:
+        return sorted(self.why)
+
+    @property
+    def per_event(self) -> float:
+        """Requests per event."""
+        return self.requests / max(1, self.events)
+
+    def add(self, result: dict[str, Any]) -> None:
+        seed = int(result["seed"])
+        self.seeds += 1
+        for name in ("runs", "requests", "events", "faults"):
+            setattr(self, name, getattr(self, name) + result[name])
+        for name in ("strands", "doubles", "others"):
+            if result[name]:
+                getattr(self, name).append(seed)
+                self.why.setdefault(seed, []).extend(result[name])
+
+
+def run(
+    work: Work,
+    first: int,
+    seeds: int,
+    *,
+    workers: int | None = None,
+    on_progress: Callable[[Tally], object] = lambda tally: None,
+) -> Tally:
+    """Simulate the seeds from `first` on. Raises RuntimeError when a worker breaks down."""
+    count = min(seeds, workers or os.cpu_count() or 1)
+    tally = Tally()
+
+    def follow(number: int) -> None:
+        for result in _worker(work, range(first + number, first + seeds, count)):
+            tally.add(result)
+            on_progress(tally)
+
+    with ThreadPoolExecutor(max(1, count)) as pool:
+        for _ in pool.map(follow, range(count)):
+            pass
+    return tally
+
+
+def python_for(provider: str) -> Path:
+    """The interpreter that has the provider."""
+    return Path(sys.executable) if provider == "ours" else BUNDLED_ENV / "bin" / "python"
+
+
+def _worker(work: Work, seeds: range) -> Iterator[dict[str, Any]]:
+    order = json.dumps([attrs.asdict(work), seeds.start, seeds.stop, seeds.step])
+    command = [str(python_for(work.provider)), "-m", "tests.simulation.worker", order]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            yield json.loads(line)
+    if process.returncode:
+        raise RuntimeError(f"a worker ended with {process.returncode}; what it said is above")

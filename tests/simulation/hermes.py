@@ -1,0 +1,143 @@
+"""Hermes in one process: it claims, runs and marks jobs, one step of I/O after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from chronos_plugin.host import Host, Settings
+
+from .nas import URL
+from .store import Job, Store
+
+if TYPE_CHECKING:
+    from .process import OsProcess
+
+CALLBACK = "https://agent.test"
+
+
+def claim(process: OsProcess, job_id: str) -> Job | None:
+    """Claim a job's fire. The claim itself asks whether the job may run, not whether it is due."""
+    store = process.store()
+    if process.world.machine.shape.two_phases and process.world.machine.shape.executions:
+        store.execute(job_id, process)
+        store = process.store()
+        claimed = store.claim(job_id)
+        if claimed is None:
+            process.store().finish(job_id, process)
+    else:
+        claimed = store.claim(job_id)
+        if claimed is not None and process.world.machine.shape.executions:
+            process.store().execute(job_id, process)
+    if claimed is not None:
+        claimed |= {"clock": process.world.machine.clock(), "moment": process.world.engine.now}
+    return claimed
+
+
+def run(process: OsProcess, claimed: Job, *, by_hand: bool = False) -> bool:
+    """Run a claimed job to its end."""
+    world, job_id, home = process.world, str(claimed["id"]), process.current_home()
+    if not process.store().dispatch(job_id):
+        process.store().finish(job_id, process)
+        return True
+    process.step()
+    seconds = world.draw_run_seconds()
+    world.ledger.begin(process, home, claimed, seconds, by_hand=by_hand)
+    world.engine.rest(seconds)
+    process.store().mark(job_id)
+    process.store().finish(job_id, process)
+    world.story.tell(process.name, "run of {} is over", job_id)
+    return True
+
+
+def one_phase_base(process: OsProcess) -> type:
+    """The host's base class of hermes 0.18 and 0.19."""
+
+    class CronScheduler:
+        def recover_interrupted(self) -> int:
+            process.step()
+            return 0
+
+        def fire_due(self, job_id: str, **options: Any) -> bool:
+            claimed = claim(process, job_id)
+            return claimed is not None and run(process, claimed)
+
+    return CronScheduler
+
+
+def two_phase_base(process: OsProcess) -> type:
+    """That of later ones."""
+
+    class CronScheduler:
+        def recover_interrupted(self) -> int:
+            process.step()
+            return 0
+
+        def register_job(self, job: Job) -> None:
+            return None
+
+        def claim_fire(self, job_id: str, *, force: bool = False, manual: bool = False) -> Any:
+            return claim(process, job_id)
+
+        def fire_claimed(self, claimed_job: Any, **options: Any) -> bool:
+            return run(process, claimed_job)
+
+    return CronScheduler
+
+
+class SimulatedHost(Host):
+    """The plugin's seam for hermes, in one process of the simulated machine."""
+
+    def __init__(self, process: OsProcess) -> None:
+        self._process = process
+        self._machine = process.world.machine
+        base = two_phase_base if self._machine.shape.two_phases else one_phase_base
+        self.base = base(process)
+
+    def schedulers(self) -> Any:
+        return SimpleNamespace(CronScheduler=self.base)
+
+    def home(self) -> Path:
+        return self._process.current_home()
+
+    def homes(self) -> list[Path]:
+        self._process.step()
+        return [home for home in self._machine.homes if self._machine.saves[home]]
+
+    def settings(self, home: Path | None = None) -> Settings:
+        return Settings(
+            home or self.home(),
+            active=True,
+            portal_url=URL,
+            callback_url=CALLBACK,
+            jwks_url="",
+            allow_http=False,
+            watchdog=True,
+        )
+
+    def is_logged_in(self) -> bool:
+        return True
+
+    def access_token(self, home: Path) -> str:
+        return self._process.world.nas.token
+
+    def jobs(self, home: Path) -> list[Mapping[str, Any]]:
+        self._process.step()
+        return [dict(job) for job in self._machine.stores[home].records.values()]
+
+    def is_runnable(self, job: Mapping[str, Any]) -> bool:
+        return Store.is_runnable(job)
+
+    def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
+        if not self._machine.shape.executions:
+            return set()
+        self._process.step()
+        executions = self._machine.stores[home].executions
+        found = {job_id: executions[job_id] for job_id in job_ids if job_id in executions}
+        return {
+            job_id
+            for job_id, execution in found.items()
+            if execution["open"] and execution["owner"].alive and execution["at"] > since
+        }

@@ -1,0 +1,220 @@
+"""NAS in the simulated world: the real rules of one-shots, behind a network that fails."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from nas_sdk.clocks import Clock
+from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.timers import Book
+from nas_sdk.testing.desk import Desk, operation_of
+from nas_sdk.testing.faults import error_response
+
+if TYPE_CHECKING:
+    from .process import OsProcess
+    from .world import World
+
+URL = "https://nas.test"
+AGENT = "agent"
+ANSWER_SECONDS = 30.0
+"""How long NAS waits for the agent's answer to a fire."""
+
+
+class _NasClock(Clock):
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def time(self) -> float:
+        return self._world.engine.now
+
+
+class SimulatedNas:
+    """The account service: it answers requests and fires what is due."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._engine = world.engine
+        self._ids = itertools.count(1)
+        self._tokens = itertools.count(1)
+        self.desk = Desk(_NasClock(world), lambda: {}, normalise=world.chance.random() < 0.5)
+        self.forget()
+        self.token = ""
+        self.renew_token()
+        self.requests = 0
+        self.writes = 0
+        self.fires = 0
+        self._alarm: float | None = None
+
+    # Requests of the agent.
+
+    def renew_token(self) -> None:
+        """The token so far is refused from now on; the login has another."""
+        self.desk.tokens.clear()
+        self.token = f"token-{next(self._tokens)}-of-the-agent"
+        self.desk.tokens[self.token] = AGENT
+
+    def forget(self) -> None:
+        """Lose every one-shot."""
+        self.desk.book = Book(
+            chance=self._world.chance.random, new_id=lambda: f"os_{next(self._ids)}"
+        )
+
+    def armed(self) -> dict[str, OneShot]:
+        """What is armed, by job id."""
+        return {one.job_id: one for one in self.desk.book.armed(AGENT)}
+
+    def call(self, process: OsProcess, request: httpx.Request) -> httpx.Response:
+        """Carry a request over and its answer back; raises httpx errors."""
+        process.step()
+        operation = operation_of(request) or "?"
+        fault = self._world.chaos.request_fault(self._engine.now, operation)
+        self.requests += 1
+        self.writes += operation in ("provision", "cancel")
+        try:
+            response = self._carry(request, operation, fault)
+        except httpx.HTTPError as error:
+            self._tell(process, operation, request, type(error).__name__, fault)
+            raise
+        self._tell(process, operation, request, str(response.status_code), fault)
+        process.step()
+        return response
+
+    def _carry(self, request: httpx.Request, operation: str, fault: str | None) -> httpx.Response:
+        engine, chance = self._engine, self._world.chance
+        patience = float(request.extensions["timeout"]["read"])
+        if fault == "expired token":
+            self.renew_token()
+        engine.rest(chance.uniform(0.002, 0.05))
+        if fault == "lost before":
+            raise self._lost(request, patience)
+        if fault in ("5xx before", "down"):
+            return error_response(503, "a bad moment")
+        if fault == "429":
+            return error_response(429, "slow down", {"Retry-After": str(chance.randint(1, 40))})
+        response = self.desk.answer(request)
+        self.watch()
+        delay = chance.uniform(1, 40) if fault == "slow" else chance.uniform(0.002, 0.05)
+        engine.rest(min(delay, patience))
+        if delay >= patience:
+            raise httpx.ReadTimeout("too slow", request=request)
+        if fault == "lost after":
+            raise self._lost(request, patience)
+        if fault == "5xx after":
+            return error_response(502, "a bad moment")
+        return _malformed(response, operation, chance) if fault == "malformed" else response
+
+    def _lost(self, request: httpx.Request, patience: float) -> httpx.HTTPError:
+        if self._world.chance.random() < 0.7:
+            return httpx.ReadError("connection reset", request=request)
+        self._engine.rest(patience)
+        return httpx.ReadTimeout("no answer", request=request)
+
+    def _tell(
+        self,
+        process: OsProcess,
+        operation: str,
+        request: httpx.Request,
+        end: str,
+        fault: str | None,
+    ) -> None:
+        self._world.story.tell(process.name, "request", operation, request.content, end, fault)
+
+    # Fires.
+
+    def watch(self) -> None:
+        """Look again when the next one-shot is due."""
+        due = self.desk.book.next_due()
+        if due is not None and (self._alarm is None or due / 1000 < self._alarm):
+            self._alarm = max(self._engine.now, due / 1000)
+            self._engine.at(self._alarm, self._ring)
+
+    def _ring(self) -> None:
+        engine, chaos = self._engine, self._world.chaos
+        if self._alarm is None or engine.now < self._alarm:
+            return
+        self._alarm = None
+        if chaos.is_down(engine.now):
+            self._alarm = engine.now + 5
+            engine.at(self._alarm, self._ring)
+            return
+        for one in self.desk.book.due(int(engine.now * 1000), 100):
+            self._fire(one)
+        self.watch()
+
+    def _fire(self, one: OneShot) -> None:
+        chaos, engine, chance = self._world.chaos, self._engine, self._world.chance
+        if chaos.strikes("fire lost", engine.now):
+            self._world.story.tell("NAS", "fire of {} is lost", one.job_id)
+            self._settle(one, None)
+            return
+        wait = chance.uniform(0.01, 0.1)
+        if chaos.strikes("fire late", engine.now):
+            wait = chance.choice((10.0, 45.0, 300.0)) * chance.random()
+            chaos.note("fire late", engine.now + wait)
+        answered = _once(lambda status: self._answered(one, status))
+        engine.at(engine.now + wait, lambda: self._send(one, answered))
+        engine.at(engine.now + wait + ANSWER_SECONDS, lambda: answered(None))
+
+    def _send(self, one: OneShot, answered: Callable[[int | None], None]) -> None:
+        self.fires += 1
+        self._world.machine.receive(one.job_id, one.fire_at, answered)
+
+    def _answered(self, one: OneShot, status: int | None) -> None:
+        chaos, engine, chance = self._world.chaos, self._engine, self._world.chance
+        if chaos.strikes("answer lost", engine.now):
+            status = None
+        if chaos.strikes("fire doubled", engine.now):
+            later = engine.now + chance.choice((1.0, 30.0, 300.0, 900.0)) * chance.random()
+            chaos.note("fire doubled", later)
+            engine.at(later, lambda: self._send(one, lambda status: None))
+        self._settle(one, status)
+
+    def _settle(self, one: OneShot, status: int | None) -> None:
+        ended = status is not None and 200 <= status < 300
+        outcome = Outcome(ended=ended, note=str(status))
+        self.desk.book.settle(one, outcome, int(self._engine.now * 1000))
+        self.watch()
+
+
+class Wire:
+    """What the SDK's client of one process sends through, in place of an `httpx.Client`."""
+
+    def __init__(self, nas: SimulatedNas, process: OsProcess) -> None:
+        self.headers = httpx.Headers()
+        self._nas = nas
+        self._process = process
+
+    def send(self, request: httpx.Request, **options: object) -> httpx.Response:
+        response = self._nas.call(self._process, request)
+        response.request = request
+        return response
+
+
+def _once(call: Callable[[int | None], None]) -> Callable[[int | None], None]:
+    calls = iter((call,))
+
+    def first_only(status: int | None) -> None:
+        for each in calls:
+            each(status)
+            return
+
+    return first_only
+
+
+def _malformed(response: httpx.Response, operation: str, chance: random.Random) -> httpx.Response:
+    """An answer that breaks the contract."""
+    html = httpx.Response(200, content=b"<html>Welcome</html>")
+    if operation != "list" or response.status_code != 200:
+        return html
+    armed = response.json()["armed"]
+    spoilt = {**(armed or [{}])[0], "fire_at": "soon"}
+    item = chance.choice(({"job_id": 7}, "x", {"job_id": "half"}, None, spoilt))
+    lists: tuple[Any, ...] = ({"armed": [*armed[1:], item]}, {"armed": {}}, [], {"armed": None})
+    body = chance.choice((None, *lists))
+    return html if body is None else httpx.Response(200, content=json.dumps(body).encode())

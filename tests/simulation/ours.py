@@ -1,0 +1,65 @@
+"""Our provider in a simulated process."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from chronos_plugin import scheduler
+from chronos_plugin.keeper import Process
+
+from .hermes import SimulatedHost
+from .nas import Wire
+from .store import Job
+
+if TYPE_CHECKING:
+    from .process import OsProcess
+
+
+class Ours:
+    """The plugin as hermes loads it: one `Process`, and a new provider for every event."""
+
+    def __init__(self, process: OsProcess) -> None:
+        host = SimulatedHost(process)
+        wire = Wire(process.world.nas, process)
+        self.plugin = Process(host, process.system, http_client=wire)
+        # Not through its cache, which is meant for one process and not for thousands.
+        self._provider = scheduler.provider_class.__wrapped__(host.base, self.plugin)
+
+    def start(self) -> None:
+        self._provider().start(threading.Event(), adapters=None, loop=None)
+
+    def verified(self) -> None:
+        self.plugin.heal()
+
+    def fire(self, job_id: str) -> object:
+        return self._provider().fire_due(job_id)
+
+    def claim(self, job_id: str) -> Any:
+        return self._provider().claim_fire(job_id)
+
+    def run_claimed(self, claimed: Any) -> object:
+        return self._provider().fire_claimed(claimed)
+
+    def changed(self) -> None:
+        self._provider().on_jobs_changed()
+
+    def created(self, job: Job) -> None:
+        if hasattr(self._provider.host_base, "register_job"):
+            self._provider().register_job(job)
+        else:
+            self._provider().on_jobs_changed()
+
+    def reconcile(self) -> None:
+        self._provider().reconcile()
+        keeper = self.plugin.keeper()
+        if keeper.trouble or keeper.unarmed:
+            raise RuntimeError(f"not everything is armed: {keeper.trouble}")
+
+
+class Prompt:
+    """Stands for `sys` in the plugin's scheduler: what it says at the prompt is a warning."""
+
+    def __init__(self, on_warning: Any) -> None:
+        self.stderr = SimpleNamespace(write=on_warning)

@@ -1,0 +1,201 @@
+"""What people do: they make, pause, resume, edit, remove and run jobs at any moment."""
+
+from __future__ import annotations
+
+import functools
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from . import hermes
+
+if TYPE_CHECKING:
+    from .process import OsProcess
+    from .world import World
+
+ACTIONS: Final = ("create", "pause", "resume", "edit", "remove", "run", "trigger", "reboot")
+INTERVALS: Final = (180.0, 300.0, 600.0, 900.0, 3600.0)
+PATIENCE_SECONDS: Final = 60.0
+"""How long somebody who was told that something is not armed waits before trying again."""
+
+MOST_JOBS: Final = 6
+"""Jobs per home. With more, the SDK sends in real threads of its own."""
+
+
+@attrs.frozen
+class Deed:
+    """One thing that somebody does."""
+
+    at: float
+    action: str
+    home: int
+    where: str
+    """`prompt`: a command. `server`: hermes's tool in the first server. `rest`: the
+    dashboard's own pages, which tell the provider nothing."""
+
+
+def draw(chance: random.Random, start: float, until: float, homes: int) -> tuple[Deed, ...]:
+    """What people will do between these times."""
+    deeds = []
+    for _ in range(chance.choice((0, 2, 5, 9))):
+        where = chance.choice(("prompt", "prompt", "server", "rest"))
+        at = chance.uniform(start, until)
+        deeds.append(Deed(at, chance.choice(ACTIONS), chance.randrange(homes), where))
+    return tuple(sorted(deeds, key=lambda deed: deed.at))
+
+
+class People:
+    """The people of one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._machine = world.machine
+
+    def plan(self, deeds: tuple[Deed, ...]) -> None:
+        """Have all this happen when it is time."""
+        for deed in deeds:
+            self._world.engine.at(deed.at, functools.partial(self._come, deed))
+
+    def set_up(self, home: Path, jobs: int) -> None:
+        """Make the jobs there are at the beginning."""
+        for _ in range(jobs):
+            self.at_prompt(home, "create")
+
+    def converge(self) -> None:
+        """Somebody looks after the agent, and has it converge everywhere."""
+        for home in self._machine.homes:
+            self.at_prompt(home, "reconcile")
+
+    def _come(self, deed: Deed) -> None:
+        shape = self._machine.shape
+        home = self._machine.homes[deed.home]
+        if deed.action == "reboot":
+            self._machine.power_off("is stopped by hand")
+            self._machine.wake(lambda: None)
+        elif not self._is_noticed(home) and (deed.action == "run" or deed.where == "rest"):
+            self.at_prompt(home, "create")
+        elif deed.where == "prompt":
+            self.at_prompt(home, deed.action)
+        else:
+            silent = deed.where == "rest" and "dashboard" in shape.servers
+            self._machine.wake(lambda: self._at_server(home, deed.action, silent))
+
+    def _is_noticed(self, home: Path) -> bool:
+        """Whether a change of the store that nobody tells of is noticed all the same."""
+        return "gateway" in self._machine.shape.servers and home == self._machine.homes[0]
+
+    # At the prompt.
+
+    def at_prompt(self, home: Path, action: str) -> None:
+        """Somebody enters a command, once the machine is on."""
+        self._machine.wake(lambda: self._command(home, action))
+
+    def _command(self, home: Path, action: str) -> None:
+        process = self._machine.command(home)
+
+        def command() -> None:
+            try:
+                self._world.engine.rest(self._world.chance.uniform(0.2, 1.0))
+                self._act(process, action, silent=False)
+            finally:
+                if not process.alive:
+                    self._try_again(home)
+            if process.warned:
+                self._is_unsure(home)
+            self._machine.end(process)
+
+        self._world.engine.spawn(process, command, action)
+
+    def _is_unsure(self, home: Path) -> None:
+        """Somebody was told that something is not armed. A running gateway will see to it."""
+        gateways = [each for each in self._machine.processes if each.kind == "gateway"]
+        if not (gateways and self._is_noticed(home)):
+            self._try_again(home)
+            return
+
+        def look(times: int) -> None:
+            if not gateways[0].alive:
+                self._try_again(home)
+            elif times:
+                engine.at(engine.now + PATIENCE_SECONDS, lambda: look(times - 1))
+
+        engine = self._world.engine
+        look(5)
+
+    def _try_again(self, home: Path) -> None:
+        """Somebody whose command came to nothing tries again in a while."""
+        self._world.note_event()
+        later = self._world.engine.now + PATIENCE_SECONDS
+        self._world.engine.at(later, lambda: self.at_prompt(home, "reconcile"))
+
+    # In a server.
+
+    def _at_server(self, home: Path, action: str, silent: bool) -> None:
+        if not self._machine.processes:
+            return
+        process = self._machine.processes[-1 if silent else 0]
+        if process.kind == "gateway":
+            home = process.home
+
+        def work() -> None:
+            process.work_on(home)
+            try:
+                self._act(process, action, silent=silent)
+            finally:
+                if not process.alive:
+                    self._try_again(home)
+
+        process.background(work, action)
+
+    # Anywhere.
+
+    def _act(self, process: OsProcess, action: str, *, silent: bool) -> None:
+        self._world.note_event()
+        try:
+            self._do(process, action, silent)
+        except RuntimeError as error:
+            self._world.story.tell(process.name, "says: {}", error)
+            process.warned = True
+
+    def _do(self, process: OsProcess, action: str, silent: bool) -> None:
+        brain, world = process.brain, self._world
+        if action == "reconcile":
+            world.story.tell(process.name, "reconcile")
+            brain.reconcile()
+            return
+        store = process.store()
+        if action == "create" and len(store.records) < MOST_JOBS:
+            job = store.create(world.new_job_id(), **self._schedule())
+            world.story.tell(process.name, "create {} for {}", job["id"], job["next_run_at"])
+            if not silent:
+                brain.created(dict(job))
+            return
+        known = list(store.records)
+        if not known:
+            return
+        action = "edit" if action == "create" else action
+        job_id = world.chance.choice(known)
+        world.story.tell(process.name, "{} {}{}", action, job_id, ", silently" if silent else "")
+        if action == "run":
+            claimed = hermes.claim(process, job_id)
+            if claimed is not None:
+                hermes.run(process, claimed, by_hand=True)
+            return
+        given = self._schedule() if action == "edit" else {}
+        given.pop("times", None)
+        if store.records[job_id]["every"]:
+            given = {"every": world.chance.choice(INTERVALS)} if given else {}
+        elif given:
+            given = {"within": world.chance.uniform(60, 2000)}
+        getattr(store, action)(job_id, **given)
+        world.ledger.changed(process.current_home(), job_id, action)
+        if not silent:
+            brain.changed()
+
+    def _schedule(self) -> dict[str, Any]:
+        chance = self._world.chance
+        if chance.random() < 0.25:
+            return {"within": chance.uniform(30, 1500)}
+        return {"every": chance.choice(INTERVALS), "times": chance.choice((0, 0, 0, 2))}

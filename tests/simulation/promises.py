@@ -1,0 +1,86 @@
+"""What is promised, and whether a world is in order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nas_sdk.agent import WATCHDOG
+from nas_sdk.server.rules import due_ms
+
+from .store import Job, Store
+
+if TYPE_CHECKING:
+    from .world import World
+
+PER_EVENT: Final = 8.0
+"""Requests that one event may cost."""
+PER_FAULT: Final = 12.0
+"""Requests that one fault may cost on top of it."""
+CONVERGE_SECONDS: Final = 5.0
+TRIES: Final = 20
+
+
+def disorder(world: World) -> list[str]:
+    """What is forgotten or armed in vain right now, in words; empty in good order."""
+    armed = {job_id: one.due_ms for job_id, one in world.nas.armed().items()}
+    problems = []
+    for home, store in world.machine.stores.items():
+        for job_id, job in store.records.items():
+            if Store.is_runnable(job) and job["next_run_at"]:
+                due = due_ms(job["next_run_at"])
+                if armed.get(job_id) != due and not _is_running(world, home, job):
+                    problems.append(_forgotten(job_id, job, job_id in armed))
+                armed.pop(job_id, None)
+    problems += [
+        f"{job_id} is armed in vain" for job_id in armed if not job_id.startswith(WATCHDOG)
+    ]
+    return problems
+
+
+def _is_running(world: World, home: Path, job: Job) -> bool:
+    """Whether a live process has the job's fire in hand, such as one it holds until it is due."""
+    name = f"fire of {job['id']}"
+    if any(world.engine.has_thread(process, name) for process in world.machine.processes):
+        return True
+    execution = world.machine.stores[home].executions.get(job["id"])
+    return bool(execution and execution["open"] and execution["owner"].alive)
+
+
+def _forgotten(job_id: str, job: Job, is_armed: bool) -> str:
+    state = "armed for another time" if is_armed else "not armed"
+    return f"{job_id} is {state}; it is due at {job['next_run_at']}"
+
+
+def second_converge(world: World) -> list[str]:
+    """Converge twice in a quiet moment; what the second one wrote."""
+    world.machine.wake(lambda: None)
+    world.engine.rest(world.shape.boot_seconds + CONVERGE_SECONDS)
+    for _ in range(TRIES):
+        if _is_quiet(world):
+            break
+        world.engine.rest(CONVERGE_SECONDS)
+    else:
+        return []
+    world.people.converge()
+    world.engine.rest(CONVERGE_SECONDS)
+    writes = world.nas.writes
+    world.people.converge()
+    world.engine.rest(CONVERGE_SECONDS)
+    more = world.nas.writes - writes
+    return [f"a second converge wrote {more} times"] if more else []
+
+
+def _is_quiet(world: World) -> bool:
+    """Whether nothing is under way, nor due within two converges."""
+    soon = world.engine.now + 3 * CONVERGE_SECONDS
+    dues = [one.due_ms / 1000 for one in world.nas.armed().values()]
+    busy = any(process.busy for process in world.machine.processes)
+    return world.machine.is_on and not busy and min(dues, default=soon) >= soon
+
+
+def requests(count: int, events: int, faults: Counter[str]) -> list[str]:
+    """Whether a world's requests are within bounds."""
+    bound = PER_EVENT * events + PER_FAULT * faults.total()
+    return [] if count <= bound else [f"{count} requests for {events} events and {faults}"]

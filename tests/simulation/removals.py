@@ -1,0 +1,201 @@
+"""Our protections, and how to take each of them away.
+
+A removal is a patch of the running code, made for as long as the process lives: the product
+has no switch for any of it. `why` says what the protection is for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import attrs
+
+from chronos_plugin import keeper, scheduler
+from nas_sdk import agent, converger, planning, reconcile
+from nas_sdk.reconcile import OneShot
+
+Patch = Callable[[], None]
+
+
+@attrs.frozen
+class Removal:
+    """One protection and how it is removed."""
+
+    why: str
+    remove: Patch
+
+
+def _no_watchdog() -> None:
+    setattr(reconcile, "watchdog", lambda *_, **__: None)  # noqa: B010 - a patch
+
+
+def _no_heal() -> None:
+    def heal(self: keeper.Process) -> None:
+        self.serving = True
+
+    setattr(keeper.Process, "heal", heal)  # noqa: B010
+
+
+def _no_converge_after_lost_claim() -> None:
+    """Neither the fire itself nor its verified token asks for one; a run that ends still does."""
+    _no_heal()
+    usual = scheduler._Provider._after_fire
+
+    def after_fire(self: Any, job_id: str, ran: bool) -> None:
+        if ran:
+            usual(self, job_id, ran)
+
+    def await_due(self: Any, job_id: str, longest: float) -> bool:
+        request, self.request = self.request, lambda delay=0.0: 0
+        try:
+            return _AWAIT_DUE(self, job_id, longest)
+        finally:
+            self.request = request
+
+    setattr(scheduler._Provider, "_after_fire", after_fire)  # noqa: B010
+    setattr(agent.AgentConverger, "await_due", await_due)  # noqa: B010
+
+
+_AWAIT_DUE: Final = agent.AgentConverger.await_due
+
+
+def _believe_memory() -> None:
+    """After its first list, a process believes what it has armed and cancelled itself."""
+    usual_list, usual_arm = reconcile._list, reconcile._provision
+    usual_cancel, usual_send = reconcile._cancel, converger.Converger.arm
+
+    def known(client: Any) -> dict[str, OneShot] | None:
+        found: dict[str, OneShot] | None = getattr(client._http, "armed", None)
+        return found
+
+    def listed(client: Any) -> Any:
+        armed = known(client)
+        if armed is not None:
+            return list(armed.values()), None
+        items, error = usual_list(client)
+        if items is not None:
+            client._http.armed = {one.job_id: OneShot(one.job_id, one.fire_at) for one in items}
+        return items, error
+
+    def arming(client: Any) -> Any:
+        def arm(item: Any) -> Any:
+            outcome = usual_arm(client)(item)
+            armed = known(client)
+            if armed is not None and outcome.ok:
+                armed[item.job_id] = OneShot(item.job_id, item.fire_at)
+            return outcome
+
+        return arm
+
+    def cancelling(client: Any) -> Any:
+        def cancel(job_id: str) -> Any:
+            outcome = usual_cancel(client)(job_id)
+            (known(client) or {}).pop(job_id, None)
+            return outcome
+
+        return cancel
+
+    def send(self: Any, job_id: str, fire_at: str) -> None:
+        usual_send(self, job_id, fire_at)
+        armed = known(self.client())
+        if armed is not None:
+            armed[job_id] = OneShot(job_id, fire_at)
+
+    setattr(reconcile, "_list", listed)  # noqa: B010
+    setattr(reconcile, "_provision", arming)  # noqa: B010
+    setattr(reconcile, "_cancel", cancelling)  # noqa: B010
+    setattr(converger.Converger, "arm", send)  # noqa: B010
+
+
+def _run_early_fires() -> None:
+    def await_due(self: Any, job_id: str, longest: float) -> bool:
+        self.request(converger.HEAL_SECONDS)
+        return job_id in self.times()
+
+    setattr(agent.AgentConverger, "await_due", await_due)  # noqa: B010
+
+
+def _no_hands() -> None:
+    @contextlib.contextmanager
+    def in_hand(self: Any, job_id: str, occurrence: str | None = None) -> Iterator[bool]:
+        yield True
+
+    setattr(agent.AgentConverger, "in_hand", in_hand)  # noqa: B010
+    setattr(keeper.Keeper, "taken", lambda self, job_ids: frozenset())  # noqa: B010
+
+
+def _no_retries() -> None:
+    setattr(converger.Converger, "_retry", lambda self, errors: None)  # noqa: B010
+
+
+def _cancel_what_others_want() -> None:
+    setattr(keeper.Keeper, "others", lambda self: frozenset())  # noqa: B010
+
+
+def _cancel_other_watchdogs() -> None:
+    def is_spared(self: Any, job_id: str) -> bool:
+        return self._others is None or job_id in self._others or job_id in self._held
+
+    setattr(agent.AgentConverger, "is_spared", is_spared)  # noqa: B010
+
+
+def _no_overdue_step() -> None:
+    setattr(planning, "OVERDUE_STEP_MS", 10**12)  # noqa: B010
+
+
+def _compare_texts() -> None:
+    def is_met(one: OneShot, due: int, fire_at: str | None, now: int | None) -> bool:
+        return one.fire_at == fire_at
+
+    setattr(planning, "_is_met", is_met)  # noqa: B010
+
+
+def _read_jobs_first() -> None:
+    usual = reconcile.converge
+
+    def converge(client: Any, desired: Any, **options: Any) -> Any:
+        return usual(client, list(desired()), **options)
+
+    setattr(reconcile, "converge", converge)  # noqa: B010
+
+
+def _do_not_start_over() -> None:
+    setattr(converger, "ROUNDS", 1)  # noqa: B010
+
+
+def _do_not_follow() -> None:
+    setattr(converger.Converger, "follow", lambda self, file, stopped: None)  # noqa: B010
+
+
+def _do_not_look_again() -> None:
+    setattr(agent, "LOOK_AGAIN_SECONDS", 10**9)  # noqa: B010
+
+
+def _start_without_converge() -> None:
+    def start(self: Any, stop_event: Any, **options: Any) -> None:
+        self.process.serve(stop_event, options)
+        self.process.keeper()
+
+    setattr(scheduler._Provider, "start", start)  # noqa: B010
+
+
+REMOVALS: Final = {
+    "watchdog": Removal("there is always a next wake", _no_watchdog),
+    "heal": Removal("any verified fire asks for a converge", _no_heal),
+    "lost claim": Removal("a fire that runs nothing converges, too", _no_converge_after_lost_claim),
+    "list first": Removal("what NAS lists is believed, memory is not", _believe_memory),
+    "early fires": Removal("a fire before its time is a duplicate", _run_early_fires),
+    "in hand": Removal("what somebody has in hand is not armed", _no_hands),
+    "retries": Removal("what failed is tried again", _no_retries),
+    "other profiles": Removal("what another profile wants is spared", _cancel_what_others_want),
+    "other watchdogs": Removal("so are the watchdogs of others", _cancel_other_watchdogs),
+    "overdue step": Removal("a lost run gets a key NAS has not seen", _no_overdue_step),
+    "instants": Removal("instants are compared, not texts", _compare_texts),
+    "list before jobs": Removal("the jobs are read after the list", _read_jobs_first),
+    "start over": Removal("a converge looks again when it has written", _do_not_start_over),
+    "file changes": Removal("silent changes of the store are noticed", _do_not_follow),
+    "look again": Removal("a job in other hands is looked at again", _do_not_look_again),
+    "converge at start": Removal("a server converges when it starts", _start_without_converge),
+}
