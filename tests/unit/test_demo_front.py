@@ -1,12 +1,17 @@
 """The demo's front against a real process that serves HTTP and says when it is ready."""
 
 import asyncio
+import contextlib
 import os
 import re
+import select
+import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from subprocess import PIPE
 
 import httpx
 import pytest
@@ -31,6 +36,7 @@ print(f"READY port={server.server_port}", flush=True)
 server.serve_forever()
 """
 _BROKEN = "import sys; sys.exit('no database')"
+_ROOT = Path(__file__).resolve().parents[2]
 _READY = re.compile(r"READY port=(\d+)")
 
 
@@ -175,3 +181,37 @@ def test_a_program_deaf_to_sigterm_is_killed(
 
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_what_was_started_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    starter = """
+import sys
+from pathlib import Path
+from tests.unit.test_demo_front import _BACKEND, program
+machine = program(_BACKEND, Path(sys.argv[1]))
+machine.start()
+print(machine.pid, flush=True)
+sys.stdin.read()
+"""
+    command = [sys.executable, "-c", starter, str(tmp_path)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=_ROOT) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        os.kill(pid, 0)
+        process.kill()
+
+    try:
+        assert ended(pid)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def ended(pid: int) -> bool:
+    """Whether a process that is no child of ours ends within some seconds."""
+    with contextlib.suppress(ProcessLookupError):
+        waiting = os.pidfd_open(pid)
+        ready, _, _ = select.select([waiting], [], [], 10)
+        os.close(waiting)
+        return bool(ready)
+    return True

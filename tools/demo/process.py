@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,15 @@ from pathlib import Path
 _START_LIMIT = 60.0
 _GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL."""
+
+# PR_SET_PDEATHSIG: what was started ends, by SIGTERM, with the thread that started it, also
+# when that is killed. Linux alone has it. The threads of a pool last as long as the loop.
+_TIED = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+hasattr(libc, "prctl") and libc.prctl(1, 15)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
 class ProcessError(Exception):
@@ -106,7 +116,7 @@ class Served:
     def _spawn(self) -> subprocess.Popen[str]:
         self._started = time.monotonic()
         return subprocess.Popen(
-            self._command,
+            [sys.executable, "-ISc", _TIED, *self._command],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
