@@ -91,7 +91,7 @@ async def _fires(count: int, spread_s: float, hanging: int = 0) -> Figures:
         sink() as agent,
         sink(answers=False) as silent,
     ):
-        arming_s = 2 + count / 500
+        arming_s = 5 + count / 300
         start_ms = int((time.time() + arming_s) * 1e3)
         dues = {f"job{n}": start_ms + random.random() * spread_s * 1e3 for n in range(count)}
         requests = [
@@ -106,6 +106,8 @@ async def _fires(count: int, spread_s: float, hanging: int = 0) -> Figures:
             await send_all(nas.url, dead, 16)
         agent.expect(count)
         await send_all(nas.url, requests, 64)
+        if time.time() * 1e3 > start_ms:
+            raise RuntimeError("arming took longer than there was time for")
         cpu = _cpu_s(nas.pid)
         await agent.until_all()
         cost = (_cpu_s(nas.pid) - cpu) / count * 1e6
