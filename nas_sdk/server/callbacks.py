@@ -7,13 +7,17 @@ URL is armed as far as it can be seen there, and again when the connection is ma
 
 import ipaddress
 import socket
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from nas_sdk.errors import InvalidRequestError
 from nas_sdk.fields import check_callback_url
 
 _FIELD = "agent_callback_url"
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All that IANA has given out. NAT64, v4-compatible and site-local addresses lie outside."""
+_6TO4: Final = ipaddress.IPv6Network("2002::/16")
+"""Leads, like NAT64, to any IPv4 address. Teredo does too, but counts as not global."""
 
 
 def fire_url(callback_url: str) -> str:
@@ -59,6 +63,8 @@ def is_private(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address) and (ip not in _GLOBAL_UNICAST or ip in _6TO4):
+        return True
     return not ip.is_global or ip.is_multicast
 
 

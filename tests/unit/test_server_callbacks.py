@@ -26,6 +26,17 @@ from nas_sdk.server import callbacks
         "ff02::1",
         "::ffff:127.0.0.1",
         "::ffff:169.254.169.254",
+        "64:ff9b::7f00:1",
+        "64:ff9b::808:808",
+        "64:ff9b:1::a00:1",
+        "2002:7f00:1::1",
+        "2002:808:808::1",
+        "2001:0:7f00:1::1",
+        "::7f00:1",
+        "::808:808",
+        "::ffff:0:7f00:1",
+        "fec0::1",
+        "feff::1",
     ],
 )
 def test_private(address: str) -> None:
@@ -35,7 +46,9 @@ def test_private(address: str) -> None:
         callbacks.public_socket((family, socket.SOCK_STREAM, 6, "", (address, 443)))
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "2003::1", "2606:4700::1111", "2a00::1", "::ffff:8.8.8.8"]
+)
 def test_public(address: str) -> None:
     assert not callbacks.is_private(address)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
