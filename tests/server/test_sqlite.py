@@ -148,14 +148,15 @@ async def test_an_older_file_is_brought_up_to_date(
     connection.close()
 
 
-async def test_a_migration_that_fails_leaves_the_file_as_it_was(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("serving", [True, False])
+async def test_a_migration_that_fails_leaves_the_file_as_it_was_and_free(
+    path: Path, monkeypatch: pytest.MonkeyPatch, serving: bool
 ) -> None:
     await (await SqliteStore.open(path)).close()
     more = (*schema.MIGRATIONS, ("CREATE TABLE more (x)", "nonsense"))
     monkeypatch.setattr(schema, "MIGRATIONS", more)
     with pytest.raises(StoreError, match="cannot bring"):
-        await SqliteStore.open(path)
+        await SqliteStore.open(path, serving=serving)
     monkeypatch.undo()
     store = await SqliteStore.open(path)
     await store.close()
@@ -191,6 +192,38 @@ async def test_one_piece_of_work_that_fails_fails_alone(path: Path) -> None:
     await writer.close()
     with pytest.raises(StoreError, match="closed"):
         await insert(4)
+
+
+async def test_a_connection_that_cannot_be_set_fails_the_call_and_not_the_writer(
+    path: Path,
+) -> None:
+    connection = schema.connect(path)
+    connection.execute("BEGIN")  # within a transaction SQLite refuses PRAGMA synchronous
+    writer = Writer(connection)
+    async with asyncio.timeout(10):
+        for lasting in (True, False):
+            with pytest.raises(StoreError, match="Safety level"):
+                await writer.run(lambda: None, lasting=lasting)
+        connection.execute("ROLLBACK")
+        assert await writer.run(lambda: 1) == 1
+        await writer.close()
+
+
+class _Planted(BaseException):
+    """What no handler for ordinary errors catches."""
+
+
+async def test_nothing_that_a_piece_of_work_raises_ends_the_writer(path: Path) -> None:
+    writer = Writer(schema.connect(path))
+
+    def fail() -> None:
+        raise _Planted
+
+    async with asyncio.timeout(10):
+        with pytest.raises(_Planted):
+            await writer.run(fail)
+        assert await writer.run(lambda: 1) == 1
+        await writer.close()
 
 
 async def test_all_but_leases_is_synced_before_it_is_answered(path: Path) -> None:

@@ -168,8 +168,10 @@ def _prepare(path: Path, connection: sqlite3.Connection, serving: bool) -> None:
         schema.check(path, connection)
     if found < len(schema.MIGRATIONS):
         lock = None if serving else FileLock(path)
-        schema.migrate(path, connection)
-        if lock is not None:
-            lock.release()
+        try:
+            schema.migrate(path, connection)
+        finally:
+            if lock is not None:
+                lock.release()
     if serving:
         rows.release_all(connection)

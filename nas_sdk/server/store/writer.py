@@ -26,7 +26,7 @@ class _Job:
     lasting: bool
     answer: "asyncio.Future[Any]"
     result: Any = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class Writer:
@@ -79,12 +79,12 @@ class Writer:
     def _do(self, group: list[_Job], synchronous: str) -> None:
         if not group:
             return
-        self._connection.execute(f"PRAGMA synchronous = {synchronous}")
+        # Whatever fails, the thread goes on: without it no later call would be answered.
         try:
-            self._commit(group)
-        except Exception:  # one piece that fails must not fail its neighbours
+            self._commit(group, synchronous)
+        except BaseException:  # one piece that fails must not fail its neighbours
             for job in group:
-                self._commit_alone(job)
+                self._commit_alone(job, synchronous)
         self._loop.call_soon_threadsafe(_answer, group)
 
     def _next_group(self) -> list[_Job]:
@@ -98,7 +98,8 @@ class Writer:
             self._queue.put(None)
         return group
 
-    def _commit(self, group: list[_Job]) -> None:
+    def _commit(self, group: list[_Job], synchronous: str) -> None:
+        self._connection.execute(f"PRAGMA synchronous = {synchronous}")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             for job in group:
@@ -110,10 +111,10 @@ class Writer:
             self._rolled_back()
             raise
 
-    def _commit_alone(self, job: _Job) -> None:
+    def _commit_alone(self, job: _Job, synchronous: str) -> None:
         try:
-            self._commit([job])
-        except Exception as error:
+            self._commit([job], synchronous)
+        except BaseException as error:
             job.error = error
 
 
