@@ -13,7 +13,7 @@ from nas_sdk.server.accounts import Accounts, Agent, InvalidTokenError, Unprovis
 from nas_sdk.server.clock import Clock, system_clock
 from nas_sdk.server.delivery import TIMEOUT_S, Caller, open_session
 from nas_sdk.server.keys import KeyRing
-from nas_sdk.server.metrics import CONTENT_TYPE, Metrics
+from nas_sdk.server.metrics import CONTENT_TYPE, CountsCache, Metrics
 from nas_sdk.server.relay import PER_AGENT, Relay
 from nas_sdk.server.store.base import Store
 
@@ -60,6 +60,7 @@ class Nas:
         self.accounts = Accounts(store)
         self.keys = KeyRing(store)
         self.metrics = Metrics()
+        self._counts = CountsCache(store.counts, clock)
         self.relay: Relay
         self.app = web.Application(
             middlewares=[answers.shield(self.metrics)], client_max_size=BODY_LIMIT
@@ -148,7 +149,7 @@ class Nas:
         return web.json_response({"status": "ready"})
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        text = self.metrics.render(await self._store.counts(self._clock()))
+        text = self.metrics.render(await self._counts.get())
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     async def _caller_of(self, request: web.Request) -> Agent:

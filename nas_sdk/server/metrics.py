@@ -1,12 +1,16 @@
 """What the server counts, for Prometheus."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from nas_sdk.server.clock import Clock
 from nas_sdk.server.store.base import Counts
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+COUNTS_FOR_MS: Final = 5_000
 _LATENESS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600)
 
 
@@ -55,3 +59,29 @@ class Metrics:
         for state in ("armed", "due", "dead"):
             self._held.labels(state).set(getattr(counts, state))
         return generate_latest(self._registry)
+
+
+class CountsCache:
+    """What a store holds, counted at most once in `COUNTS_FOR_MS`.
+
+    Counting reads the whole store, and whoever reaches ``/metrics`` may ask for it.
+    """
+
+    def __init__(self, count: Callable[[int], Awaitable[Counts]], clock: Clock) -> None:
+        """Count with ``count``, which is given the time of ``clock``."""
+        self._count = count
+        self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
+        self._found: tuple[int, Counts] | None = None
+
+    async def get(self) -> Counts:
+        """Return the latest counts, or wait for new ones; raises what counting raises."""
+        async with self._one_at_a_time:
+            if self._found is None or not self._is_fresh(self._found[0]):
+                counts = await self._count(self._clock())
+                self._found = self._clock(), counts
+            return self._found[1]
+
+    def _is_fresh(self, counted_ms: int) -> bool:
+        # A clock that was set back must not keep old counts until it has caught up.
+        return 0 <= self._clock() - counted_ms < COUNTS_FOR_MS

@@ -1,5 +1,6 @@
 """The contract's operations, to the letter: what is refused, how, and what is not."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from nas_sdk.server import keys
+from nas_sdk.server import keys, metrics
 from nas_sdk.server.store import MemoryStore, Store, StoreError
-from tests.support.nas_in_process import Hosted, hosted
+from nas_sdk.server.store.base import Counts
+from tests.support.nas_in_process import Hosted, eventually, hosted
 
 PROVISION = "/api/agent-cron/provision"
 CANCEL = "/api/agent-cron/cancel"
@@ -246,6 +248,44 @@ async def test_health_and_metrics(nas: Hosted) -> None:
         lines = (await response.text()).splitlines()
     assert 'nas_one_shots{state="armed"} 1.0' in lines
     assert 'nas_requests_total{operation="provision",status="200"} 1.0' in lines
+
+
+class CountingStore(MemoryStore):
+    """A store that counts only when it is let, and remembers how often it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.go_on = asyncio.Event()
+
+    async def counts(self, now: int) -> Counts:
+        self.asked += 1
+        await self.go_on.wait()
+        return Counts(armed=self.asked, due=0, dead=0)
+
+
+async def test_the_one_shots_are_counted_once_for_all_who_ask_for_metrics() -> None:
+    store = CountingStore()
+    async with hosted(store) as nas:
+
+        async def armed() -> str:
+            async with nas.client.get(f"{nas.url}/metrics") as response:
+                lines = (await response.text()).splitlines()
+            return next(line for line in lines if line.startswith('nas_one_shots{state="armed"}'))
+
+        async def arrived() -> bool:
+            return store.asked > 0
+
+        asking = [asyncio.ensure_future(armed()) for _ in range(5)]
+        await eventually(arrived)
+        store.go_on.set()
+        assert {line[-3:] for line in await asyncio.gather(*asking)} == {"1.0"}
+        nas.advance(metrics.COUNTS_FOR_MS - 1)
+        assert (await armed())[-3:] == "1.0"
+        nas.advance(1)
+        assert (await armed())[-3:] == "2.0"
+        nas.advance(-60_000)
+        assert (await armed())[-3:] == "3.0"
 
 
 class BrokenStore(MemoryStore):
