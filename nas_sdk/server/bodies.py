@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from nas_sdk.errors import InvalidRequestError
-from nas_sdk.fields import check_dedup_key, check_fire_at, check_job_id
+from nas_sdk.fields import check_fire_at, check_job_id
 from nas_sdk.server import callbacks
 
 
@@ -26,8 +26,19 @@ def parse_provision(body: bytes, *, allow_private: bool) -> Provision:
     job_id = check_job_id(_text(members, "job_id"))
     fire_at = check_fire_at(_text(members, "fire_at"))
     url = callbacks.check(_text(members, "agent_callback_url"), allow_private=allow_private)
-    dedup_key = check_dedup_key(_text(members, "dedup_key"), job_id, fire_at)
+    dedup_key = _check_dedup_key(_text(members, "dedup_key"), job_id, fire_at)
     return Provision(job_id, fire_at, url, dedup_key)
+
+
+def _check_dedup_key(dedup_key: str, job_id: str, fire_at: str) -> str:
+    # The client's own check advises to leave a wrong key out; in a body it is required.
+    key = f"{job_id}:{fire_at}"
+    if dedup_key != key:
+        raise InvalidRequestError(
+            f"dedup_key: is not {key!r}, the job_id and the fire_at with ':' between them",
+            field="dedup_key",
+        )
+    return key
 
 
 def parse_cancel(body: bytes) -> str:

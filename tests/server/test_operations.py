@@ -124,6 +124,14 @@ async def test_a_bad_field_is_named(nas: Hosted, case: str) -> None:
     assert await nas.armed() == {}
 
 
+@pytest.mark.off_contract("request")
+async def test_a_wrong_dedup_key_is_told_the_right_one_and_not_to_leave_it_out(nas: Hosted) -> None:
+    answer = await nas.call("POST", PROVISION, json=GOOD | {"dedup_key": "other"})
+    description = refused(answer, 400, "invalid_request")
+    assert repr(GOOD["dedup_key"]) in description
+    assert "leave" not in description
+
+
 BAD_BODIES = {
     "empty": b"",
     "not JSON": b"{job_id: x}",
