@@ -11,7 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nas_sdk.fields import is_callback_url
+
 log = logging.getLogger("cron.chronos")
+NEEDED = ("portal_url", "callback_url", "expected_audience", "nas_jwks_url")
 Job = Mapping[str, Any]  # hermes's own record of a job
 
 
@@ -23,8 +26,14 @@ class Settings(NamedTuple):
     portal_url: str
     callback_url: str
     jwks_url: str
+    audience: str
     allow_http: bool  # NAS may be on another machine without TLS
     watchdog: bool
+
+    def unusable(self) -> list[str]:
+        """The keys without which nothing would be armed, or every fire be refused."""
+        good = (self.portal_url, is_callback_url(self.callback_url), self.audience, self.jwks_url)
+        return [key for key, fine in zip(NEEDED, good, strict=True) if not fine]
 
 
 class Host:
@@ -63,10 +72,11 @@ class Host:
         ours = cfg_get(config, "cron", "chronos") or {}
         return Settings(
             home,
-            active=cfg_get(config, "cron", "provider") == "chronos",
+            active=str(cfg_get(config, "cron", "provider")).strip() == "chronos",
             portal_url=str(ours.get("portal_url") or "").rstrip("/"),
             callback_url=str(ours.get("callback_url") or "").rstrip("/"),
             jwks_url=str(ours.get("nas_jwks_url") or ""),
+            audience=str(ours.get("expected_audience") or ""),
             allow_http=ours.get("allow_http") is True,
             watchdog=ours.get("watchdog") is not False,
         )

@@ -1,7 +1,4 @@
-"""What outlives one event: hermes builds a provider per call, this belongs to the process.
-
-A `Keeper` keeps NAS in step with one agent home; the `Process` has one for each.
-"""
+"""What outlives one event: hermes builds a provider per call, but there is one `Process`."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ class Keeper(AgentConverger):
     def __init__(self, process: Process, settings: Settings) -> None:
         """Start nothing; the first request does."""
         super().__init__(str(settings.home), settings.callback_url, process.system)
-        self.on_given_up = process.fall_back
+        self.on_given_up = lambda: process.fall_back(self.home)
         self.is_stopping = lambda: bool(process.stop_event.is_set())
         self.home, self._settings = settings.home, settings
         self._process, self._host = process, process.host
@@ -102,14 +99,14 @@ class Process:
         self.serving = False  # a server, which lives on, and not a command at a prompt
         self.ticking = False  # hermes's built-in ticker has taken over
         self.stop_event: Any = threading.Event()
-        self._ticker_options: Mapping[str, Any] | None = None
-        self._keepers: dict[tuple[Path, str], Keeper] = {}
+        self._ticker: tuple[Path, Mapping[str, Any]] | None = None
+        self._keepers: dict[tuple[Path, str, bool], Keeper] = {}
         self._lock = threading.Lock()
 
     def keeper(self, settings: Settings | None = None) -> Keeper:
         """The keeper of a home, by default of the one the calling thread works on."""
         settings = settings or self.host.settings()
-        key = settings.home, settings.portal_url
+        key = settings.home, settings.portal_url, settings.allow_http
         with self._lock:
             keeper = self._keepers[key] = self._keepers.get(key) or Keeper(self, settings)
         keeper.callback_url, keeper.watchdog = settings.callback_url, settings.watchdog
@@ -120,15 +117,14 @@ class Process:
     def serve(self, stop_event: Any, ticker_options: Mapping[str, Any]) -> None:
         """Note that hermes runs its scheduler in this process, and how."""
         self.serving, self.stop_event = True, stop_event
-        self._ticker_options = ticker_options
+        self._ticker = self.host.home(), ticker_options
 
-    def fall_back(self) -> None:
-        """Have hermes's built-in ticker fire the jobs, where hermes runs its scheduler."""
+    def fall_back(self, home: Path) -> None:
+        """Have hermes's built-in ticker fire a home's jobs, if its scheduler runs here."""
         with self._lock:
-            options, self._ticker_options = self._ticker_options, None
-        if options is None:
-            return
-        self.ticking = True
+            if self.ticking or self._ticker is None or self._ticker[0] != home:
+                return
+            self.ticking, options = True, self._ticker[1]
         log.warning("hermes's built-in ticker fires the jobs until hermes is started again")
         ticker = self.host.schedulers().InProcessCronScheduler()
         self.system.spawn(lambda: ticker.start(self.stop_event, **options), "chronos-ticker")

@@ -1,8 +1,4 @@
-"""The provider: what hermes calls, and when which call asks the keeper for what.
-
-hermes 0.18 and 0.19 fire in one step (`fire_due`), later ones claim before they answer
-(`claim_fire`, then `fire_claimed`). Which one this is shows in its base class, here alone.
-"""
+"""The provider: what hermes calls, in one step or two; its base class shows which."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from nas_sdk.agent import EARLY_SECONDS
 
 from .host import Job, log
 from .keeper import PROCESS, Process
-from .verify import prefetch
+from .verify import keys
 
 HOLD_BEFORE_ANSWER_SECONDS = 15.0  # NAS waits 30 s for an answer
 PROMPT_SECONDS, REARM_SECONDS, START_SECONDS = 8.0, 20.0, 60.0
@@ -37,9 +33,10 @@ class _Provider:
 
     def is_available(self) -> bool:
         """Whether the configuration and a stored login are there. Asks nobody."""
-        host = self.process.host
-        settings = host.settings()
-        return bool(settings.portal_url and settings.callback_url) and host.is_logged_in()
+        settings = self.process.host.settings()
+        if (unusable := settings.unusable()) and settings.active:
+            log.warning("not set or not usable: cron.chronos.%s", ", ".join(unusable))
+        return not unusable and self.process.host.is_logged_in()
 
     def start(self, stop_event: Any, **options: Any) -> None:
         """Converge and return. `options` are for the built-in ticker, should it take over."""
@@ -47,10 +44,12 @@ class _Provider:
         if hasattr(self.host_base, "recover_interrupted"):
             self.host_base.recover_interrupted(self)
         settings = self.process.host.settings()
-        self.process.system.spawn(lambda: prefetch(settings), "chronos-keys")
+        self.process.system.spawn(
+            lambda: keys(settings.jwks_url, settings.allow_http).prefetch(), "chronos-keys"
+        )
         self.reconcile()
         if self.process.keeper().given_up:
-            self.process.fall_back()
+            self.process.fall_back(settings.home)
 
     def reconcile(self) -> None:
         """Converge now."""

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from .host import Settings, log
+from .host import log
 from .keeper import PROCESS
 
 COLD_SECONDS = 10.0  # the longest wait for NAS's first keys; it may hold up an event loop
@@ -25,15 +25,16 @@ def verify(
         allow_http = PROCESS.host.settings().allow_http
         verifier = _verifier(jwks_or_key or "", expected_audience, issuer, allow_http)
         claims = dict(verifier.verify_token(token).raw)
-        PROCESS.heal()
     except Exception as error:
         log.warning("%s", error)
         return None
+    PROCESS.heal()
     return claims
 
 
 @functools.cache
-def _keys(url: str, allow_http: bool) -> Any:
+def keys(url: str, allow_http: bool) -> Any:
+    """NAS's keys, one cache for the process."""
     from nas_sdk.jwks import JwksCache
 
     return JwksCache(url, max_wait=COLD_SECONDS, allow_http=allow_http)
@@ -43,11 +44,5 @@ def _keys(url: str, allow_http: bool) -> Any:
 def _verifier(source: str, audience: str, issuer: str | None, allow_http: bool) -> Any:
     from nas_sdk.webhooks import FireVerifier
 
-    keys = _keys(source, allow_http) if source.startswith("http") else source
-    return FireVerifier(keys, audience=audience, issuer=issuer)
-
-
-def prefetch(settings: Settings) -> None:
-    """Fetch NAS's keys before the first fire comes."""
-    if settings.jwks_url:
-        _keys(settings.jwks_url, settings.allow_http).prefetch()
+    trusted = keys(source, allow_http) if source.startswith("http") else source
+    return FireVerifier(trusted, audience=audience, issuer=issuer)

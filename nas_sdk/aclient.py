@@ -37,7 +37,7 @@ CONNECTIONS = 16
 
 
 class AsyncNasClient(Base):
-    """Calls NAS for one agent. Thread-safe; make one and keep it, for it pools connections.
+    """Calls NAS for one agent, from one event loop; make one and keep it, for it pools connections.
 
     Every method raises subclasses of `NasError` and nothing else for what NAS or the network
     does. Connection errors, timeouts, 408, 429 and 5xx are retried with backoff until
@@ -127,13 +127,13 @@ class AsyncNasClient(Base):
     async def provision_many(
         self, arms: Iterable[Arm], *, on_progress: Progress | None = None
     ) -> list[Outcome]:
-        """Arm many, 32 at a time: one outcome per item, in their order; no item raises.
+        """Arm many, 16 at a time: one outcome per item, in their order; no item raises.
 
         The client's deadline is that of the whole batch: what was not done by then fails
         with NasTimeoutError. After an error that no item can escape (TokenError,
         UnauthorizedError, IdentityRejectedError) the rest is not sent and gets the same one.
         Two items of the same job may be sent in any order.
-        `on_progress(done, total)` is called in the calling thread.
+        `on_progress(done, total)` is called as each is done.
         """
         from .batch import Batch, run_tasks
 

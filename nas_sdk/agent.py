@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 
@@ -19,7 +20,8 @@ from .system import System
 EARLY_SECONDS = 30.0
 """A fire earlier than this for its job is a duplicate; one less early is held until due."""
 LOOK_AGAIN_SECONDS = 60.0
-"""When jobs that another process has in hand are looked at again."""
+"""When overdue jobs are looked at again: others have them in hand, or NAS took a fire to be
+accepted whose process died, and arms nothing under its key."""
 WATCHDOG = "watchdog-"
 """How the job id of every agent's watchdog begins."""
 
@@ -39,8 +41,8 @@ class AgentConverger(Converger):
         super().__init__(callback_url, system)
         self.watchdog_id = WATCHDOG + hashlib.sha256(name.encode()).hexdigest()[:12]
         self._in_hand: dict[str, str | None] = {}
-        self._held: frozenset[str] = frozenset()
-        self._others: Collection[str] | None = None
+        # Threads look at the jobs at the same time, and each plans with what it saw itself.
+        self._seen = threading.local()
 
     @abstractmethod
     def times(self) -> Mapping[str, str]:
@@ -98,12 +100,13 @@ class AgentConverger(Converger):
         hand = dict(self._in_hand)
         here = {id_ for id_ in hand if id_ in past or (hand[id_] and hand[id_] == times.get(id_))}
         elsewhere = frozenset(self.taken(past - here) if past - here else ())
-        self._held, self._others = elsewhere | here, self._known_others()
-        if elsewhere:
+        held = self._seen.held = elsewhere | here
+        self._seen.others = self._known_others()
+        if past - here:
             self.request(LOOK_AGAIN_SECONDS)
         wanted = [OneShot(job_id, at) for job_id, at in times.items()]
         guard = reconcile.watchdog(self.watchdog_id, wanted, now=int(now * 1000))
-        free = [one for one in wanted if one.job_id not in self._held]
+        free = [one for one in wanted if one.job_id not in held]
         return [*free, guard] if guard and self.watchdog else free
 
     def _known_others(self) -> Collection[str] | None:
@@ -114,10 +117,14 @@ class AgentConverger(Converger):
             return None
 
     def is_spared(self, job_id: str) -> bool:
-        """Jobs in hand, what others want, and every other agent's watchdog."""
+        """Jobs in hand, what others want, and every other agent's watchdog.
+
+        As this thread saw them when it last asked what is desired.
+        """
         if job_id.startswith(WATCHDOG):
             return job_id != self.watchdog_id
-        return self._others is None or job_id in self._others or job_id in self._held
+        others: Collection[str] | None = self._seen.others
+        return others is None or job_id in others or job_id in self._seen.held
 
 
 def _is_past(fire_at: str, now: float) -> bool:

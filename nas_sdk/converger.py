@@ -37,6 +37,8 @@ LOGIN_WAIT = 30.0
 """The least wait after the token was refused or could not be had, in seconds."""
 HEAL_SECONDS = 2.0
 """How long a heal leaves it to the event behind it to converge by itself."""
+ARM_SECONDS = 15.0
+"""The patience of one arm ahead of a converge; the converge has more."""
 ROUNDS = 3
 """How often a converge starts over because what is desired changed meanwhile."""
 
@@ -101,7 +103,11 @@ class Converger(ABC):
             self.turn.notify_all()
             if not (self._working or self.given_up):
                 self._working = True
-                self.system.spawn(self._work, "nas-converger")
+                try:
+                    self.system.spawn(self._work, "nas-converger")
+                except BaseException:
+                    self._working = False  # or no later request would be served
+                    raise
             return self._wanted
 
     def wait(self, ticket: int, timeout: float) -> bool:
@@ -113,7 +119,7 @@ class Converger(ABC):
     def follow(self, file: Path, stopped: threading.Event) -> None:
         """Converge soon after the file changes what is desired, until `stopped` is set.
 
-        Only the first call counts.
+        A call while it does so changes nothing.
         """
         with self.turn:
             again, self._following = self._following, True
@@ -125,6 +131,7 @@ class Converger(ABC):
             for _ in self.system.changes(file, stopped):
                 if self.has_moved():
                     self.request(HEAL_SECONDS)
+            self._following = False
         except Exception as error:
             self.log.warning("changes of %s are not noticed any more: %s", file, error)
 
@@ -137,7 +144,8 @@ class Converger(ABC):
             return
         try:
             key = f"{job_id}:{fire_at}"
-            self.client().provision(job_id, fire_at, self.callback_url, dedup_key=key)
+            client = self.client().with_options(deadline=ARM_SECONDS)
+            client.provision(job_id, fire_at, self.callback_url, dedup_key=key)
         except _FATAL as error:
             self._give_up(error)
             raise

@@ -59,7 +59,7 @@ def check_fire_at(fire_at: str | datetime) -> str:
 
 def check_callback_url(url: str) -> str:
     """The URL itself; InvalidRequestError unless it is an absolute URL in ASCII, no query."""
-    if not _is_callback_url(url):
+    if not is_callback_url(url):
         raise InvalidRequestError(
             f"agent_callback_url: {_short(url)} is not an absolute http(s) URL without query and "
             "fragment, such as https://agent-7.example.com",
@@ -68,7 +68,8 @@ def check_callback_url(url: str) -> str:
     return url
 
 
-def _is_callback_url(value: object) -> bool:
+def is_callback_url(value: object) -> bool:
+    """Whether the contract allows it."""
     if not isinstance(value, str) or len(value) > CALLBACK_URL_MAX:
         return False
     return value.isascii() and value.isprintable() and bool(CALLBACK_URL.fullmatch(value))

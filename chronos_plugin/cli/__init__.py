@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from . import install, upkeep
 from .problems import Problem
@@ -17,6 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if getattr(args, "home", None):
         os.environ["HERMES_HOME"] = args.home
     try:
+        if getattr(args, "home", None) and not Path(args.home, "config.yaml").is_file():
+            raise Problem(f"{args.home} is no agent home: it has no config.yaml")
         return int(args.run(args))
     except Problem as problem:
         print(f"chronos {args.command}: {problem}", file=sys.stderr)

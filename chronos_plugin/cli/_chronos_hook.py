@@ -23,9 +23,9 @@ class Finder:
         """Find the package as anyone else does, with the seeding to follow."""
         if name != PACKAGE:
             return None
-        sys.meta_path.remove(Finder)
-        finders = (getattr(each, "find_spec", None) for each in list(sys.meta_path))
-        specs = (find(name, path, target) for find in finders if find is not None)
+        finders = [each for each in sys.meta_path if each is not Finder]
+        finds = (getattr(each, "find_spec", None) for each in finders)
+        specs = (find(name, path, target) for find in finds if find is not None)
         spec = next((spec for spec in specs if spec is not None), None)
         loader = getattr(spec, "loader", None)
         execute = getattr(loader, "exec_module", None)
@@ -33,6 +33,8 @@ class Finder:
 
             def exec_module(module: "Any") -> None:
                 execute(module)
+                if Finder in sys.meta_path:
+                    sys.meta_path.remove(Finder)
                 seed(module)
 
             loader.exec_module = exec_module
@@ -52,8 +54,11 @@ def seed(package: "Any") -> None:
             sys.modules.pop(name, None)
         import logging
 
-        message = "chronos_plugin cannot be loaded (%s); hermes's own chronos is used instead"
-        logging.getLogger("cron.chronos").warning(message, error)
+        message = (
+            "chronos_plugin cannot be loaded (%s), so hermes's own chronos is used; install "
+            "nas-sdk again, or delete %s and chronos_hook.pth beside it"
+        )
+        logging.getLogger("cron.chronos").warning(message, error, __file__)
 
 
 if os.environ.get("CHRONOS_HOOK") != "0":

@@ -54,8 +54,9 @@ def _check(target: Target) -> int:
     found = targets.loaded(target)
     for what in ("provider", "verifier"):
         print(f"a fresh hermes loads as {what}: {found[what]}")
-    ours = "chronos_plugin"
-    if not all(ours in str(found[what]) for what in ("provider", "verifier")):
+    if found["provider"] is None:
+        raise Problem("a fresh hermes loads no chronos at all; its log says why")
+    if any(Path(found[what]).parent.name != "chronos_plugin" for what in ("provider", "verifier")):
         raise Problem("hermes still loads its bundled chronos; is CHRONOS_HOOK=0 set?")
     print(f"chronos {found['version']} is in place; restart a running gateway or dashboard")
     return 0
@@ -87,10 +88,12 @@ def _remove(path: Path) -> None:
 def _how_to_add(target: Target) -> str:
     """The command that brings our packages to that Python, by how hermes came there."""
     place = target.python.as_posix()
+    root = Path(__file__).parents[2]
+    source = root if (root / "pyproject.toml").exists() else "PATH/TO/nas-sdk"
     if "/pipx/" in place:
-        how = "pipx inject --include-apps hermes-agent 'nas-sdk[chronos]'"
+        how = f"pipx inject --include-apps hermes-agent '{source}[chronos]'"
     elif "/uv/tools/" in place:
-        how = "uv tool install hermes-agent --with 'nas-sdk[chronos]'"
+        how = f"uv tool install hermes-agent --with '{source}[chronos]'"
     else:
-        how = f"{target.python} -m pip install 'nas-sdk[chronos]'"
+        how = f"{target.python} -m pip install '{source}[chronos]'"
     return f"that Python does not have chronos yet; run: {how}"

@@ -61,7 +61,8 @@ class FakeHermes(Host):
             active=True,
             portal_url="https://nas.test",
             callback_url=CALLBACK,
-            jwks_url="",
+            jwks_url="https://nas.test/.well-known/jwks.json",
+            audience="agent:agent",
             allow_http=False,
             watchdog=False,
         )

@@ -88,11 +88,12 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Modules:
 def test_settings_as_written(modules: Modules) -> None:
     modules.config = {
         "cron": {
-            "provider": "chronos",
+            "provider": "chronos ",
             "chronos": {
                 "portal_url": "https://nas.example.com//",
                 "callback_url": "https://agent.example.com/",
                 "nas_jwks_url": "https://nas.example.com/jwks",
+                "expected_audience": "agent:7",
             },
         }
     }
@@ -102,6 +103,7 @@ def test_settings_as_written(modules: Modules) -> None:
         "portal_url": "https://nas.example.com",
         "callback_url": "https://agent.example.com",
         "jwks_url": "https://nas.example.com/jwks",
+        "audience": "agent:7",
         "allow_http": False,
         "watchdog": True,
     }

@@ -188,6 +188,12 @@ def test_a_lost_hook_module_is_no_error_at_a_python_start(hermes: Environment) -
     assert (done.stdout, done.stderr) == ("1\n", "")
 
 
+def test_a_look_for_the_package_does_not_use_the_hook_up(hermes: Environment) -> None:
+    chronos("install", "--hermes", hermes.hermes)
+    look = "import importlib.util; importlib.util.find_spec('plugins.cron_providers');"
+    assert "chronos_plugin/__init__.py" in hermes.run(look + WHICH).stdout
+
+
 def test_the_hook_loads_nothing_at_a_python_start(hermes: Environment) -> None:
     loaded = "import sys; print(sorted(sys.modules))"
     before = hermes.run(loaded).stdout
@@ -222,7 +228,7 @@ def test_problems_are_told_in_a_line(
     assert "does not say which Python" in told(shell)
     assert "has no hermes" in told(sys.executable)
     hermes.ours.unlink()
-    assert f"{hermes.python} -m pip install 'nas-sdk[chronos]'" in told(hermes.hermes)
+    assert f"{hermes.python} -m pip install '{ROOT}[chronos]'" in told(hermes.hermes)
 
 
 def test_a_hermes_without_a_loader_is_refused(

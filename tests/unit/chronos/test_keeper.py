@@ -226,6 +226,34 @@ def test_a_scheduler_that_starts_after_the_rejection_gets_its_ticker(world: Worl
     assert len(world.hermes.tickers) == 1
 
 
+def test_another_profile_s_rejection_starts_no_ticker(world: World) -> None:
+    process = served(world)
+    other = world.hermes.settings(OTHER)
+    world.nas.fail_next(403, times=1000)
+    keeper = process.keeper(other)
+    keeper.wait(keeper.request(), 60)
+    assert keeper.given_up
+    assert world.hermes.tickers == []
+
+
+def test_a_thread_that_cannot_start_is_started_by_the_next_request(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = served(world)
+    keeper = process.keeper()
+    world.hermes.add("j1", 7200)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.system, "spawn", no_thread)
+        with pytest.raises(RuntimeError):
+            keeper.request()
+    assert keeper.wait(keeper.request(), 60)
+    assert set(world.armed()) == {"j1"}
+
+
+def no_thread(target: object, name: str) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_firewall_s_403_is_no_verdict_on_the_agent(world: World) -> None:
     process = served(world)
     world.hermes.add("j1", 7200)

@@ -10,10 +10,22 @@ from tests.support.fake_hermes import CALLBACK, HOME
 from tests.unit.chronos.conftest import World
 
 
-def test_unavailable_without_configuration(world: World) -> None:
-    for missing in ("portal_url", "callback_url"):
-        world.hermes.config = {missing: ""}
-        assert not world.provider().is_available()
+@pytest.mark.parametrize(
+    ("key", "name", "value"),
+    [
+        ("portal_url", "portal_url", ""),
+        ("callback_url", "callback_url", ""),
+        ("callback_url", "callback_url", "agent-7.example.com"),  # every arm would be refused
+        ("audience", "expected_audience", ""),  # and here every fire
+        ("jwks_url", "nas_jwks_url", ""),
+    ],
+)
+def test_unavailable_without_configuration(
+    world: World, key: str, name: str, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.hermes.config = {key: value}
+    assert not world.provider().is_available()
+    assert caplog.messages[-1] == f"not set or not usable: cron.chronos.{name}"
 
 
 def test_unavailable_without_a_login(world: World) -> None:

@@ -27,6 +27,16 @@ def test_reconcile_says_how_many_are_armed(
     assert set(world.armed()) == {"j1"}
 
 
+def test_reconcile_arms_nothing_for_another_provider(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    world.hermes.config["active"] = False
+    assert main(["reconcile"]) == 1
+    assert "cron.provider is not chronos" in capsys.readouterr().err
+    assert not world.armed()
+
+
 def test_reconcile_is_patient(world: World) -> None:
     world.hermes.add("j1", 3600)
     world.nas.fail_next(delay=10.0)
@@ -92,6 +102,8 @@ def test_outside_of_hermes_one_line_says_what_to_do(
 
 def test_a_home_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("HERMES_HOME", raising=False)
+    assert main(["disarm", "--home", str(tmp_path)]) == 1  # a typing error makes no new home
+    (tmp_path / "config.yaml").touch()
     assert main(["disarm", "--home", str(tmp_path)]) == 0
     import os
 

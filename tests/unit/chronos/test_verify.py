@@ -22,7 +22,7 @@ def jwks() -> Iterator[JwksServer]:
 def process(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(verify, "PROCESS", world.boot())
     yield world
-    verify._keys.cache_clear()
+    verify.keys.cache_clear()
     verify._verifier.cache_clear()
 
 
@@ -67,7 +67,7 @@ def test_plain_http_elsewhere_is_allowed_by_name(world: World) -> None:
     world.hermes.config = {"allow_http": True}
     verifier = verify.get_fire_verifier()
     url = "http://nas.example.com/jwks"
-    verify._keys(url, True)._fetch = lambda: b"{}"
+    verify.keys(url, True)._fetch = lambda: b"{}"
     claims = verifier(token="x.y.z", expected_audience=AUDIENCE, jwks_or_key=url)
     assert claims is None
 
@@ -80,7 +80,7 @@ def test_thirty_fires_cost_one_fetch(jwks: JwksServer) -> None:
 def test_the_keys_are_fetched_ahead(world: World, jwks: JwksServer) -> None:
     world.hermes.config = {"jwks_url": jwks.url}
     settings: Settings = world.hermes.settings()
-    verify.prefetch(settings)
+    verify.keys(settings.jwks_url, settings.allow_http).prefetch()
     jwks.arrived.acquire()
     assert ask(good_token(time.time()), jwks)
     assert jwks.fetches == 1
