@@ -1,0 +1,22 @@
+"""A fire that NAS takes to be accepted, of a job that never ran."""
+
+from tests.unit.chronos.conftest import World
+
+
+def test_an_overdue_job_is_looked_at_until_nas_arms_it_again(world: World) -> None:
+    world.hermes.add("j1", 60, every=3600)
+    world.provider().reconcile()
+    world.system.sleep(60)
+    assert world.deliver(lambda job_id: None) == ["j1"]  # accepted, and the process dies
+    world.provider().reconcile()
+    assert world.armed() == {}  # NAS remembers the key, and arms nothing under it
+    world.system.sleep(400)
+    assert set(world.armed()) == {"j1"}
+
+
+def test_a_job_that_is_not_overdue_is_not_looked_at_again(world: World) -> None:
+    world.hermes.add("j1", 3600, every=3600)
+    world.provider().reconcile()
+    asked = len(world.nas.requests)
+    world.system.sleep(600)
+    assert len(world.nas.requests) == asked
