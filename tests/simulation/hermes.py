@@ -47,6 +47,7 @@ def run(process: OsProcess, claimed: Job, *, by_hand: bool = False) -> bool:
     world.ledger.begin(process, home, claimed, seconds, by_hand=by_hand)
     world.engine.rest(seconds)
     process.store().mark(job_id)
+    world.ledger.end(home, claimed)
     process.store().finish(job_id, process)
     world.story.tell(process.name, "run of {} is over", job_id)
     return True
@@ -107,15 +108,15 @@ class SimulatedHost(Host):
         return [home for home in self._machine.homes if self._machine.saves[home]]
 
     def settings(self, home: Path | None = None) -> Settings:
-        return Settings(
-            home or self.home(),
-            active=True,
-            portal_url=URL,
-            callback_url=CALLBACK,
-            jwks_url="",
-            allow_http=False,
-            watchdog=True,
-        )
+        given: dict[str, Any] = {
+            "home": home or self.home(),
+            "active": True,
+            "portal_url": URL,
+            "callback_url": CALLBACK,
+            "allow_http": False,
+            "watchdog": not self._machine.shape.always_on,
+        }
+        return Settings(**{name: given.get(name, "") for name in Settings._fields})
 
     def is_logged_in(self) -> bool:
         return True

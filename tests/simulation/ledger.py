@@ -29,7 +29,8 @@ class Ledger:
         self.by_hand = 0
         self.doubles: list[str] = []
         self.forbidden: list[str] = []
-        self._seen: set[tuple[Path, str, str]] = set()
+        self._seen: dict[tuple[Path, str, str], OsProcess] = {}
+        self._over: set[tuple[Path, str, str]] = set()
         self._stopped: dict[tuple[Path, str], float] = {}
         self._moved: dict[tuple[Path, str], float] = {}
 
@@ -46,13 +47,18 @@ class Ledger:
         key = home, job_id, occurrence
         early = datetime.fromisoformat(occurrence).timestamp() - claimed["clock"]
         if not by_hand:
-            if key in self._seen:
+            if key in self._seen and (self._seen[key].alive or key in self._over):
                 self._broken(self.doubles, f"{job_id} runs again for {occurrence}")
             elif early > EARLY_SECONDS and not self._has_just_moved(home, claimed):
                 self._broken(self.doubles, f"{job_id} runs {early:.0f} s early: a second time")
-        self._seen.add(key)
+        self._seen[key] = process
         if self._stopped.get((home, job_id), claimed["moment"]) < claimed["moment"]:
             self._broken(self.forbidden, f"{job_id} runs, though paused or removed")
+
+    def end(self, home: Path, claimed: Job) -> None:
+        """Hermes knows that a run is over. What was killed before this it may run again, if it
+        is a one-shot without a limit to its runs."""
+        self._over.add((home, str(claimed["id"]), str(claimed["occurrence"])))
 
     def changed(self, home: Path, job_id: str, action: str) -> None:
         """Somebody changed a job."""

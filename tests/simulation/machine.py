@@ -39,6 +39,8 @@ class Shape:
     boot_seconds: float
     skew: float
     """How far the agent's clock is off, in seconds."""
+    always_on: bool
+    """Never stopped, started again after a crash, and without a watchdog."""
 
 
 class Machine:
@@ -93,6 +95,12 @@ class Machine:
         for each in waiting:
             each()
 
+    def crash_all(self) -> None:
+        """The machine dies."""
+        self.power_off("crashes")
+        if self.shape.always_on:
+            self.wake(lambda: None)
+
     def power_off(self, why: str) -> None:
         """Everything on the machine ends where it is."""
         self._world.story.tell("front", "the machine {}", why)
@@ -100,11 +108,13 @@ class Machine:
         processes, self.processes = self.processes, []
         for process in processes:
             self._engine.kill(process)
+            process.on_killed()
 
     def touch(self) -> None:
         """Something came in, or something ended."""
         self._touched = self._engine.now
-        self._engine.at(self._engine.now + self.shape.idle_seconds, self._look)
+        if not self.shape.always_on:
+            self._engine.at(self._engine.now + self.shape.idle_seconds, self._look)
 
     def _look(self) -> None:
         idle = self._engine.now - self._touched >= self.shape.idle_seconds - 0.001
@@ -139,6 +149,7 @@ class Machine:
         """A process dies; a server is started again."""
         self._world.story.tell(process.name, "is killed")
         self.end(process)
+        process.on_killed()
         if process.kind != "command":
             wait = self._world.chance.uniform(0.5, 8)
             self._engine.at(self._engine.now + wait, lambda: self._restart(process.kind))

@@ -58,6 +58,16 @@ class Ours:
             raise RuntimeError(f"not everything is armed: {keeper.trouble}")
 
 
+class NoKeys:
+    """Stands for NAS's keys: every simulated fire is NAS's own."""
+
+    def __init__(self, url: str, allow_http: bool) -> None:
+        pass
+
+    def prefetch(self) -> None:
+        pass
+
+
 class Prompt:
     """Stands for `sys` in the plugin's scheduler: what it says at the prompt is a warning."""
 

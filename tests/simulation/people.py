@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from .process import OsProcess
     from .world import World
 
-ACTIONS: Final = ("create", "pause", "resume", "edit", "remove", "run", "trigger", "reboot")
+ACTIONS: Final = ("create", "pause", "resume", "edit", "remove", "run", "trigger")
+RARE_ACTIONS: Final = ("repeat", "reboot")
 INTERVALS: Final = (180.0, 300.0, 600.0, 900.0, 3600.0)
 PATIENCE_SECONDS: Final = 60.0
 """How long somebody who was told that something is not armed waits before trying again."""
@@ -42,7 +43,8 @@ def draw(chance: random.Random, start: float, until: float, homes: int) -> tuple
     for _ in range(chance.choice((0, 2, 5, 9))):
         where = chance.choice(("prompt", "prompt", "server", "rest"))
         at = chance.uniform(start, until)
-        deeds.append(Deed(at, chance.choice(ACTIONS), chance.randrange(homes), where))
+        action = chance.choice(RARE_ACTIONS if chance.random() < 0.15 else ACTIONS)
+        deeds.append(Deed(at, action, chance.randrange(homes), where))
     return tuple(sorted(deeds, key=lambda deed: deed.at))
 
 
@@ -95,14 +97,14 @@ class People:
     def _command(self, home: Path, action: str) -> None:
         process = self._machine.command(home)
 
+        process.on_killed = functools.partial(self._try_again, home)
+
         def command() -> None:
-            try:
-                self._world.engine.rest(self._world.chance.uniform(0.2, 1.0))
-                self._act(process, action, silent=False)
-            finally:
-                if not process.alive:
-                    self._try_again(home)
-            if process.warned:
+            self._world.engine.rest(self._world.chance.uniform(0.2, 1.0))
+            self._act(process, action, silent=False)
+            if process.warned and action == "reconcile":
+                self._try_again(home)
+            elif process.warned:
                 self._is_unsure(home)
             self._machine.end(process)
 
@@ -139,14 +141,16 @@ class People:
         if process.kind == "gateway":
             home = process.home
 
+        def leave() -> None:
+            process.on_killed = lambda: None
+
         def work() -> None:
             process.work_on(home)
-            try:
-                self._act(process, action, silent=silent)
-            finally:
-                if not process.alive:
-                    self._try_again(home)
+            self._act(process, action, silent=silent)
+            # A server converges behind their back. Who sees it die meanwhile comes back.
+            self._world.engine.at(self._world.engine.now + PATIENCE_SECONDS, leave)
 
+        process.on_killed = functools.partial(self._try_again, home)
         process.background(work, action)
 
     # Anywhere.

@@ -58,6 +58,8 @@ class OsProcess(Owner):
         self.home = home
         self.busy = 0
         self.warned = False
+        self.on_killed: Callable[[], object] = lambda: None
+        """Called when it dies before its time."""
         self.system = SimulatedSystem(self)
         self.brain: Brain = world.driver(self)
 
@@ -68,7 +70,7 @@ class OsProcess(Owner):
             if world.chaos.strikes("process crash", world.engine.now):
                 world.machine.crash(self)
             elif world.chaos.strikes("machine crash", world.engine.now):
-                world.machine.power_off("crashes")
+                world.machine.crash_all()
         world.engine.rest(world.chance.random() * 0.004)
 
     def work_on(self, home: Path) -> None:

@@ -136,7 +136,8 @@ def _cancel_what_others_want() -> None:
 
 def _cancel_other_watchdogs() -> None:
     def is_spared(self: Any, job_id: str) -> bool:
-        return self._others is None or job_id in self._others or job_id in self._held
+        seen = self._seen
+        return seen.others is None or job_id in seen.others or job_id in seen.held
 
     setattr(agent.AgentConverger, "is_spared", is_spared)  # noqa: B010
 
@@ -152,17 +153,14 @@ def _compare_texts() -> None:
     setattr(planning, "_is_met", is_met)  # noqa: B010
 
 
-def _read_jobs_first() -> None:
+def _read_jobs_once() -> None:
+    setattr(converger, "ROUNDS", 1)  # noqa: B010
     usual = reconcile.converge
 
     def converge(client: Any, desired: Any, **options: Any) -> Any:
         return usual(client, list(desired()), **options)
 
     setattr(reconcile, "converge", converge)  # noqa: B010
-
-
-def _do_not_start_over() -> None:
-    setattr(converger, "ROUNDS", 1)  # noqa: B010
 
 
 def _do_not_follow() -> None:
@@ -193,8 +191,7 @@ REMOVALS: Final = {
     "other watchdogs": Removal("so are the watchdogs of others", _cancel_other_watchdogs),
     "overdue step": Removal("a lost run gets a key NAS has not seen", _no_overdue_step),
     "instants": Removal("instants are compared, not texts", _compare_texts),
-    "list before jobs": Removal("the jobs are read after the list", _read_jobs_first),
-    "start over": Removal("a converge looks again when it has written", _do_not_start_over),
+    "races": Removal("jobs are read after the list, and after a write", _read_jobs_once),
     "file changes": Removal("silent changes of the store are noticed", _do_not_follow),
     "look again": Removal("a job in other hands is looked at again", _do_not_look_again),
     "converge at start": Removal("a server converges when it starts", _start_without_converge),

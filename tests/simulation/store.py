@@ -70,6 +70,10 @@ class Store:
             what["next_run_at"] = run_at
         return self._update(job_id, **what)
 
+    def repeat(self, job_id: str) -> bool:
+        """No limit to how often a job runs; a one-shot's runs are not counted any more."""
+        return self._update(job_id, times=0)
+
     def trigger(self, job_id: str) -> bool:
         return self._update(
             job_id, enabled=True, state="scheduled", next_run_at=self.text(self.clock())
@@ -121,7 +125,7 @@ class Store:
     def dispatch(self, job_id: str) -> bool:
         """Count a one-shot's run before it begins; False, and it is removed, after the first."""
         job = self.records.get(job_id)
-        if job is None or job["every"]:
+        if job is None or job["every"] or not job["times"]:
             return True
         if job["completed"] >= job["times"]:
             self.remove(job_id)
@@ -141,7 +145,9 @@ class Store:
             self.remove(job_id)
             return
         job["next_run_at"] = self._next(job)
-        if job["state"] != "paused":
+        if job["next_run_at"] is None:
+            job["enabled"], job["state"] = False, "completed"
+        elif job["state"] != "paused":
             job["state"] = "scheduled"
         self.on_save()
 
