@@ -89,6 +89,7 @@ class AgentConverger(Converger):
             if early > longest:
                 raise EarlyFireError(f"job {job_id} is not due for {early:.0f} s")
             self.system.sleep(early)
+            self.request(HEAL_SECONDS)  # the first one may have been met while this slept
         return False
 
     def desired(self) -> list[OneShot]:

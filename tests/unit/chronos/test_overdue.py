@@ -20,3 +20,12 @@ def test_a_job_that_is_not_overdue_is_not_looked_at_again(world: World) -> None:
     asked = len(world.nas.requests)
     world.system.sleep(600)
     assert len(world.nas.requests) == asked
+
+
+def test_a_converge_follows_a_fire_that_was_held_and_then_refused(later_world: World) -> None:
+    now = later_world.hermes.iso(later_world.system.time())
+    later_world.hermes.add("j1", 10, every=3600, fire_claim={"at": now})  # and its process died
+    assert later_world.provider().claim_fire("j1") is None
+    asked = len(later_world.nas.requests)
+    later_world.system.sleep(10)
+    assert len(later_world.nas.requests) > asked
