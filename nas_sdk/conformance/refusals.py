@@ -170,7 +170,7 @@ def no_such_day(rig: Rig) -> None:
 
 @GROUP.check(
     "callback-url",
-    Law("schemas.ProvisionRequest", "The agent's public base URL, without query or fragment."),
+    Law("schemas.ProvisionRequest", "public base URL, without credentials, query or fragment."),
     "Match the whole URL against its pattern, at most 2048 characters.",
 )
 def callback_url(rig: Rig) -> None:
