@@ -39,7 +39,9 @@ class Plan:
     chances: dict[str, float]
     until: float
     outages: tuple[tuple[float, float], ...] = ()
-    """From and to; NAS answers 503 and fires nothing."""
+    """From and to; NAS answers 503."""
+    is_mute: bool = False
+    """Whether it fires nothing either then."""
     forgets: tuple[float, ...] = ()
     jumps: tuple[tuple[float, float], ...] = ()
     """When the agent's clock changes, and how far it is off from then on."""
@@ -64,7 +66,8 @@ def draw(chance: random.Random, start: float, until: float) -> Plan:
     outages = [(at, min(until, at + chance.choice(lengths))) for at in moments("NAS down", 1)]
     forgets = moments("NAS forgets", 2)
     jumps = [(at, chance.uniform(-20, 20)) for at in moments("clock jump", 2)]
-    return Plan(chances, until, tuple(outages), tuple(forgets), tuple(jumps))
+    is_mute = chance.random() < 0.5
+    return Plan(chances, until, tuple(outages), is_mute, tuple(forgets), tuple(jumps))
 
 
 class Chaos:
@@ -97,6 +100,9 @@ class Chaos:
 
     def is_down(self, now: float) -> bool:
         return any(start <= now < end for start, end in self.plan.outages)
+
+    def is_mute(self, now: float) -> bool:
+        return self.plan.is_mute and self.is_down(now)
 
     def note(self, kind: str, until: float) -> None:
         """Count a fault whose effect lasts until then."""

@@ -90,7 +90,14 @@ class SimulatedNas:
         patience = float(request.extensions["timeout"]["read"])
         if fault == "expired token":
             self.renew_token()
-        engine.rest(chance.uniform(0.002, 0.05))
+        there, back = chance.uniform(0.002, 0.05), chance.uniform(0.002, 0.05)
+        if fault == "slow" and chance.random() < 0.5:
+            there = chance.uniform(1, 40)
+        elif fault == "slow":
+            back = chance.uniform(1, 40)
+        engine.rest(min(there, patience))
+        if there >= patience:
+            raise httpx.ReadTimeout("too slow", request=request)
         if fault == "lost before":
             raise self._lost(request, patience)
         if fault in ("5xx before", "down"):
@@ -99,9 +106,8 @@ class SimulatedNas:
             return error_response(429, "slow down", {"Retry-After": str(chance.randint(1, 40))})
         response = self.desk.answer(request)
         self.watch()
-        delay = chance.uniform(1, 40) if fault == "slow" else chance.uniform(0.002, 0.05)
-        engine.rest(min(delay, patience))
-        if delay >= patience:
+        engine.rest(min(back, patience))
+        if back >= patience:
             raise httpx.ReadTimeout("too slow", request=request)
         if fault == "lost after":
             raise self._lost(request, patience)
@@ -139,7 +145,7 @@ class SimulatedNas:
         if self._alarm is None or engine.now < self._alarm:
             return
         self._alarm = None
-        if chaos.is_down(engine.now):
+        if chaos.is_mute(engine.now):
             self._alarm = engine.now + 5
             engine.at(self._alarm, self._ring)
             return

@@ -74,6 +74,7 @@ class People:
         shape = self._machine.shape
         home = self._machine.homes[deed.home]
         if deed.action == "reboot":
+            self._world.chaos.note("stopped by hand", self._world.engine.now)
             self._machine.power_off("is stopped by hand")
             self._machine.wake(lambda: None)
         elif not self._is_noticed(home) and (deed.action == "run" or deed.where == "rest"):
@@ -201,5 +202,5 @@ class People:
     def _schedule(self) -> dict[str, Any]:
         chance = self._world.chance
         if chance.random() < 0.25:
-            return {"within": chance.uniform(30, 1500)}
+            return {"within": chance.uniform(30, 1500), "times": chance.choice((1, 1, 0))}
         return {"every": chance.choice(INTERVALS), "times": chance.choice((0, 0, 0, 2))}

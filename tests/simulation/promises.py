@@ -20,6 +20,7 @@ PER_EVENT: Final = 7
 PER_FAULT: Final = 2
 """Requests that one fault may cost on top of it."""
 PER_WORLD: Final = 10
+EXCUSES: Final = (*CRASHES, "stopped by hand", "malformed")
 CONVERGE_SECONDS: Final = 5.0
 TRIES: Final = 20
 
@@ -30,7 +31,7 @@ def disorder(world: World) -> list[str]:
     Where a process died between a change and its converge, or a list hid an arm, one may be
     left that is too early or in vain: it wakes the agent, which refuses it and puts it right.
     """
-    excused = any(world.chaos.counts[kind] for kind in (*CRASHES, "malformed"))
+    excused = any(world.chaos.counts[kind] for kind in EXCUSES)
     armed = {job_id: one.due_ms for job_id, one in world.nas.armed().items()}
     problems = []
     for home, store in world.machine.stores.items():
@@ -46,6 +47,15 @@ def disorder(world: World) -> list[str]:
         vain = [job_id for job_id in armed if not job_id.startswith(WATCHDOG)]
         problems += [f"{job_id} is armed in vain" for job_id in vain]
     return problems
+
+
+def is_running_anything(world: World) -> bool:
+    """Whether any job runs; while it does, its next fire may still go wrong."""
+    return any(
+        _is_running(world, home, job)
+        for home, store in world.machine.stores.items()
+        for job in store.records.values()
+    )
 
 
 def _is_running(world: World, home: Path, job: Job) -> bool:

@@ -153,16 +153,6 @@ def _compare_texts() -> None:
     setattr(planning, "_is_met", is_met)  # noqa: B010
 
 
-def _read_jobs_once() -> None:
-    setattr(converger, "ROUNDS", 1)  # noqa: B010
-    usual = reconcile.converge
-
-    def converge(client: Any, desired: Any, **options: Any) -> Any:
-        return usual(client, list(desired()), **options)
-
-    setattr(reconcile, "converge", converge)  # noqa: B010
-
-
 def _do_not_follow() -> None:
     setattr(converger.Converger, "follow", lambda self, file, stopped: None)  # noqa: B010
 
@@ -191,7 +181,6 @@ REMOVALS: Final = {
     "other watchdogs": Removal("so are the watchdogs of others", _cancel_other_watchdogs),
     "overdue step": Removal("a lost run gets a key NAS has not seen", _no_overdue_step),
     "instants": Removal("instants are compared, not texts", _compare_texts),
-    "races": Removal("jobs are read after the list, and after a write", _read_jobs_once),
     "file changes": Removal("silent changes of the store are noticed", _do_not_follow),
     "look again": Removal("a job in other hands is looked at again", _do_not_look_again),
     "converge at start": Removal("a server converges when it starts", _start_without_converge),

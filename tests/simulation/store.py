@@ -40,10 +40,14 @@ class Store:
     def create(
         self, job_id: str, *, every: float = 0.0, within: float = 0.0, times: int = 0
     ) -> Job:
-        """A job that runs `every` so many seconds (at most `times` times), or once `within`."""
+        """A job that runs `every` so many seconds, or once `within`.
+
+        `times`: how often; 0 is no limit, which for a one-shot means that a run is not counted
+        before it is over.
+        """
         at = self.text(self.clock() + (every or within))
         job = {"id": job_id, "enabled": True, "state": "scheduled", "next_run_at": at}
-        job |= {"every": every, "run_at": at, "times": times if every else 1, "completed": 0}
+        job |= {"every": every, "run_at": at, "times": times, "completed": 0}
         self.records[job_id] = {**job, "last_run_at": None, "fire_claim": None}
         self.on_save()
         return self.records[job_id]

@@ -30,7 +30,7 @@ def test_every_kind_of_fault_happens() -> None:
     met: set[str] = set()
     for seed in range(40):
         met |= set(World(seed).run().faults)
-    assert met == set(KINDS)
+    assert met >= set(KINDS)
 
 
 def test_a_seed_is_the_same_story_in_every_process() -> None:

@@ -27,6 +27,8 @@ START: Final = 1_767_225_600.0
 """The beginning of 2026."""
 QUIET_SECONDS: Final = 1200.0
 """How long after the last fault and the last deed everything must be in order."""
+CALM_SECONDS: Final = 90.0
+"""The same where nothing ever failed."""
 PATIENT_SHARE: Final = 0.15
 """The share of seeds that live on all that time, even if they are in order sooner."""
 LOOK_SECONDS: Final = 60.0
@@ -128,13 +130,15 @@ class World:
         """What is out of order at the latest that is allowed; nothing once all is in order."""
         while True:
             last = max(self._last_event, self.chaos.last)
-            end = last + QUIET_SECONDS
-            first = end - LOOK_SECONDS if self._is_patient else last + LOOK_SECONDS
+            end = last + (QUIET_SECONDS if self.chaos.counts else CALM_SECONDS)
+            late = self._is_patient and self.chaos.counts
+            first = end - LOOK_SECONDS if late else last + LOOK_SECONDS
             if self.engine.now < first:
                 self.engine.rest(first - self.engine.now)
                 continue
             problems = promises.disorder(self)
-            if not problems or self.engine.now >= end:
+            at_rest = not problems and not promises.is_running_anything(self)
+            if at_rest or self.engine.now >= end:
                 break
             self.engine.rest(20)
         for problem in problems:
@@ -179,7 +183,7 @@ class World:
     def draw_run_seconds(self) -> float:
         """Most runs are short; some outlast a claim."""
         chance = self.chance.random()
-        return self.chance.uniform(200, 900) if chance < 0.04 else self.chance.uniform(0.1, 20)
+        return self.chance.uniform(200, 900) if chance < 0.06 else self.chance.uniform(0.1, 20)
 
 
 def _shape(plan: random.Random, *, two_phases: bool) -> Shape:
