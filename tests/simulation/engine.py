@@ -43,6 +43,8 @@ class Task:
         self.waits_on: Condition | None = None
         self.context: object = None
         """What a context variable would hold; not handed on to threads it starts."""
+        self.claimed: Any = None
+        """The job it has claimed, where the host has no other place for it."""
 
 
 class Condition:

@@ -19,21 +19,32 @@ CALLBACK = "https://agent.test"
 
 
 def claim(process: OsProcess, job_id: str) -> Job | None:
-    """Claim a job's fire. The claim itself asks whether the job may run, not whether it is due."""
-    store = process.store()
-    if process.world.machine.shape.two_phases and process.world.machine.shape.executions:
-        store.execute(job_id, process)
-        store = process.store()
-        claimed = store.claim(job_id)
+    """Claim a job's fire, and record that it is about to run; later hosts record it first."""
+    if process.world.machine.shape.two_phases:
+        record(process, job_id)
+        claimed = claim_alone(process, job_id)
         if claimed is None:
             process.store().finish(job_id, process)
     else:
-        claimed = store.claim(job_id)
-        if claimed is not None and process.world.machine.shape.executions:
-            process.store().execute(job_id, process)
-    if claimed is not None:
-        claimed |= {"clock": process.world.machine.clock(), "moment": process.world.engine.now}
+        claimed = claim_alone(process, job_id)
+        if claimed is not None:
+            record(process, job_id)
     return claimed
+
+
+def claim_alone(process: OsProcess, job_id: str) -> Job | None:
+    """The claim itself asks whether the job may run, not whether it is due."""
+    claimed = process.store().claim(job_id)
+    if claimed is not None:
+        world = process.world
+        claimed |= {"clock": world.machine.clock(), "moment": world.engine.now}
+    return claimed
+
+
+def record(process: OsProcess, job_id: str) -> None:
+    """Record who is about to run a job, where the host does that."""
+    if process.world.machine.shape.executions:
+        process.store().execute(job_id, process)
 
 
 def run(process: OsProcess, claimed: Job, *, by_hand: bool = False) -> bool:

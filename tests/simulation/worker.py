@@ -39,7 +39,9 @@ def prepare(work: Work) -> Driver:
         from .ours import Ours
 
         return Ours
-    raise ValueError(f"unknown provider: {work.provider}")
+    from .bundled import Bundled
+
+    return Bundled
 
 
 if __name__ == "__main__":
