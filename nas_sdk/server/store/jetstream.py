@@ -54,7 +54,7 @@ class JetStreamStore:
         link = Link(await connect(place), place.names)
         alarms = cls.alarms(link, tuning)
         try:
-            await prepare(link, tuning.hold_s)
+            await prepare(link, place.hosts, tuning.hold_s)
             if serving:
                 await alarms.start()
         except BaseException:
@@ -65,6 +65,11 @@ class JetStreamStore:
     def listen(self, expect: Callable[[int], object]) -> None:
         """See `Store.listen`."""
         self._alarms.listen(expect)
+
+    @property
+    def ringing(self) -> int:
+        """How many one-shots the cluster has brought to the attention of this process."""
+        return len(self._alarms)
 
     async def provision(self, wanted: OneShot, now: int) -> str:
         """See `Store.provision`."""

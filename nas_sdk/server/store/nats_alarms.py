@@ -13,11 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import attrs
-import nats.errors
 from nats.aio.msg import Msg
 
 from nas_sdk.server.store.base import StoreError
-from nas_sdk.server.store.nats_link import Link
+from nas_sdk.server.store.nats_link import TROUBLE, Link
 from nas_sdk.server.store.nats_pull import Pull
 from nas_sdk.server.store.slots import Alarm
 
@@ -88,7 +87,7 @@ class Alarms:
         """Take no more, and hand back what is here."""
         if self._pull is not None:
             await self._pull.close()
-        with contextlib.suppress(nats.errors.Error):
+        with contextlib.suppress(*TROUBLE):
             for ring in self._rings.values():
                 await ring.message.nak()
 
@@ -117,7 +116,7 @@ class Alarms:
         self._rings.pop(ring.alarm.id, None)
         if self._pull is not None:
             self._pull.look()
-        with contextlib.suppress(nats.errors.Error):
+        with contextlib.suppress(*TROUBLE):
             await ring.message.ack()
 
     async def answer_here(self, alarm_id: str) -> bool:

@@ -30,6 +30,8 @@ _CHANGED: Final = frozenset({10071, 10164})
 _STORING: Final = 10158
 """The same message is being stored right now."""
 _AWAY_CODE: Final = 503
+TROUBLE: Final = (nats.errors.Error, OSError)
+"""What the client raises when the connection does not do."""
 _AWAY: Final = (
     nats.errors.TimeoutError,
     nats.errors.NoRespondersError,
@@ -38,17 +40,26 @@ _AWAY: Final = (
 )
 
 
+Found = tuple[int, bytes]
+"""A record's revision and content."""
+
+
 class ConflictError(Exception):
     """The record is not at the revision that was expected."""
+
+
+class _TooManyError(Exception):
+    """More records match than a server gives at once."""
 
 
 class AnswerError(StoreError):
     """The cluster refused."""
 
-    def __init__(self, error: dict[str, Any]) -> None:
-        """Keep the ``error`` of an answer."""
+    def __init__(self, error: dict[str, Any], *, repeated: bool) -> None:
+        """Keep the ``error`` of an answer; ``repeated`` when it was not asked the first time."""
         super().__init__(f"NATS refused: {error.get('description', 'for no reason given')}")
         self.code = int(error.get("err_code", 0))
+        self.repeated = repeated
 
 
 @attrs.frozen
@@ -80,16 +91,21 @@ class Link:
         self.client = client
         self.names = names
 
-    async def get(self, subject: str) -> tuple[int, bytes]:
-        """Return a record's revision and content; 0 and nothing when there is none."""
+    async def get(self, subject: str) -> Found:
+        """Return a record, or the newest of those that match; 0 and nothing without any."""
+        message = await self._newest(subject)
+        return int(message.get("seq", 0)), base64.b64decode(message.get("data", ""))
+
+    async def _newest(self, subject: str) -> dict[str, Any]:
+        question = {"last_by_subj": subject}
         try:
-            found = await self.api(f"STREAM.MSG.GET.{self.names.state}", {"last_by_subj": subject})
+            found = await self.api(f"STREAM.MSG.GET.{self.names.state}", question)
         except AnswerError as error:
             if error.code == NO_MESSAGE:
-                return 0, b""
+                return {}
             raise
-        message = found["message"]
-        return int(message["seq"]), base64.b64decode(message.get("data", ""))
+        message: dict[str, Any] = found["message"]
+        return message
 
     async def put(
         self, subject: str, data: bytes, *, revision: int | None = None, ttl_s: int | None = None
@@ -99,8 +115,9 @@ class Link:
         With ``revision``, only in place of that one (0: of none), else ConflictError. With
         ``ttl_s``, the record is gone again after that time.
         """
-        # The id makes a repetition, after an answer was lost, the same write.
-        headers = {"Nats-Msg-Id": secrets.token_hex(10)}
+        # By the id, a write that is repeated because its answer was lost is known to be done.
+        name = secrets.token_hex(10)
+        headers = {"Nats-Msg-Id": name}
         if revision is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(revision)
         if ttl_s is not None:
@@ -108,49 +125,65 @@ class Link:
         try:
             return int((await self.ask(subject, data, headers))["seq"])
         except AnswerError as error:
-            if error.code in _CHANGED:
-                raise ConflictError from None
-            raise
+            if error.code not in _CHANGED:
+                raise
+            # A server on its own looks at the revision before it looks at the id.
+            message = await self._newest(subject) if error.repeated else {}
+            if name.encode() in base64.b64decode(message.get("hdrs", "")):
+                return int(message["seq"])
+            raise ConflictError from None
 
     async def remove(self, stream: str, subject: str) -> None:
         """Remove what a stream keeps under a subject, if there is anything."""
         await self.api(f"STREAM.PURGE.{stream}", {"filter": subject})
 
-    async def subjects(self, pattern: str) -> tuple[list[str], int]:
-        """Return the subjects of the records that match, and the newest revision of any."""
+    async def all_of(self, pattern: str) -> dict[str, Found]:
+        """Return the records that match, by subject, no answered write left out.
+
+        Any replica gives them; the leader says how new they have to be.
+        """
+        patience = Patience()
+        while True:
+            newest, _ = await self.get(pattern)
+            if not newest:
+                return {}
+            try:
+                return await self._as_of(newest, pattern)
+            except _AWAY as error:
+                await patience.wait(_words(error))
+
+    async def _as_of(self, newest: int, pattern: str) -> dict[str, Found]:
+        try:
+            return await self.last(newest, [pattern])
+        except _TooManyError:
+            subjects = await self._subjects(newest, pattern)
+        found: dict[str, Found] = {}
+        for start in range(0, len(subjects), PAGE):
+            found |= await self.last(newest, subjects[start : start + PAGE])
+        return found
+
+    async def _subjects(self, newest: int, pattern: str) -> list[str]:
         found: list[str] = []
-        newest = 0
         while True:
             question = {"subjects_filter": pattern, "offset": len(found)}
             answer = await self.api(f"STREAM.INFO.{self.names.state}", question)
+            if int(answer["state"]["last_seq"]) < newest:
+                raise nats.errors.NoRespondersError
             page = answer["state"].get("subjects") or {}
             found += page
-            newest = newest or int(answer["state"]["last_seq"])
             if not page or len(found) >= int(answer["total"]):
-                return found, newest
+                return found
 
-    async def all_of(self, pattern: str) -> dict[str, tuple[int, bytes]]:
-        """Return the records that match, by subject, no answered write left out."""
-        patience = Patience()
-        while True:
-            subjects, newest = await self.subjects(pattern)
-            try:
-                pages = [
-                    await self._page(subjects[start : start + PAGE], newest)
-                    for start in range(0, len(subjects), PAGE)
-                ]
-            except _AWAY as error:
-                await patience.wait(_words(error))
-            else:
-                return {subject: each for page in pages for subject, each in page.items()}
+    async def last(self, newest: int, patterns: list[str]) -> dict[str, Found]:
+        """Return the records that match, as any replica has them, by subject.
 
-    async def _page(self, subjects: list[str], newest: int) -> dict[str, tuple[int, bytes]]:
-        """Ask any replica; NoRespondersError when it lags behind ``newest``."""
-        found: dict[str, tuple[int, bytes]] = {}
+        Raises NoRespondersError when that replica does not have revision ``newest`` yet.
+        """
+        found: dict[str, Found] = {}
         inbox = self.client.new_inbox()
         answers = await self.client.subscribe(inbox)
         try:
-            question = json.dumps({"multi_last": subjects}).encode()
+            question = json.dumps({"multi_last": patterns}).encode()
             asked = f"$JS.API.DIRECT.GET.{self.names.state}"
             await self.client.publish(asked, question, reply=inbox)
             while (status := status_of(part := await answers.next_msg(timeout=TRY_S))) is None:
@@ -158,6 +191,8 @@ class Link:
                 found[headers["Nats-Subject"]] = int(headers["Nats-Sequence"]), part.data
         finally:
             await answers.unsubscribe()
+        if status == "413":
+            raise _TooManyError
         if status != "204" or int((part.headers or {})["Nats-UpTo-Sequence"]) < newest:
             raise nats.errors.NoRespondersError
         return found
@@ -180,7 +215,7 @@ class Link:
             answer: dict[str, Any] = json.loads(reply.data)
             if "error" not in answer:
                 return answer
-            refusal = AnswerError(answer["error"])
+            refusal = AnswerError(answer["error"], repeated=patience.tested)
             if answer["error"].get("code") != _AWAY_CODE and refusal.code != _STORING:
                 raise refusal
             await patience.wait(str(refusal))
@@ -189,15 +224,18 @@ class Link:
 class Patience:
     """Waits between tries, for so long in all."""
 
-    def __init__(self, seconds: float = PATIENCE_S) -> None:
+    def __init__(self) -> None:
         """Start now."""
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + seconds
+        self._deadline = self._loop.time() + PATIENCE_S
+        self.tested = False
+        """Whether there was anything to wait for yet."""
 
     async def wait(self, why: str) -> None:
         """Wait a moment; StoreError when there was enough of that."""
         if self._loop.time() >= self._deadline:
             raise StoreError(f"the NATS cluster does not answer: {why}")
+        self.tested = True
         await asyncio.sleep(PAUSE_S)
 
 

@@ -7,13 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from nas_sdk.server.logs import say
 from nas_sdk.server.store.base import StoreError
-from nas_sdk.server.store.nats_link import Link, status_of
+from nas_sdk.server.store.nats_link import TROUBLE, Link, status_of
 from nas_sdk.server.store.nats_setup import CONSUMER, consume
 
 EXPIRES_S: Final = 30.0
@@ -57,7 +56,7 @@ class Pull:
         self._closing = True  # a cancellation can get lost in nats-py, before Python 3.12
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
-        with contextlib.suppress(nats.errors.Error):
+        with contextlib.suppress(*TROUBLE):
             await self._inbox.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it out
 
     def look(self) -> None:
@@ -79,7 +78,7 @@ class Pull:
             try:
                 await self._ask(inbox)
                 await self._until_answered()
-            except (nats.errors.Error, StoreError, OSError) as error:
+            except (*TROUBLE, StoreError) as error:
                 say("alarms_away", level=logging.WARNING, reason=str(error))
                 await asyncio.sleep(PAUSE_S)
 

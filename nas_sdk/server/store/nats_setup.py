@@ -24,7 +24,6 @@ REPEATS_S: Final = 60
 """For how long a write is known, so that a repetition changes nothing."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
-_NOT_ENABLED: Final = frozenset({10039, 10076})
 _NOT_CLUSTERED: Final = 10074
 _NO_ROOM: Final = 10005
 _NO_STREAM: Final = 10059
@@ -100,9 +99,16 @@ async def connect(place: Place) -> Client:
     return client
 
 
-async def prepare(link: Link, hold_s: float) -> None:
+async def prepare(link: Link, hosts: str, hold_s: float) -> None:
     """Make the streams and the consumer where they are missing; StoreError."""
     names = link.names
+    try:
+        await link.api("INFO", {})
+    except StoreError:
+        raise StoreError(
+            f"JetStream does not answer at {hosts}: nats-server is to run with it (-js), and of "
+            "the servers of a cluster more than half"
+        ) from None
     await _stream(
         link,
         {
@@ -148,8 +154,6 @@ async def _stream(link: Link, wanted: Mapping[str, Any]) -> None:
     try:
         found = await link.api(f"STREAM.INFO.{wanted['name']}", {})
     except AnswerError as error:
-        if error.code in _NOT_ENABLED:
-            raise StoreError("JetStream is off in this NATS: start nats-server with -js") from None
         if error.code != _NO_STREAM:
             raise
         await _create(link, {**wanted, "storage": "file", "num_replicas": REPLICAS})

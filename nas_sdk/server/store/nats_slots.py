@@ -39,8 +39,7 @@ class Slots:
 
     async def marked_dead(self) -> list[Job]:
         """Return the jobs that have, or had of late, a one-shot that was given up."""
-        subjects, _ = await self._link.subjects(self._link.names.subject("dead", "*", "*"))
-        return [_job(subject) for subject in subjects]
+        return [*map(_job, await self._link.all_of(self._link.names.subject("dead", "*", "*")))]
 
     async def change(self, slot: Slot, left: OneShot | None, now: int) -> Slot:
         """Keep ``left`` in place of what a slot has, with an alarm of its own; ConflictError."""

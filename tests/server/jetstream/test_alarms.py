@@ -1,0 +1,251 @@
+"""Alarms of a real cluster, on its own clock: they ring in time, for one process, and no arm
+is ever lost to a race with them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
+
+import pytest
+
+from nas_sdk.server import rules
+from nas_sdk.server.clock import system_clock
+from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.store.jetstream import JetStreamStore
+from nas_sdk.server.store.nats_alarms import Alarms, Tuning
+from nas_sdk.server.store.slots import Alarm
+from nas_sdk.times import format_instant
+from tests.support.jetstream_store import (
+    EVER_AHEAD,
+    Arrivals,
+    Receiver,
+    delivering,
+    new_url,
+    opened,
+)
+from tests.support.nats_cluster import NatsCluster
+
+EXACT = Tuning(lead_ms=0)
+FAR = 3_600_000
+ACCEPTED = Outcome(ended=True, note="202")
+
+
+def shot(job: str, due: int, agent: str = "a") -> OneShot:
+    at = format_instant(due)
+    url = "https://agent.example.com"
+    return rules.fresh(agent, job, at, url, f"{job}:{at}", rules.new_schedule_id(), system_clock())
+
+
+async def arm(store: JetStreamStore, *shots: OneShot) -> None:
+    now = system_clock()
+    await asyncio.gather(*(store.provision(one, now) for one in shots))
+
+
+@pytest.fixture(params=["nats_one", "nats_three"])
+def cluster(request: pytest.FixtureRequest) -> NatsCluster:
+    found: NatsCluster = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.mark.parametrize("tuning", [EXACT, Tuning(), EVER_AHEAD])
+async def test_fires_come_in_time_and_never_early(nats_one: NatsCluster, tuning: Tuning) -> None:
+    receiver = Receiver()
+    async with opened(new_url(nats_one), tuning) as store, delivering(store, receiver):
+        now = system_clock()
+        await arm(store, *(shot(f"job{n}", now + n * 10 - 200) for n in range(100)))
+        await receiver.until(100)
+    assert all(came >= one.due_ms for one, came in receiver.fires)
+    assert len(receiver.fires) == 100
+
+
+async def around(due: int, works: Sequence[Coroutine[Any, Any, object]]) -> None:
+    """Begin the works one after the other, from shortly before ``due`` until shortly after."""
+
+    async def begin(number: int, work: Coroutine[Any, Any, object]) -> None:
+        at = due - 250 + 350 * number / len(works)
+        await asyncio.sleep((at - system_clock()) / 1_000)
+        await work
+
+    await asyncio.gather(*(begin(*each) for each in enumerate(works)))
+
+
+async def test_no_re_arm_around_the_due_second_is_lost(cluster: NatsCluster) -> None:
+    receiver = Receiver()
+    async with opened(new_url(cluster), EXACT) as store, delivering(store, receiver):
+        jobs = [f"job{n}" for n in range(500)]
+        due, later = system_clock() + 2_500, system_clock() + 4_000
+        await arm(store, *(shot(job, due) for job in jobs))
+        await around(due, [store.provision(shot(job, later), due) for job in jobs])
+        armed = {one.job_id for one in await store.armed("a") if one.due_ms == later}
+        assert armed == set(jobs)
+        await receiver.until(len(jobs), since=later)
+    fires = [(one.job_id, one.due_ms) for one, _ in receiver.fires]
+    assert len(fires) == len(set(fires))
+
+
+async def test_no_cancelled_fire_comes_back(cluster: NatsCluster) -> None:
+    receiver = Receiver()
+    async with opened(new_url(cluster), EXACT) as store:
+        jobs = [f"job{n}" for n in range(200)]
+        due = system_clock() + 2_000
+        await arm(store, *(shot(job, due) for job in jobs), shot("last", due + 1_000))
+        await around(due, [store.cancel("a", job, due) for job in jobs])
+        async with delivering(store, receiver):
+            await receiver.until(1)
+        assert await store.armed("a") == []
+    assert receiver.jobs() == {"last"}
+
+
+async def test_an_instant_beyond_the_clusters_clock_is_kept(nats_one: NatsCluster) -> None:
+    async with opened(new_url(nats_one), EXACT) as store:
+        far = rules.fresh("a", "job", "9999-12-31T23:59:59Z", "https://x.example", "k", "os_1", 0)
+        near = shot("near", system_clock())
+        await arm(store, far, near)
+        await Arrivals(store).until(1)
+        assert [one.job_id for one in await store.due(system_clock(), 10)] == ["near"]
+        assert (await store.counts(system_clock())).armed == 2
+        assert far in await store.armed("a")
+
+
+class SlowAlarms(Alarms):
+    """Alarms of a process that is held up between setting one and writing what it is for."""
+
+    held = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def set(self, alarm: Alarm, now: int) -> None:
+        await super().set(alarm, now)
+        self.held.set()
+        await self.go_on.wait()
+
+
+class SlowStore(JetStreamStore):
+    alarms = SlowAlarms
+
+
+async def test_an_arm_is_not_lost_when_its_alarm_comes_first(cluster: NatsCluster) -> None:
+    url, receiver = new_url(cluster), Receiver()
+    SlowAlarms.held, SlowAlarms.go_on = asyncio.Event(), asyncio.Event()
+    slow = await SlowStore.open(url, serving=False)
+    async with opened(url, EXACT) as store:
+        arrivals = Arrivals(store)
+        now = system_clock()
+        arming = asyncio.create_task(slow.provision(shot("job", now), now))
+        await SlowAlarms.held.wait()
+        await arrivals.until(1)
+        assert await store.due(system_clock(), 10) == []
+        assert await store.next_due() is None  # it was answered
+        SlowAlarms.go_on.set()
+        await arming
+        async with delivering(store, receiver):
+            await receiver.until(1)
+    await slow.close()
+    assert len(receiver.fires) == 1
+
+
+@pytest.fixture
+async def pair(cluster: NatsCluster) -> AsyncIterator[tuple[JetStreamStore, JetStreamStore]]:
+    """Two processes' stores on the same cluster, on a clock that is moved by hand."""
+    url = new_url(cluster)
+    async with opened(url, EVER_AHEAD) as one, opened(url, EVER_AHEAD) as other:
+        yield one, other
+
+
+async def either(
+    pair: tuple[JetStreamStore, JetStreamStore],
+) -> tuple[JetStreamStore, JetStreamStore, OneShot]:
+    """Lease the only one-shot where it rings; return that store, the other, and it."""
+    rang = asyncio.Event()
+    for store in pair:
+        store.listen(lambda _: rang.set())
+    while True:
+        for holder, other in (pair, pair[::-1]):
+            if due := await holder.due(system_clock(), 1):
+                return holder, other, due[0]
+        async with asyncio.timeout(20):
+            await rang.wait()
+        rang.clear()
+
+
+async def test_a_re_arm_by_another_process_wins(
+    pair: tuple[JetStreamStore, JetStreamStore],
+) -> None:
+    now = system_clock()
+    await arm(pair[0], shot("job", now))
+    holder, other, held = await either(pair)
+    anew = shot("job", now + FAR)
+    await other.provision(anew, now)
+    assert await holder.settle(held, ACCEPTED, now) == anew
+    assert await other.armed("a") == await holder.armed("a") == [anew]
+
+
+async def test_a_cancel_by_another_process_holds(
+    pair: tuple[JetStreamStore, JetStreamStore],
+) -> None:
+    now = system_clock()
+    await arm(pair[0], shot("job", now))
+    holder, other, held = await either(pair)
+    await other.cancel("a", "job", now)
+    assert await holder.settle(held, Outcome(False, "503", 0), now) is None
+    assert await other.armed("a") == []
+
+
+async def test_everyone_sees_every_arm_at_once(
+    pair: tuple[JetStreamStore, JetStreamStore],
+) -> None:
+    now = system_clock()
+
+    async def look(agent: str) -> None:
+        for n in range(20):
+            writer, reader = pair if n % 2 else pair[::-1]
+            await writer.provision(shot(f"job{n}", now + FAR, agent), now)
+            assert len(await reader.armed(agent)) == n + 1
+
+    await asyncio.gather(*(look(f"agent{n}") for n in range(16)))
+
+
+async def test_processes_share_the_work(pair: tuple[JetStreamStore, JetStreamStore]) -> None:
+    rang = asyncio.Event()
+    for store in pair:
+        store.listen(lambda _: rang.set())
+    due = system_clock()
+    await arm(pair[0], *(shot(f"job{n}", due) for n in range(200)))
+    async with asyncio.timeout(20):
+        while sum(store.ringing for store in pair) < 200:
+            rang.clear()
+            await rang.wait()
+    assert all(store.ringing for store in pair)
+    receiver = Receiver()
+    async with delivering(pair[0], receiver), delivering(pair[1], receiver):
+        await receiver.until(200)
+    assert len(receiver.fires) == 200
+
+
+async def test_a_store_that_closes_hands_back_what_rang_for_it(nats_one: NatsCluster) -> None:
+    url, patient = new_url(nats_one), Tuning(lead_ms=10**15, hold_s=3_600)
+    now = system_clock()
+    async with opened(url, patient) as first:
+        arrivals = Arrivals(first)
+        await arm(first, *(shot(f"job{n}", now) for n in range(20)))
+        await arrivals.until(20)
+        await first.release(await first.due(system_clock(), 5))
+    async with opened(url, patient) as second:
+        await Arrivals(second).until(20)
+        assert len(await second.due(system_clock(), 20)) == 20
+
+
+async def test_an_agent_at_its_limit_leaves_room_for_others(nats_one: NatsCluster) -> None:
+    full = {"slow": 8}
+    async with opened(new_url(nats_one), Tuning(lead_ms=0, room=20)) as store:
+        arrivals = Arrivals(store)
+        now = system_clock()
+        await arm(store, *(shot(f"job{n}", now, "slow") for n in range(60)))
+        await arrivals.until(20)
+        await arm(store, shot("job", now, "quick"))
+        rang = asyncio.Event()
+        store.listen(lambda _: rang.set())
+        async with asyncio.timeout(20):
+            while not (due := await store.due(system_clock(), 10, under_way=full, per_agent=8)):
+                rang.clear()
+                await rang.wait()
+        assert [one.agent for one in due] == ["quick"]
+        assert len(await store.armed("slow")) == 60

@@ -1,0 +1,105 @@
+"""``kill -9``: of a process that holds leases, and of servers that lead at the wrong moment."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator
+
+import attrs
+import nats
+import pytest
+
+from nas_sdk.server import rules
+from nas_sdk.server.clock import system_clock
+from nas_sdk.server.rules import OneShot
+from nas_sdk.server.store.jetstream import JetStreamStore
+from nas_sdk.server.store.nats_alarms import Tuning
+from nas_sdk.server.store.nats_link import Link, Names
+from nas_sdk.times import format_instant
+from tests.support.jetstream_store import (
+    EVER_AHEAD,
+    Arrivals,
+    Receiver,
+    delivering,
+    new_url,
+    opened,
+)
+from tests.support.nats_cluster import NatsCluster, Node, nats_cluster
+
+HOLD_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
+    """Three servers to kill. A test leaves three behind that run."""
+    with nats_cluster(tmp_path_factory.mktemp("nats-mortal"), 3) as cluster:
+        yield cluster
+
+
+def shot(job: str, due: int) -> OneShot:
+    at = format_instant(due)
+    url = "https://agent.example.com"
+    return rules.fresh("a", job, at, url, f"{job}:{at}", rules.new_schedule_id(), due)
+
+
+async def arm(store: JetStreamStore, count: int, due: int, first: int = 0) -> None:
+    shots = (shot(f"job{n}", due) for n in range(first, first + count))
+    now = system_clock()
+    await asyncio.gather(*(store.provision(one, now) for one in shots))
+
+
+async def leader(cluster: NatsCluster, url: str, stream: str) -> Node:
+    """The server that leads ``stream`` of a store."""
+    client = await nats.connect([node.address for node in cluster.nodes if node.pid])
+    names = Names(url.rpartition("/")[2])
+    try:
+        found = await Link(client, names).api(f"STREAM.INFO.{names.name}_{stream}", {})
+    finally:
+        await client.close()
+    return cluster.node(found["cluster"]["leader"])
+
+
+@pytest.mark.parametrize("stream", ["ALARMS", "STATE"])
+async def test_a_leader_killed_at_the_due_second_loses_nothing(
+    mortal: NatsCluster, stream: str, record_property: Callable[[str, object], None]
+) -> None:
+    url, receiver = new_url(mortal), Receiver()
+    async with (
+        opened(url, Tuning()) as one,
+        opened(url, Tuning()) as other,
+        delivering(one, receiver),
+        delivering(other, receiver),
+    ):
+        due = system_clock() + 2_500
+        await arm(one, 300, due)
+        killed = await leader(mortal, url, stream)
+        await receiver.until(1)
+        killed.kill()
+        await receiver.until(300)
+        killed.start()
+        killed.wait_ready()
+    record_property("duplicates", len(receiver.fires) - 300)
+    assert all(came >= due for _, came in receiver.fires)
+
+
+async def test_a_killed_process_has_its_fires_taken_over(nats_one: NatsCluster) -> None:
+    url, now = new_url(nats_one), system_clock()
+    tuning = attrs.evolve(EVER_AHEAD, hold_s=HOLD_S)
+    async with opened(url, tuning, serving=False) as store:
+        await arm(store, 40, now)
+    holder = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.lease_holder"),
+        *(url, str(now), "40", str(HOLD_S)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"20\n"
+    holder.send_signal(signal.SIGKILL)
+    await holder.wait()
+    async with opened(url, tuning) as store:
+        await Arrivals(store).until(40)
+        unleased = await store.due(now + rules.LEASE_MS - 1, 40)
+        assert [one.attempt for one in unleased] == [1] * 20
+        leased = await store.due(now + rules.LEASE_MS, 40)
+        assert [one.attempt for one in leased] == [2] * 20
+        assert len({one.job_id for one in unleased + leased}) == 40

@@ -1,0 +1,151 @@
+"""What a store says when it cannot be opened, and what it makes of a cluster."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import nats
+import pytest
+
+from nas_sdk.server.store import StoreError, nats_link, nats_setup, open_store
+from nas_sdk.server.store.nats_alarms import Tuning
+from nas_sdk.server.store.nats_setup import Place
+from tests.support.jetstream_store import new_url, opened
+from tests.support.nats_cluster import NatsCluster, free_ports, nats_cluster
+
+SECRET = "s3cret-word"
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up early, where it would be given up anyway."""
+    monkeypatch.setattr(nats_setup, "CONNECT_S", 0.3)
+    monkeypatch.setattr(nats_link, "PATIENCE_S", 0.3)
+
+
+def test_a_url_names_servers_and_a_store() -> None:
+    place = Place.parse("nats://me:word@one:4222,two:4222,[::1]:4223/blue")
+    assert place.servers == (
+        "nats://me:word@one:4222",
+        "nats://me:word@two:4222",
+        "nats://me:word@[::1]:4223",
+    )
+    assert place.names.state == "blue_STATE"
+    assert "word" not in repr(place)
+    assert Place.parse("tls://one").servers == ("tls://one",)
+    assert Place.parse("nats://one").names.alarms == "NAS_ALARMS"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nats://",
+        f"nats://me:{SECRET}@",
+        f"nats://me:{SECRET}@one:4222,",
+        f"nats://me:{SECRET}@one:port",
+        f"nats://me:{SECRET}@one/two/three",
+        f"nats://me:{SECRET}@one/na.me",
+        f"redis://me:{SECRET}@one",
+    ],
+)
+async def test_a_bad_url_is_refused_without_repeating_a_password(url: str) -> None:
+    with pytest.raises(StoreError, match="nats://HOST:PORT") as caught:
+        await open_store(url, serving=False)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_nobody_there() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(StoreError, match=f"cannot reach NATS at 127.0.0.1:{port}") as caught:
+        await open_store(f"nats://me:{SECRET}@127.0.0.1:{port}", serving=False)
+    assert SECRET not in str(caught.value)
+
+
+@asynccontextmanager
+async def says_it_is(version: str) -> AsyncIterator[int]:
+    """A server that greets as NATS of a version does; yields its port."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        about = {"server_id": "N", "version": version, "max_payload": 1_048_576, "headers": True}
+        writer.write(b"INFO " + json.dumps(about).encode() + b"\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"PING"):
+                writer.write(b"PONG\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("version", ["2.11.11", "2.9.0", "1.4.1"])
+async def test_an_old_server_is_refused_by_its_version(version: str) -> None:
+    async with says_it_is(version) as port:
+        with pytest.raises(StoreError, match=f"version {version}.* 2.12: upgrade") as caught:
+            await open_store(f"nats://127.0.0.1:{port}", serving=True)
+    assert f"127.0.0.1:{port}" in str(caught.value)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_without_jetstream(tmp_path: Path) -> None:
+    with (
+        nats_cluster(tmp_path, 1, jetstream=False) as cluster,
+        pytest.raises(StoreError, match=r"run with it \(-js\)"),
+    ):
+        await open_store(cluster.url, serving=True)
+
+
+async def test_a_stream_of_somebody_else_is_left_alone(nats_one: NatsCluster) -> None:
+    url = new_url(nats_one)
+    client = await nats.connect(nats_one.nodes[0].address)
+    theirs = f"{url.rpartition('/')[2]}_STATE"
+    await client.jetstream().add_stream(name=theirs, subjects=["their.own"])
+    with pytest.raises(StoreError, match=f"stream {theirs} was not made by nas-server"):
+        await open_store(url, serving=True)
+    assert (await client.jetstream().stream_info(theirs)).config.subjects == ["their.own"]
+    await client.close()
+
+
+@pytest.mark.parametrize(("servers", "replicas"), [("nats_one", 1), ("nats_three", 3)])
+async def test_all_is_kept_on_three_servers_where_there_are_three(
+    request: pytest.FixtureRequest, servers: str, replicas: int
+) -> None:
+    cluster: NatsCluster = request.getfixturevalue(servers)
+    url = new_url(cluster)
+    async with opened(url, Tuning()):
+        client = await nats.connect(cluster.nodes[0].address)
+        for stream in ("STATE", "ALARMS"):
+            found = await client.jetstream().stream_info(f"{url.rpartition('/')[2]}_{stream}")
+            assert (found.config.num_replicas, found.config.storage) == (replicas, "file")
+        await client.close()
+
+
+async def test_processes_that_start_together_agree(nats_three: NatsCluster) -> None:
+    url = new_url(nats_three)
+    stores = await asyncio.gather(*(open_store(url, serving=True) for _ in range(4)))
+    await stores[0].write("agent", "a", {"n": 1})
+    assert [await store.read("agent", "a") for store in stores] == [{"n": 1}] * 4
+    for store in stores:
+        await store.close()
+
+
+async def test_the_command_line_works_on_a_cluster(nats_one: NatsCluster) -> None:
+    url = new_url(nats_one)
+
+    async def nas_server(*arguments: str) -> dict[str, object]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "nas_sdk.server", *arguments, "--store", url, "--json"),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await process.communicate()
+        assert process.returncode == 0
+        found: dict[str, object] = json.loads(said)
+        return found
+
+    assert (await nas_server("agent", "add", "one"))["name"] == "one"
+    told = await nas_server("status")
+    assert (told["agents"], told["armed"], told["dead"]) == (1, 0, [])

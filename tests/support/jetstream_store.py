@@ -1,0 +1,144 @@
+"""JetStream stores for tests, each with streams of its own, and somebody to deliver to."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import random
+
+from nats.aio.msg import Msg
+
+from nas_sdk.server.clock import system_clock
+from nas_sdk.server.delivery import Caller
+from nas_sdk.server.metrics import Metrics
+from nas_sdk.server.relay import Relay
+from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.store import Counts, Store
+from nas_sdk.server.store.jetstream import JetStreamStore
+from nas_sdk.server.store.nats_alarms import Alarms, Tuning
+from nas_sdk.server.store.nats_link import Link
+from nas_sdk.server.store.slots import Alarm
+from tests.support.nats_cluster import NatsCluster
+
+PATIENCE_S = 30.0
+EVER_AHEAD = Tuning(lead_ms=10**15, room=10_000)
+"""Every alarm rings at once, so that only the ``now`` of a call decides what is due."""
+
+
+def new_url(cluster: NatsCluster) -> str:
+    """A store nobody has used."""
+    return f"{cluster.url}/T{secrets.token_hex(6)}"
+
+
+class PromptAlarms(Alarms):
+    """Alarms that are here when `set` returns."""
+
+    def __init__(self, link: Link, tuning: Tuning) -> None:
+        super().__init__(link, tuning)
+        self._changed = asyncio.Condition()
+        self._came: set[str] = set()
+
+    async def set(self, alarm: Alarm, now: int) -> None:
+        await super().set(alarm, now)
+        async with asyncio.timeout(PATIENCE_S), self._changed:
+            await self._changed.wait_for(lambda: alarm.name in self._came)
+
+    async def receive(self, message: Msg) -> None:
+        await super().receive(message)
+        async with self._changed:
+            self._came.add(Alarm.decode(message.data).name)
+            self._changed.notify_all()
+
+
+class PromptStore(JetStreamStore):
+    """A store whose calls return once the cluster has reacted to them."""
+
+    alarms = PromptAlarms
+
+    async def counts(self, now: int) -> Counts:
+        """Count once the answers to alarms took effect: those left are all here."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (found := await super().counts(now)).armed != len(self._alarms):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        return found
+
+    async def remove(self) -> None:
+        """Have the cluster forget everything, and close."""
+        await self._alarms.close()
+        for stream in (self._link.names.alarms, self._link.names.state):
+            await self._link.api(f"STREAM.DELETE.{stream}", {})
+        await self.close()
+
+
+@asynccontextmanager
+async def prompt_store(
+    cluster: NatsCluster, chance: Callable[[], float] = random
+) -> AsyncIterator[PromptStore]:
+    """An empty store on a clock that is moved by hand."""
+    store = await PromptStore.open(new_url(cluster), chance=chance, tuning=EVER_AHEAD)
+    try:
+        yield store
+    finally:
+        await store.remove()
+
+
+@asynccontextmanager
+async def opened(
+    url: str, tuning: Tuning, *, serving: bool = True
+) -> AsyncIterator[JetStreamStore]:
+    """A store as a process has it."""
+    store = await JetStreamStore.open(url, tuning=tuning, serving=serving)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+class Receiver(Caller):
+    """Accepts every fire at once, and keeps when it came (epoch ms)."""
+
+    def __init__(self) -> None:
+        self.fires: list[tuple[OneShot, int]] = []
+        self._changed = asyncio.Condition()
+
+    async def call(self, one: OneShot) -> Outcome:
+        async with self._changed:
+            self.fires.append((one, system_clock()))
+            self._changed.notify_all()
+        return Outcome(ended=True, note="202")
+
+    def jobs(self, since: int = 0) -> set[str]:
+        """Those that fired for a time from ``since`` on."""
+        return {one.job_id for one, _ in self.fires if one.due_ms >= since}
+
+    async def until(self, count: int, since: int = 0) -> None:
+        """Wait until so many jobs have."""
+        async with asyncio.timeout(PATIENCE_S), self._changed:
+            await self._changed.wait_for(lambda: len(self.jobs(since)) >= count)
+
+
+@asynccontextmanager
+async def delivering(store: Store, receiver: Receiver) -> AsyncIterator[Relay]:
+    """Have a relay deliver from a store, in real time."""
+    relay = Relay(store, receiver, Metrics(), clock=system_clock, per_agent=1_000)
+    relay.start()
+    try:
+        yield relay
+    finally:
+        await relay.stop(grace_s=PATIENCE_S)
+
+
+class Arrivals:
+    """What rings for a store, counted."""
+
+    def __init__(self, store: JetStreamStore) -> None:
+        self._store = store
+        self._event = asyncio.Event()
+        store.listen(lambda _: self._event.set())
+
+    async def until(self, count: int) -> None:
+        """Wait until so many rings are here."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self._store.ringing < count:
+                self._event.clear()
+                await self._event.wait()
