@@ -33,11 +33,16 @@ class NasServerError(Exception):
 
 
 class NasServer:
-    """A reference NAS on one SQLite file. It keeps its port, and so its issuer, over restarts."""
+    """A reference NAS. It keeps its port, and so its issuer, over restarts."""
 
-    def __init__(self, directory: Path, *, flags: tuple[str, ...] = ()) -> None:
-        """Keep store and log in ``directory``; ``flags`` are more flags for `serve`."""
-        self.store = f"sqlite:{directory / 'nas.db'}"
+    def __init__(
+        self, directory: Path, *, store: str | None = None, flags: tuple[str, ...] = ()
+    ) -> None:
+        """Keep the log in ``directory``, and the store too unless there is a URL of another.
+
+        ``flags`` are more flags for `serve`.
+        """
+        self.store = store or f"sqlite:{directory / 'nas.db'}"
         self.log = directory / "nas-server.log"
         self.url = ""
         self._flags = flags
@@ -136,10 +141,12 @@ def _output(process: "subprocess.Popen[str]") -> IO[str]:
 
 
 @contextmanager
-def nas_server(directory: Path | None = None, *flags: str) -> Iterator[NasServer]:
+def nas_server(
+    directory: Path | None = None, *flags: str, store: str | None = None
+) -> Iterator[NasServer]:
     """Run a server while the block runs, in a temporary directory unless one is given."""
     with tempfile.TemporaryDirectory(prefix="nas-") as temporary:
-        server = NasServer(directory or Path(temporary), flags=flags)
+        server = NasServer(directory or Path(temporary), store=store, flags=flags)
         server.start()
         try:
             yield server
