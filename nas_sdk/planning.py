@@ -10,7 +10,7 @@ import attrs
 
 from .times import format_instant, parse_instant
 
-OVERDUE_STEP_MS: Final = 300_000
+OVERDUE_STEP_MS: Final = 60_000
 """An occurrence this long overdue is armed under a later fire time, one per such step.
 
 NAS remembers the dedup key of a fire that was accepted for 10 minutes and arms nothing
