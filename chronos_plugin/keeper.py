@@ -35,6 +35,7 @@ class Keeper(AgentConverger):
         self.home, self._settings = settings.home, settings
         self._process, self._host = process, process.host
         self._nas: NasClient | None = None
+        self.keep_records(self.home / "cron" / "chronos")
 
     def client(self) -> NasClient:
         """One client for the process; impatient at a prompt."""

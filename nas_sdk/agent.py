@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 from . import reconcile
+from ._version import __version__
 from .converger import HEAL_SECONDS, Converger
 from .reconcile import OneShot, due_ms
+from .records import Records
 from .system import System
 
 EARLY_SECONDS = 30.0
@@ -40,6 +44,7 @@ class AgentConverger(Converger):
         """`name` tells this agent from others that share its identity at NAS."""
         super().__init__(callback_url, system)
         self.watchdog_id = WATCHDOG + hashlib.sha256(name.encode()).hexdigest()[:12]
+        self.records: Records | None = None
         self._in_hand: dict[str, str | None] = {}
         # Threads look at the jobs at the same time, and each plans with what it saw itself.
         self._seen = threading.local()
@@ -55,6 +60,17 @@ class AgentConverger(Converger):
     @abstractmethod
     def taken(self, job_ids: Collection[str]) -> Collection[str]:
         """Which of these jobs another process has the fire of in hand."""
+
+    def keep_records(self, folder: Path) -> None:
+        """Leave there for people who ask that this process serves, and what it fired."""
+        self.records = Records(folder)
+
+    def follow(self, file: Path, stopped: threading.Event) -> None:
+        """As its base class has it; a process that follows its store serves."""
+        if self.records:
+            module = Path(str(sys.modules[type(self).__module__].__file__)).parent
+            self.records.serve(str(module), __version__, self.system.time())
+        super().follow(file, stopped)
 
     @contextlib.contextmanager
     def in_hand(self, job_id: str, occurrence: str | None = None) -> Iterator[bool]:
@@ -82,7 +98,7 @@ class AgentConverger(Converger):
         while (fire_at := self.times().get(job_id)) is not None:
             early = (due_ms(fire_at) or 0) / 1000 - self.system.time()
             if early <= 0:
-                return not self.taken([job_id])
+                return self._is_ours_to_run(job_id, -early)
             if early > EARLY_SECONDS:
                 self.log.info("job %s: a fire %.0f s early is a duplicate", job_id, early)
                 return False
@@ -91,6 +107,15 @@ class AgentConverger(Converger):
             self.system.sleep(early)
             self.request(HEAL_SECONDS)  # the first one may have been met while this slept
         return False
+
+    def _is_ours_to_run(self, job_id: str, late: float) -> bool:
+        if self.taken([job_id]):
+            return False
+        now = self.system.time()
+        self.log.info("job %s fires %.1f s after it was due", job_id, late)
+        if self.records:
+            self.records.fired(job_id, now - late, now)
+        return True
 
     def desired(self) -> list[OneShot]:
         """The jobs nobody has in hand, and the watchdog."""

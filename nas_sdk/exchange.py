@@ -211,6 +211,7 @@ class Exchange(Generic[T]):
             _request_id(response),
             self._attempts,
             self._elapsed(),
+            quotable(response.headers.get("date")),
         )
         LAST_RESPONSE.set(event)
         hook = self._settings.hooks.on_response

@@ -27,7 +27,10 @@ class RequestEvent(NamedTuple):
 
 
 class ResponseEvent(NamedTuple):
-    """An answer was read; `attempts` and `elapsed` (seconds) are those of the call so far."""
+    """An answer was read; `attempts` and `elapsed` (seconds) are those of the call so far.
+
+    `date` is what the answer's header of that name says: the time by NAS's clock.
+    """
 
     operation: str
     method: str
@@ -36,6 +39,7 @@ class ResponseEvent(NamedTuple):
     request_id: str | None
     attempts: int
     elapsed: float
+    date: str | None = None
 
 
 class RetryEvent(NamedTuple):

@@ -524,7 +524,16 @@ async def test_hooks(kind: str, nas: InMemoryNas) -> None:
     assert events[0] == ("cancel", "POST", "/api/agent-cron/cancel", 1)
     assert isinstance(events[1].error, NasConnectionError)
     assert events[4].error.status == 503
-    assert (events[6].status, events[6].attempts) == (200, 3)
+    assert (events[6].status, events[6].attempts, events[6].date) == (200, 3, None)
+
+
+async def test_a_response_says_what_time_it_is_at_nas(kind: str, nas: InMemoryNas) -> None:
+    events: list[ResponseEvent] = []
+    call = nas_driver(kind, nas, on_response=events.append)
+    date = "Thu, 18 Jun 2026 12:34:56 GMT"
+    nas.fail_next(body={"ok": True}, headers={"Date": date})
+    await call("cancel", "job-1")
+    assert [event.date for event in events] == [date]
 
 
 async def test_one_line_a_call(
