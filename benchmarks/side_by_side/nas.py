@@ -1,0 +1,211 @@
+"""The NAS that both providers are measured against: the reference NAS in a thread, slowed."""
+
+import asyncio
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from nas_sdk.server.app import Nas, Settings
+from nas_sdk.server.clock import system_clock
+from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.store import MemoryStore
+from nas_sdk.times import format_instant, parse_instant
+from tools.demo.home import NasAccess
+
+T = TypeVar("T")
+PATIENCE_S = 60.0
+
+
+@attrs.define
+class Usage:
+    """What one agent has asked of NAS since `SlowNas.watch`."""
+
+    requests: int = 0
+    connections: set[object] = attrs.field(factory=set)
+    """The addresses it called from."""
+
+
+class WatchedStore(MemoryStore):
+    """Notes when a fire was accepted, and when the job was armed for the next time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.respells = False
+        """List times in UTC with milliseconds and `Z`, as NAS may."""
+        self.news = threading.Condition()
+        self._accepted: dict[tuple[str, str], tuple[int, float]] = {}
+        self._armed: dict[tuple[str, str], float] = {}
+
+    async def armed(self, agent: str) -> list[OneShot]:
+        """See `Store.armed`."""
+        armed = await super().armed(agent)
+        if not self.respells:
+            return armed
+        texts = [format_instant(parse_instant(one.fire_at)) for one in armed]
+        return [attrs.evolve(one, fire_at=at) for one, at in zip(armed, texts, strict=True)]
+
+    async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
+        """See `Store.settle`; called as soon as the agent has answered a fire."""
+        if outcome.note == "202":
+            self._accepted[tried.agent, tried.job_id] = tried.due_ms, time.perf_counter()
+        return await super().settle(tried, outcome, now)
+
+    async def provision(self, wanted: OneShot, now: int) -> str:
+        """See `Store.provision`."""
+        job = wanted.agent, wanted.job_id
+        fired_ms, _ = self._accepted.get(job, (wanted.due_ms, 0.0))
+        if wanted.due_ms > fired_ms:
+            with self.news:
+                self._armed.setdefault(job, time.perf_counter())
+                self.news.notify_all()
+        return await super().provision(wanted, now)
+
+    def accept_to_armed(self, agent: str, job_id: str) -> float:
+        """Wait for a fire of the job; seconds from the agent's 202 to its next one-shot."""
+        job = agent, job_id
+        with self.news:
+            if not self.news.wait_for(lambda: job in self._armed, PATIENCE_S):
+                raise TimeoutError(f"job {job_id} was not fired and armed in {PATIENCE_S:.0f} s")
+        return self._armed[job] - self._accepted[job][1]
+
+
+class SlowNas:
+    """The running NAS, over HTTP at `url` and over TLS at `tls_url`."""
+
+    def __init__(self) -> None:
+        self.url = self.tls_url = ""
+        self.delay_s = 0.0
+        """How long every request waits before NAS looks at it."""
+        self.jwks_delay_s = 0.0
+        self._release: asyncio.Event | None = None
+        self.jwks_fetches = 0
+        self.store = WatchedStore()
+        self._usage: dict[str, Usage] = {}
+        self._loop = asyncio.new_event_loop()
+        self._nas: Nas
+
+    def add_agent(self, name: str, *, tls: bool = False) -> NasAccess:
+        """Provision an agent."""
+        agent, token = self._wait(self._nas.accounts.add(name, None, system_clock()))
+        return NasAccess(self.tls_url if tls else self.url, agent.audience, token)
+
+    def remove_agent(self, name: str) -> None:
+        """Refuse its calls, and drop what it has armed as it falls due."""
+        self._wait(self._nas.accounts.revoke(name))
+
+    def watch(self, access: NasAccess) -> Usage:
+        """Count an agent's requests from now on."""
+        usage = self._usage[f"Bearer {access.token}"] = Usage()
+        return usage
+
+    def fire_tokens(self, access: NasAccess, count: int) -> list[str]:
+        """As many tokens as NAS would send for as many fires."""
+        claims = {"iss": access.url, "aud": access.audience, "purpose": "cron_fire"}
+        now = system_clock()
+        return [self._nas.keys.sign({**claims, "jti": str(n)}, now) for n in range(count)]
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Answer nobody while the block runs."""
+        release = self._release = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._release = None
+            self._loop.call_soon_threadsafe(release.set)
+
+    @contextmanager
+    def serving(self, certificate: Path) -> Iterator[None]:
+        """Serve while the block runs; writes the certificate to trust to that file."""
+        thread = threading.Thread(target=self._loop.run_forever, name="bench-nas")
+        thread.start()
+        try:
+            runner = self._wait(self._start(certificate))
+            try:
+                yield
+            finally:
+                self._wait(runner.cleanup())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            thread.join()
+            self._loop.close()
+
+    async def _start(self, certificate: Path) -> web.AppRunner:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = Settings(issuer=self.url, allow_private_callbacks=True, grace_s=0.0)
+        self._nas = Nas(self.store, settings)
+        self._nas.app.middlewares.insert(0, self._slowly())
+        runner = web.AppRunner(self._nas.app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        tls = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_self_signed(certificate))
+        await tls.start()
+        self.tls_url = f"https://127.0.0.1:{runner.addresses[1][1]}"
+        return runner
+
+    def _slowly(self) -> Any:
+        @web.middleware
+        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+            is_jwks = request.path == "/.well-known/jwks.json"
+            self._count(request, is_jwks)
+            delay = self.jwks_delay_s if is_jwks else self.delay_s
+            if self._release is not None:
+                await self._release.wait()
+            if delay:
+                await asyncio.sleep(delay)
+            return await handler(request)
+
+        return middleware
+
+    def _count(self, request: web.Request, is_jwks: bool) -> None:
+        self.jwks_fetches += is_jwks
+        usage = self._usage.get(request.headers.get("Authorization", ""))
+        if usage is not None and request.transport is not None:
+            usage.requests += 1
+            usage.connections.add(request.transport.get_extra_info("peername"))
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
+
+
+def _self_signed(certificate: Path) -> ssl.SSLContext:
+    """A context for 127.0.0.1 with a fresh key, whose certificate goes to that file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "benchmark")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private = certificate.with_suffix(".key")
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, private)
+    return context

@@ -1,0 +1,123 @@
+"""The work of each row, once: by hermes with one provider or the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.side_by_side.agent import BUNDLED, OURS, Agent, RunError, World
+
+DELAY_S = 0.03
+JWKS_DELAY_S = 0.3
+THREADS = 32
+"""How many requests ours has under way at once."""
+PROMPT = ("every 1d", "--name", "new", "--no-agent", "--script", "job.sh", "--deliver", "local")
+_AHEAD_S = 6.0
+"""From the moment the job store is written to the first fire; everything is armed by then."""
+
+Figures = Mapping[str, float]
+Runs = Mapping[str, Sequence[Figures]]
+"""By side. Most work is done by one side at a time."""
+
+
+def cold(
+    world: World, side: str, *, jobs: int, delay_s: float = DELAY_S, tls: bool = False
+) -> Runs:
+    """Arm every job, none of which NAS knows."""
+    with world.agent(side, jobs, tls=tls) as agent:
+        run = _counted(world, agent, delay_s, "converge")
+        if delay_s:
+            run["over_ideal"] = run["seconds"] / (run["requests"] / THREADS * delay_s)
+        return {side: [run]}
+
+
+def unchanged(world: World, side: str, *, jobs: int, respelt: bool) -> Runs:
+    """Converge when all is armed already; `respelt` as NAS may list it, in UTC with `Z`."""
+    with world.agent(side, jobs) as agent:
+        agent.arm()
+        world.nas.store.respells = respelt
+        try:
+            return {side: [_counted(world, agent, DELAY_S, "converge")]}
+        finally:
+            world.nas.store.respells = False
+
+
+def edited(world: World, side: str, *, jobs: int) -> Runs:
+    """Edit one of many jobs at a prompt, all of them armed, listed as they were sent."""
+    with world.agent(side, jobs) as agent:
+        agent.arm()
+        one = sorted(agent.home.jobs())[jobs // 2]
+        return {side: [_counted(world, agent, DELAY_S, "edit", job_id=one)]}
+
+
+def fires(world: World, side: str, *, jobs: int, count: int, gap_s: float) -> Runs:
+    """From the 202 for a fire to the job's next one-shot, in a real `hermes serve`.
+
+    NAS itself sends the fires, one at a time. The first one, which loads the provider, is
+    left out.
+    """
+    with world.agent(side) as agent, agent.serving() as url:
+        agent.configure(url)
+        start = time.time() + _AHEAD_S + jobs / 400
+        ids = agent.seed(jobs, [start + n * gap_s for n in range(count + 1)])
+        world.nas.delay_s = 0.0
+        agent.arm()
+        world.nas.delay_s = DELAY_S
+        if time.time() > start:
+            raise RunError("the jobs were not armed before the first one was due")
+        store = world.nas.store
+        took = [store.accept_to_armed(agent.name, one) for one in ids[: count + 1]]
+        return {side: [{"seconds": seconds} for seconds in took[1:]]}
+
+
+def burst(world: World, side: str, *, fires: int) -> Runs:
+    """Verify that many fires at once with the verifier hermes loads, which has no keys yet."""
+    with world.agent(side) as agent:
+        before = world.nas.jwks_fetches
+        world.nas.jwks_delay_s = JWKS_DELAY_S
+        try:
+            run = agent.run("burst", tokens=world.nas.fire_tokens(agent.access, fires))
+        finally:
+            world.nas.jwks_delay_s = 0.0
+        return {side: [{**run, "fetches": world.nas.jwks_fetches - before}]}
+
+
+def available(world: World, side: str, *, calls: int) -> Runs:
+    """Ask a provider that is warm whether it is available."""
+    with world.agent(side) as agent:
+        return {side: [agent.run("available", calls=calls)]}
+
+
+def prompt(world: World, side: str, *, jobs: int) -> Runs:
+    """Create the last of that many jobs with the command line while NAS hangs."""
+    with world.agent(side, jobs - 1) as agent:
+        with world.nas.hanging():
+            start = time.perf_counter()
+            done = agent.command("cron", "create", *PROMPT)
+            seconds = time.perf_counter() - start
+        if "Created job" not in done.stdout:
+            raise RunError(f"hermes cron create: {done.stderr.strip()[-200:]}")
+        return {side: [{"seconds": seconds, "silent": float("not armed" not in done.stderr)}]}
+
+
+def token(world: World, side: str, *, calls: int) -> Runs:
+    """Verify a token with warm keys; in the place of the bundled one stands bare PyJWT."""
+    with world.agent(side) as agent:
+        costs = agent.run("token", blocks=11, calls=calls)
+    return {
+        BUNDLED: [{alg: cost["bare"] for alg, cost in costs.items()}],
+        OURS: [{alg: cost["ours"] for alg, cost in costs.items()}],
+    }
+
+
+def _counted(
+    world: World, agent: Agent, delay_s: float, name: str, **arguments: object
+) -> dict[str, Any]:
+    usage = world.nas.watch(agent.access)
+    world.nas.delay_s = delay_s
+    try:
+        run = agent.run(name, **arguments)
+    finally:
+        world.nas.delay_s = 0.0
+    return {**run, "requests": usage.requests, "connections": len(usage.connections)}
