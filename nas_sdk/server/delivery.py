@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 from typing import Final
 
 import aiohttp
@@ -108,5 +109,8 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error) or "cannot connect"
+        code = error.os_error.errno
+        # Their own words name the address; names that are not found have no number.
+        known = os.strerror(code) if code is not None and code > 0 else error.os_error.strerror
+        return known or "cannot connect"
     return type(error).__name__

@@ -1,4 +1,4 @@
-"""The rules of one-shots: arm, same key, replace, cancel, due, lease, ack, retry, give up.
+"""The rules of one-shots: arm, same key, replace, cancel, due, hasten, lease, ack, retry, give up.
 
 Everything here is pure: ``now`` is an argument in milliseconds since the epoch, chance is
 passed in, and nothing is read or written. The functions decide about one one-shot, and
@@ -56,6 +56,11 @@ class OneShot:
     def wake_ms(self) -> int:
         """When this one-shot next needs attention."""
         return self.not_before_ms if self.lease_until_ms is None else self.lease_until_ms
+
+    @property
+    def early(self) -> bool:
+        """Whether its next delivery, or the one under way, is ahead of time: it was hastened."""
+        return self.not_before_ms < self.due_ms
 
 
 @attrs.frozen
@@ -123,6 +128,20 @@ def arm(wanted: OneShot, current: OneShot | None, delivered: str | None) -> tupl
     return wanted.schedule_id, True
 
 
+def hasten(one_shot: OneShot, now: int) -> OneShot:
+    """Return ``one_shot`` as due at once, because a person says so.
+
+    A dead one gets its attempts anew. One that is being delivered, or is due, stays as it is.
+    A delivery ahead of ``fire_at`` is one more: the one-shot stays armed for its own time, for
+    an agent may take it for a duplicate. One that ran the job arms its next fire instead.
+    """
+    if one_shot.dead:
+        return attrs.evolve(one_shot, dead=False, not_before_ms=now, first_attempt_ms=None)
+    if one_shot.lease_until_ms is not None:
+        return one_shot
+    return attrs.evolve(one_shot, not_before_ms=min(now, one_shot.not_before_ms))
+
+
 def lease(one_shot: OneShot, now: int) -> OneShot:
     """Return ``one_shot`` with a delivery begun."""
     first = now if one_shot.first_attempt_ms is None else one_shot.first_attempt_ms
@@ -139,6 +158,11 @@ def release(one_shot: OneShot) -> OneShot:
     return attrs.evolve(one_shot, lease_until_ms=None)
 
 
+def ends(tried: OneShot, outcome: Outcome) -> bool:
+    """Tell whether the delivery of ``tried`` was the last it needs."""
+    return outcome.ended and not tried.early
+
+
 def is_over(current: OneShot | None, tried: OneShot) -> bool:
     """Tell whether an accepted delivery of ``tried`` ends ``current``.
 
@@ -149,7 +173,7 @@ def is_over(current: OneShot | None, tried: OneShot) -> bool:
 
 
 def is_retried(current: OneShot | None, tried: OneShot) -> bool:
-    """Tell whether a failed delivery of ``tried`` is still the latest word on ``current``."""
+    """Tell whether a delivery of ``tried`` that did not end it is the last word on ``current``."""
     return current is not None and (
         (current.schedule_id, current.attempt, current.lease_until_ms)
         == (tried.schedule_id, tried.attempt, tried.lease_until_ms)
@@ -162,20 +186,34 @@ def backoff_ms(attempt: int, chance: float) -> int:
 
 
 def retry(tried: OneShot, outcome: Outcome, now: int, chance: float) -> OneShot:
-    """Return ``tried`` after a failed attempt: waiting for the next one, or dead.
+    """Return ``tried`` after an attempt that did not end it: waiting for the next one, or dead.
 
     The wait is exponential backoff with full jitter, or what the agent asked for, spread
     by up to a second. A wait past the maximum age still gets a last attempt at that age.
+    One that was tried ahead of time waits for its time at the most, and begins anew there.
     """
     if outcome.retry_after_ms is None:
         wait = backoff_ms(tried.attempt, chance)
     else:
         wait = max(0, outcome.retry_after_ms) + int(chance * BACKOFF_BASE_MS)
+    if tried.early and (outcome.ended or now + wait >= tried.due_ms):
+        return _at_its_time(tried, outcome, now)
     deadline = (now if tried.first_attempt_ms is None else tried.first_attempt_ms) + GIVE_UP_MS
     return attrs.evolve(
         tried,
         lease_until_ms=None,
         not_before_ms=min(now + wait, deadline),
         dead=now >= deadline,
+        note=outcome.note,
+    )
+
+
+def _at_its_time(tried: OneShot, outcome: Outcome, now: int) -> OneShot:
+    return attrs.evolve(
+        tried,
+        attempt=0,
+        lease_until_ms=None,
+        first_attempt_ms=None,
+        not_before_ms=max(tried.due_ms, now),
         note=outcome.note,
     )

@@ -58,6 +58,22 @@ class Book:
         self._forget(now)
         return self._jobs.get(agent, {}).pop(job_id, None) is not None
 
+    def withdraw(self, agent: str, job_id: str, schedule_id: str) -> bool:
+        """Remove that one-shot; return whether the job had it."""
+        one = self.get(agent, job_id)
+        if one is None or one.schedule_id != schedule_id:
+            return False
+        del self._jobs[agent][job_id]
+        return True
+
+    def hasten(self, agent: str, job_id: str, schedule_id: str, now: int) -> OneShot | None:
+        """Make that one-shot due at once; return it, None when the job has another or none."""
+        one = self.get(agent, job_id)
+        if one is None or one.schedule_id != schedule_id:
+            return None
+        self._put(hastened := rules.hasten(one, now))
+        return hastened
+
     def armed(self, agent: str) -> list[OneShot]:
         """Return what the agent has armed, one-shots being delivered among them."""
         return [one for one in self._jobs.get(agent, {}).values() if not one.dead]
@@ -110,7 +126,7 @@ class Book:
     def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
         """Note how the delivery of ``tried`` ended; return what the job has now."""
         current = self.get(tried.agent, tried.job_id)
-        if outcome.ended:
+        if rules.ends(tried, outcome):
             key = (tried.agent, tried.dedup_key)
             self._delivered.pop(key, None)
             self._delivered[key] = (now + rules.REMEMBER_MS, tried.schedule_id)

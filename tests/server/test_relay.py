@@ -1,6 +1,7 @@
 """Deliveries over real HTTP, to agents that answer well, badly, late or never."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import jwt
@@ -286,3 +287,19 @@ async def test_a_name_that_leads_to_a_private_address_is_not_called(store: Store
         await nas.provision("job", 0, f"http://0x7f.1:{port}")
         assert "private address" in (await noted(store)).note
         assert agent.fires == []
+
+
+async def test_each_attempt_is_kept_with_its_answer(
+    nas: Hosted, agent: AgentStub, store: Store
+) -> None:
+    await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    await settled(nas, set())
+    (kept,) = await store.attempts(nas.clock(), 10)
+    assert (kept.agent, kept.job_id, kept.answer, kept.then) == ("agent", "job", "202", "done")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        await nas.provision("other", 0, f"http://127.0.0.1:{closed.getsockname()[1]}")
+        assert (await noted(store)).note == "unreachable: Connection refused"
+    failed, _ = await store.attempts(nas.clock(), 10)
+    assert (failed.answer, failed.then) == ("unreachable: Connection refused", "retry")

@@ -5,13 +5,14 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from nas_sdk.server import rules
-from nas_sdk.server.rules import OneShot
-from nas_sdk.server.store import SqliteStore, StoreError, open_store, schema
+from nas_sdk.server import history, rules
+from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.store import SqliteStore, StoreError, open_store, rows, schema
 from nas_sdk.server.store.lock import FileLock
 from nas_sdk.server.store.writer import Writer
 from nas_sdk.times import format_instant
@@ -19,9 +20,9 @@ from nas_sdk.times import format_instant
 T = 1_800_000_000_000
 
 
-def shot(job: str) -> OneShot:
+def shot(job: str, agent: str = "a") -> OneShot:
     at = format_instant(T)
-    return rules.fresh("a", job, at, "https://x.example", f"{job}:{at}", f"os_{job}", T)
+    return rules.fresh(agent, job, at, "https://x.example", f"{job}:{at}", f"os_{job}", T)
 
 
 @pytest.fixture
@@ -146,6 +147,44 @@ async def test_an_older_file_is_brought_up_to_date(
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT count(*) FROM more").fetchone() == (1,)
     connection.close()
+
+
+async def test_a_file_from_before_attempts_were_kept_keeps_them_now(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        store = await SqliteStore.open(path)
+        await store.provision(shot("kept"), T)
+        await store.close()
+    store = await SqliteStore.open(path)
+    (one,) = await store.due(T, 1)
+    await store.settle(one, Outcome(ended=True, note="202"), T)
+    assert [each.job_id for each in await store.attempts(T, 10)] == ["kept"]
+    await store.close()
+
+
+async def test_attempts_do_not_pile_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "KEEP_IN_ALL", 100)
+    store = await SqliteStore.open(path)
+
+    async def settle(numbers: range, now: int, agent: str = "a") -> int:
+        await asyncio.gather(*(store.provision(shot(f"job{n}", agent), T) for n in numbers))
+        held = await store.due(T, len(numbers))
+        done = Outcome(ended=True, note="202")
+        await asyncio.gather(*(store.settle(one, done, now) for one in held))
+        with closing(schema.connect(path)) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM attempts").fetchone()
+            return int(count)
+
+    assert 100 <= await settle(range(400), T) < 100 + rows.FORGET_EVERY
+    day = T + history.KEEP_MS
+    assert 100 <= await settle(range(400, 500), day) < 100 + rows.FORGET_EVERY
+    assert len(await store.attempts(day, 200)) == 100
+    monkeypatch.setattr(history, "KEEP_IN_ALL", 10_000)
+    assert await settle(range(2_000), day, "b") <= 132 + history.KEEP_PER_AGENT + rows.FORGET_EVERY
+    assert len(await store.attempts(day, 200, "a")) == 100
+    await store.close()
 
 
 @pytest.mark.parametrize("serving", [True, False])

@@ -41,6 +41,7 @@ class Armed:
 
     key: str
     schedule_id: str
+    due: int
     not_before: int
     lease_until: int | None = None
     attempt: int = 0
@@ -101,12 +102,25 @@ class StoreMachine(RuleBasedStateMachine):
             assert answer == schedule_id
         else:
             assert answer == wanted.schedule_id
-            self.model[agent, job] = Armed(key, answer, max(self.now, T + due * 1_000))
+            at_ms = T + due * 1_000
+            self.model[agent, job] = Armed(key, answer, at_ms, max(self.now, at_ms))
 
     @rule(agent=agents, job=jobs)
     def cancel(self, agent: str, job: str) -> None:
         self.do(self.store.cancel(agent, job, self.now))
         self.model.pop((agent, job), None)
+
+    @rule(agent=agents, job=jobs)
+    def hasten(self, agent: str, job: str) -> None:
+        model = self.model.get((agent, job))
+        schedule_id = "os_none" if model is None else model.schedule_id
+        one = self.do(self.store.hasten(agent, job, schedule_id, self.now))
+        assert (one is None) == (model is None)
+        if model is None or model.lease_until is not None:
+            return
+        if model.dead:
+            model.dead, model.not_before, model.first = False, self.now, 0
+        model.not_before = min(model.not_before, self.now)
 
     @rule(target=held, limit=st.integers(1, 4), per_agent=st.integers(1, 3))
     def lease(self, limit: int, per_agent: int) -> list[OneShot]:
@@ -133,6 +147,10 @@ class StoreMachine(RuleBasedStateMachine):
     def accepted(self, tried: list[OneShot]) -> None:
         for one in tried:
             self.do(self.store.settle(one, Outcome(True, "202"), self.now))
+            if one.not_before_ms < one.due_ms:
+                if self.is_latest(one):
+                    self.at_its_time(one)
+                continue
             remembered = (self.now + rules.REMEMBER_MS, one.schedule_id)
             self.delivered[one.agent, one.dedup_key] = remembered
             if (model := self.current(one)) is not None:
@@ -143,16 +161,24 @@ class StoreMachine(RuleBasedStateMachine):
     def failed(self, tried: list[OneShot], retry_after: int | None) -> None:
         for one in tried:
             self.do(self.store.settle(one, Outcome(False, "503", retry_after), self.now))
-            model = self.current(one)
-            if model is None or model.lease_until is None or model.attempt != one.attempt:
+            if not self.is_latest(one):
                 continue
+            model = self.model[one.agent, one.job_id]
             wait = CHANCE * min(600_000, 1_000 * 2 ** (one.attempt - 1))
             if retry_after is not None:
                 wait = retry_after + CHANCE * 1_000
+            if model.not_before < model.due <= self.now + int(wait):
+                self.at_its_time(one)
+                continue
             model.lease_until = None
             model.not_before = min(self.now + int(wait), model.first + DAY)
             model.dead = self.now >= model.first + DAY
             self.bury()
+
+    def at_its_time(self, one: OneShot) -> None:
+        model = self.model[one.agent, one.job_id]
+        model.lease_until, model.attempt, model.first = None, 0, 0
+        model.not_before = max(model.due, self.now)
 
     def bury(self) -> None:
         old = self.now - 7 * DAY
@@ -167,6 +193,13 @@ class StoreMachine(RuleBasedStateMachine):
             model = self.current(one)
             if model is not None and model.attempt == one.attempt:
                 model.lease_until = None
+
+    def is_latest(self, one: OneShot) -> bool:
+        model = self.current(one)
+        return model is not None and (model.attempt, model.lease_until) == (
+            one.attempt,
+            one.lease_until_ms,
+        )
 
     def current(self, one: OneShot) -> Armed | None:
         model = self.model.get((one.agent, one.job_id))

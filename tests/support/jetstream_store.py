@@ -65,7 +65,9 @@ class PromptStore(JetStreamStore):
     async def remove(self) -> None:
         """Have the cluster forget everything, and close."""
         await self._alarms.close()
-        for stream in (self._link.names.alarms, self._link.names.state):
+        await self._history.written()
+        names = self._link.names
+        for stream in (names.alarms, names.state, names.history):
             await self._link.api(f"STREAM.DELETE.{stream}", {})
         await self.close()
 

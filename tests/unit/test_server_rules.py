@@ -254,6 +254,52 @@ def test_a_fire_time_long_past_is_not_dead_on_its_first_failure() -> None:
     assert not left.dead
 
 
+def hastened(on: Book, now: int) -> OneShot:
+    """Have the one-shot of ``job`` hastened and its delivery begun."""
+    one = only(on.armed("a"))
+    assert on.hasten("a", "job", one.schedule_id, now) is not None
+    return only(on.due(now, 10))
+
+
+def test_a_hastened_one_stays_armed_for_its_time() -> None:
+    on = book()
+    arm(on)
+    tried = hastened(on, T - 500_000)
+    assert on.settle(tried, ACCEPTED, T - 499_000) is not None
+    left = only(on.armed("a"))
+    assert (left.wake_ms, left.attempt, left.first_attempt_ms) == (T, 0, None)
+    assert on.settle(only(on.due(T, 1)), ACCEPTED, T) is None
+
+
+def test_a_hastened_one_that_fails_is_tried_again_until_its_time_and_afresh_then() -> None:
+    on = book(chance=0.5)
+    arm(on)
+    failed = on.settle(hastened(on, T - 10_000), FAILED, T - 10_000)
+    assert failed is not None
+    assert (failed.wake_ms, failed.attempt) == (T - 9_500, 1)
+    (again,) = on.due(T - 9_500, 1)
+    left = on.settle(again, Outcome(False, "503", 3_600_000), T - 9_400)
+    assert left is not None
+    assert (left.wake_ms, left.attempt, left.first_attempt_ms) == (T, 0, None)
+
+
+def test_a_hastened_delivery_that_ends_after_the_time_is_made_again_at_once() -> None:
+    on = book()
+    arm(on)
+    tried = hastened(on, T - 1_000)
+    assert on.settle(tried, ACCEPTED, T + 4_000) is not None
+    assert on.next_due() == T + 4_000
+
+
+def test_hastening_what_is_being_delivered_or_due_changes_nothing() -> None:
+    on = book()
+    schedule_id = arm(on)
+    assert on.hasten("a", "job", schedule_id, T + 5) == only(on.armed("a"))
+    assert only(on.armed("a")).not_before_ms == T
+    held = only(on.due(T + 5, 1))
+    assert on.hasten("a", "job", schedule_id, T + 9) == held
+
+
 def test_an_agent_at_its_limit_does_not_hold_up_the_others() -> None:
     on = book()
     for n in range(5):

@@ -2,11 +2,20 @@
 
 from pathlib import Path
 
-from nas_sdk.server.store.base import Counts, Record, Store, StoreError
+from nas_sdk.server.store.base import Counts, Record, Store, StoreError, TooManyError
 from nas_sdk.server.store.memory import MemoryStore
 from nas_sdk.server.store.sqlite import SqliteStore
 
-__all__ = ["Counts", "MemoryStore", "Record", "SqliteStore", "Store", "StoreError", "open_store"]
+__all__ = [
+    "Counts",
+    "MemoryStore",
+    "Record",
+    "SqliteStore",
+    "Store",
+    "StoreError",
+    "TooManyError",
+    "open_store",
+]
 
 
 async def open_store(url: str, *, serving: bool) -> Store:

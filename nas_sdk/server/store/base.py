@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from nas_sdk.server.history import Attempt
 from nas_sdk.server.rules import OneShot, Outcome
 
 Record = dict[str, Any]
@@ -17,6 +18,10 @@ Record = dict[str, Any]
 
 class StoreError(Exception):
     """A store cannot be opened or used; the text tells a person what to do."""
+
+
+class TooManyError(StoreError):
+    """The store does not put so many one-shots in order; those of one agent can be had."""
 
 
 @attrs.frozen
@@ -40,6 +45,12 @@ class Store(Protocol):
 
     async def cancel(self, agent: str, job_id: str, now: int) -> None:
         """Remove the job's one-shot, if it has one."""
+
+    async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
+        """Remove that one-shot; return whether the job had it."""
+
+    async def hasten(self, agent: str, job_id: str, schedule_id: str, now: int) -> OneShot | None:
+        """Make that one-shot due at once by the rules; None when the job does not have it."""
 
     async def armed(self, agent: str) -> list[OneShot]:
         """Return the agent's one-shots, those being delivered among them, dead ones not."""
@@ -71,13 +82,28 @@ class Store(Protocol):
         """
 
     async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
-        """Note how the delivery of ``tried`` ended; return what the job has now."""
+        """Note how the delivery of ``tried`` ended; return what the job has now.
+
+        The attempt is kept for `attempts`.
+        """
 
     async def release(self, held: Sequence[OneShot]) -> None:
         """Hand back deliveries that were leased and not made."""
 
     async def dead(self) -> list[OneShot]:
         """Return what was given up, of all agents."""
+
+    async def upcoming(self, limit: int) -> list[OneShot]:
+        """Return the first ``limit`` of all agents in order of when they need attention.
+
+        Dead ones are not among them. Raises TooManyError.
+        """
+
+    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
+        """Return up to ``limit`` ended deliveries, of one agent or of all, the newest first.
+
+        They are kept as long, and as many, as `nas_sdk.server.history` says.
+        """
 
     async def counts(self, now: int) -> Counts:
         """Count what is held."""

@@ -6,21 +6,26 @@ alarm in the cluster brings each slot to the attention of one process when its t
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from heapq import nsmallest
 from random import random
 from typing import Final, Self
 
 from nas_sdk.server import rules
+from nas_sdk.server.history import Attempt
 from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.server.store.base import Counts, Record, StoreError
+from nas_sdk.server.store.base import Counts, Record, StoreError, TooManyError
 from nas_sdk.server.store.nats_alarms import Alarms, Ring, Tuning
+from nas_sdk.server.store.nats_history import NatsHistory
 from nas_sdk.server.store.nats_link import ConflictError, Link
+from nas_sdk.server.store.nats_records import Records
 from nas_sdk.server.store.nats_setup import CONSUMER, Place, connect, prepare
 from nas_sdk.server.store.nats_slots import Slots
-from nas_sdk.server.store.slots import Slot, text_of, token
+from nas_sdk.server.store.slots import Job, Slot
 
 AT_ONCE: Final = 64
+SORTED: Final = 20_000
+"""How many one-shots are read to put them in order."""
 USUAL: Final = Tuning()
 
 
@@ -34,6 +39,8 @@ class JetStreamStore:
         self._link = link
         self._alarms = alarms
         self._slots = Slots(link, alarms)
+        self._records = Records(link)
+        self._history = NatsHistory(link)
         self._chance = chance
         self._held: dict[tuple[str, str], Slot] = {}
 
@@ -85,15 +92,31 @@ class JetStreamStore:
 
     async def cancel(self, agent: str, job_id: str, now: int) -> None:
         """See `Store.cancel`."""
-        while (slot := await self._slots.read((agent, job_id))).one is not None:
+        await self._remove((agent, job_id), lambda slot: slot.one is not None, now)
+
+    async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
+        """See `Store.withdraw`."""
+        return await self._remove((agent, job_id), lambda slot: slot.has(schedule_id), now)
+
+    async def _remove(self, job: Job, fits: Callable[[Slot], bool], now: int) -> bool:
+        while fits(slot := await self._slots.read(job)):
             with contextlib.suppress(ConflictError):
                 await self._slots.change(slot, None, now)
-                return
+                return True
+        return False
+
+    async def hasten(self, agent: str, job_id: str, schedule_id: str, now: int) -> OneShot | None:
+        """See `Store.hasten`."""
+        while True:
+            slot = await self._slots.read((agent, job_id))
+            if slot.one is None or not slot.has(schedule_id):
+                return None
+            with contextlib.suppress(ConflictError):
+                return (await self._slots.change(slot, rules.hasten(slot.one, now), now)).one
 
     async def armed(self, agent: str) -> list[OneShot]:
         """See `Store.armed`."""
-        slots = await self._slots.of_agent(agent)
-        return [slot.live for slot in slots if slot.live is not None]
+        return await self._slots.live(agent)
 
     async def due(
         self,
@@ -162,12 +185,13 @@ class JetStreamStore:
                 slot = await self._slots.read(job)
         if held is not None and held.alarm is not None and held.alarm != slot.alarm:
             await self._alarms.answer_here(held.alarm)
+        self._history.add(Attempt.of(tried, outcome, slot.one, now))
         return slot.one
 
     async def _settle(
         self, slot: Slot, tried: OneShot, outcome: Outcome, now: int, chance: float
     ) -> Slot:
-        if outcome.ended:
+        if rules.ends(tried, outcome):
             left = None if rules.is_over(slot.one, tried) else slot.one
             return await self._slots.change(slot.remember(tried, now), left, now)
         if rules.is_retried(slot.one, tried):
@@ -191,9 +215,19 @@ class JetStreamStore:
 
     async def dead(self) -> list[OneShot]:
         """See `Store.dead`."""
-        slots = await asyncio.gather(*map(self._slots.read, await self._slots.marked_dead()))
-        dead = [slot.one for slot in slots if slot.one is not None and slot.one.dead]
-        return sorted(dead, key=lambda one: one.not_before_ms)
+        return await self._slots.dead()
+
+    async def upcoming(self, limit: int) -> list[OneShot]:
+        """See `Store.upcoming`. The cluster keeps no order; it takes all slots to find it."""
+        stream = await self._link.api(f"STREAM.INFO.{self._link.names.alarms}", {})
+        if stream["state"]["messages"] > SORTED:
+            raise TooManyError(f"more than {SORTED} one-shots are armed; ask for one agent")
+        armed = await self._slots.live(None)
+        return nsmallest(limit, armed, key=lambda one: (one.wake_ms, one.agent, one.job_id))
+
+    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
+        """See `Store.attempts`. One may be missing when the cluster had no leader for long."""
+        return await self._history.newest(now, limit, agent)
 
     async def counts(self, now: int) -> Counts:
         """See `Store.counts`. What rang for another process counts as due."""
@@ -209,35 +243,18 @@ class JetStreamStore:
 
     async def read(self, kind: str, key: str) -> Record | None:
         """See `Store.read`."""
-        revision, data = await self._link.get(self._kept(kind, key))
-        return _record(data) if revision else None
+        return await self._records.read(kind, key)
 
     async def write(self, kind: str, key: str, record: Record | None) -> None:
         """See `Store.write`."""
-        if record is None:
-            await self._link.remove(self._link.names.state, self._kept(kind, key))
-        else:
-            await self._link.put(self._kept(kind, key), json.dumps(record).encode())
+        await self._records.write(kind, key, record)
 
     async def scan(self, kind: str) -> dict[str, Record]:
         """See `Store.scan`."""
-        pattern = self._link.names.subject("kept", token(kind), "*")
-        found = await self._link.all_of(pattern)
-        records = {
-            text_of(subject.rpartition(".")[2]): _record(data)
-            for subject, (_, data) in found.items()
-        }
-        return dict(sorted(records.items()))
+        return await self._records.scan(kind)
 
     async def close(self) -> None:
         """See `Store.close`."""
         await self._alarms.close()
+        await self._history.written()
         await self._link.client.close()
-
-    def _kept(self, kind: str, key: str) -> str:
-        return self._link.names.subject("kept", token(kind), token(key))
-
-
-def _record(data: bytes) -> Record:
-    record: Record = json.loads(data)
-    return record

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import closing
 
 from nas_sdk.server import rules
+from nas_sdk.server.history import Attempt
 from nas_sdk.server.rules import OneShot, Outcome
 from nas_sdk.server.store import rows
 from nas_sdk.server.store.ready import Ready
@@ -36,6 +37,22 @@ class Ledger:
         """Remove what the job has."""
         rows.delete(self._db, agent, job_id)
 
+    def withdraw(self, agent: str, job_id: str, schedule_id: str) -> bool:
+        """Remove a one-shot; return whether the job had it."""
+        one = rows.get(self._db, agent, job_id)
+        if one is None or one.schedule_id != schedule_id:
+            return False
+        rows.delete(self._db, agent, job_id)
+        return True
+
+    def hasten(self, agent: str, job_id: str, schedule_id: str, now: int) -> OneShot | None:
+        """Make a one-shot due at once; None when the job does not have it."""
+        one = rows.get(self._db, agent, job_id)
+        if one is None or one.schedule_id != schedule_id:
+            return None
+        self._put(hastened := rules.hasten(one, now))
+        return hastened
+
     def due(self, now: int, limit: int, load: Counter[str], per_agent: int | None) -> list[OneShot]:
         """Lease what is due, earliest first; ``load`` says what each agent has under way."""
         self._read_up_to(now)
@@ -61,8 +78,13 @@ class Ledger:
 
     def settle(self, tried: OneShot, outcome: Outcome, now: int, chance: float) -> OneShot | None:
         """Note how a delivery ended; return what the job has now."""
+        left = self._settle(tried, outcome, now, chance)
+        rows.keep_attempt(self._db, Attempt.of(tried, outcome, left, now))
+        return left
+
+    def _settle(self, tried: OneShot, outcome: Outcome, now: int, chance: float) -> OneShot | None:
         current = rows.get(self._db, tried.agent, tried.job_id)
-        if outcome.ended:
+        if rules.ends(tried, outcome):
             rows.remember(self._db, tried, now, now + rules.REMEMBER_MS)
             if rules.is_over(current, tried):
                 rows.delete(self._db, tried.agent, tried.job_id)

@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from heapq import nsmallest
 from random import random
 
+from nas_sdk.server.history import Attempt, History
 from nas_sdk.server.rules import OneShot, Outcome
 from nas_sdk.server.store.base import Counts, Record
 from nas_sdk.server.timers import Book
@@ -15,6 +17,7 @@ class MemoryStore:
     def __init__(self, *, chance: Callable[[], float] = random) -> None:
         """Draw jitter from ``chance``, in [0, 1)."""
         self._book = Book(chance=chance)
+        self._history = History()
         self._records: defaultdict[str, dict[str, Record]] = defaultdict(dict)
 
     async def provision(self, wanted: OneShot, now: int) -> str:
@@ -24,6 +27,14 @@ class MemoryStore:
     async def cancel(self, agent: str, job_id: str, now: int) -> None:
         """See `Store.cancel`."""
         self._book.cancel(agent, job_id, now)
+
+    async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
+        """See `Store.withdraw`."""
+        return self._book.withdraw(agent, job_id, schedule_id)
+
+    async def hasten(self, agent: str, job_id: str, schedule_id: str, now: int) -> OneShot | None:
+        """See `Store.hasten`."""
+        return self._book.hasten(agent, job_id, schedule_id, now)
 
     async def armed(self, agent: str) -> list[OneShot]:
         """See `Store.armed`."""
@@ -49,7 +60,9 @@ class MemoryStore:
 
     async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
         """See `Store.settle`."""
-        return self._book.settle(tried, outcome, now)
+        left = self._book.settle(tried, outcome, now)
+        self._history.add(Attempt.of(tried, outcome, left, now))
+        return left
 
     async def release(self, held: Sequence[OneShot]) -> None:
         """See `Store.release`."""
@@ -59,6 +72,15 @@ class MemoryStore:
     async def dead(self) -> list[OneShot]:
         """See `Store.dead`."""
         return self._book.dead()
+
+    async def upcoming(self, limit: int) -> list[OneShot]:
+        """See `Store.upcoming`."""
+        live = (one for one in self._book if not one.dead)
+        return nsmallest(limit, live, key=lambda one: (one.wake_ms, one.agent, one.job_id))
+
+    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
+        """See `Store.attempts`."""
+        return self._history.newest(now, limit, agent)
 
     async def counts(self, now: int) -> Counts:
         """See `Store.counts`."""

@@ -13,11 +13,10 @@ from typing import Any, Final
 import attrs
 import nats.errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from nas_sdk.server.store.base import StoreError
+from nas_sdk.server.store.nats_direct import AWAY, TRY_S, direct, words
 
-TRY_S: Final = 2.0
 PAUSE_S: Final = 0.05
 PATIENCE_S: Final = 10.0
 """How long a question is repeated: an election takes a few seconds."""
@@ -32,12 +31,6 @@ _STORING: Final = 10158
 _AWAY_CODE: Final = 503
 TROUBLE: Final = (nats.errors.Error, OSError)
 """What the client raises when the connection does not do."""
-_AWAY: Final = (
-    nats.errors.TimeoutError,
-    nats.errors.NoRespondersError,
-    nats.errors.OutboundBufferLimitError,
-    OSError,
-)
 
 
 Found = tuple[int, bytes]
@@ -78,6 +71,11 @@ class Names:
         """The stream of alarms: those set, and those that rang and are not answered."""
         return f"{self.name}_ALARMS"
 
+    @property
+    def history(self) -> str:
+        """The stream of attempts."""
+        return f"{self.name}_HISTORY"
+
     def subject(self, *tokens: str) -> str:
         """Return a subject of this NAS."""
         return ".".join((self.name, *tokens))
@@ -96,10 +94,14 @@ class Link:
         message = await self._newest(subject)
         return int(message.get("seq", 0)), base64.b64decode(message.get("data", ""))
 
-    async def _newest(self, subject: str) -> dict[str, Any]:
+    async def newest(self, stream: str, subject: str) -> int:
+        """Return the revision of the newest message of a stream that matches; 0 without any."""
+        return int((await self._newest(subject, stream)).get("seq", 0))
+
+    async def _newest(self, subject: str, stream: str = "") -> dict[str, Any]:
         question = {"last_by_subj": subject}
         try:
-            found = await self.api(f"STREAM.MSG.GET.{self.names.state}", question)
+            found = await self.api(f"STREAM.MSG.GET.{stream or self.names.state}", question)
         except AnswerError as error:
             if error.code == NO_MESSAGE:
                 return {}
@@ -149,8 +151,8 @@ class Link:
                 return {}
             try:
                 return await self._as_of(newest, pattern)
-            except _AWAY as error:
-                await patience.wait(_words(error))
+            except AWAY as error:
+                await patience.wait(words(error))
 
     async def _as_of(self, newest: int, pattern: str) -> dict[str, Found]:
         try:
@@ -179,23 +181,14 @@ class Link:
 
         Raises NoRespondersError when that replica does not have revision ``newest`` yet.
         """
-        found: dict[str, Found] = {}
-        inbox = self.client.new_inbox()
-        answers = await self.client.subscribe(inbox)
-        try:
-            question = json.dumps({"multi_last": patterns}).encode()
-            asked = f"$JS.API.DIRECT.GET.{self.names.state}"
-            await self.client.publish(asked, question, reply=inbox)
-            while (status := status_of(part := await answers.next_msg(timeout=TRY_S))) is None:
-                headers = part.headers or {}
-                found[headers["Nats-Subject"]] = int(headers["Nats-Sequence"]), part.data
-        finally:
-            await answers.unsubscribe()
+        messages, status, end = await direct(
+            self.client, self.names.state, {"multi_last": patterns}
+        )
         if status == "413":
             raise _TooManyError
-        if status != "204" or int((part.headers or {})["Nats-UpTo-Sequence"]) < newest:
+        if status != "204" or int(end["Nats-UpTo-Sequence"]) < newest:
             raise nats.errors.NoRespondersError
-        return found
+        return {name: (revision, data) for name, revision, data in messages}
 
     async def api(self, operation: str, question: dict[str, Any]) -> dict[str, Any]:
         """Ask JetStream itself; AnswerError or StoreError."""
@@ -209,8 +202,8 @@ class Link:
         while True:
             try:
                 reply = await self.client.request(subject, data, timeout=TRY_S, headers=headers)
-            except _AWAY as error:
-                await patience.wait(_words(error))
+            except AWAY as error:
+                await patience.wait(words(error))
                 continue
             answer: dict[str, Any] = json.loads(reply.data)
             if "error" not in answer:
@@ -237,12 +230,3 @@ class Patience:
             raise StoreError(f"the NATS cluster does not answer: {why}")
         self.tested = True
         await asyncio.sleep(PAUSE_S)
-
-
-def status_of(message: Msg) -> str | None:
-    """Return the status a message from JetStream consists of; None for one with content."""
-    return None if message.headers is None else message.headers.get("Status")
-
-
-def _words(error: Exception) -> str:
-    return str(error).removeprefix("nats: ") or type(error).__name__

@@ -12,7 +12,8 @@ from nats.aio.subscription import Subscription
 
 from nas_sdk.server.logs import say
 from nas_sdk.server.store.base import StoreError
-from nas_sdk.server.store.nats_link import TROUBLE, Link, status_of
+from nas_sdk.server.store.nats_direct import status_of
+from nas_sdk.server.store.nats_link import TROUBLE, Link
 from nas_sdk.server.store.nats_setup import CONSUMER, consume
 
 EXPIRES_S: Final = 30.0

@@ -1,4 +1,4 @@
-"""Reaching a NATS cluster, and what the store needs there: a version, two streams, a consumer."""
+"""Reaching a NATS cluster, and what the store needs there: a version, three streams, a consumer."""
 
 import asyncio
 import re
@@ -11,6 +11,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 
+from nas_sdk.server import history
 from nas_sdk.server.store.base import StoreError
 from nas_sdk.server.store.nats_link import AnswerError, Link, Names, Patience
 
@@ -129,6 +130,19 @@ async def prepare(link: Link, hosts: str, hold_s: float) -> None:
             "max_msgs_per_subject": 1,
             "allow_msg_schedules": True,
             "allow_rollup_hdrs": True,
+        },
+    )
+    await _stream(
+        link,
+        {
+            "name": names.history,
+            "subjects": [names.subject("tried", ">")],
+            "max_msgs_per_subject": history.KEEP_PER_AGENT,
+            "max_msgs": history.KEEP_IN_ALL,
+            "max_age": history.KEEP_MS * 1_000_000,
+            "discard": "old",
+            "allow_direct": True,
+            "duplicate_window": REPEATS_S * 1_000_000_000,
         },
     )
     await consume(link, hold_s)

@@ -12,6 +12,8 @@ And an alarm is never set anew under its old name: the cluster may be ringing it
 moment, and would then remove the new one in place of the old.
 """
 
+import asyncio
+
 import attrs
 
 from nas_sdk.server.rules import OneShot
@@ -32,10 +34,18 @@ class Slots:
         """Return what a job has, as its last answered change left it."""
         return Slot.decode(job, *await self._link.get(self._subject("one", job)))
 
-    async def of_agent(self, agent: str) -> list[Slot]:
-        """Return the slots of all jobs of an agent, with every answered change."""
-        found = await self._link.all_of(self._link.names.subject("one", token(agent), "*"))
-        return [Slot.decode(_job(subject), *record) for subject, record in found.items()]
+    async def live(self, agent: str | None) -> list[OneShot]:
+        """Return what an agent, or all of them, have armed, with every answered change."""
+        whose = "*" if agent is None else token(agent)
+        found = await self._link.all_of(self._link.names.subject("one", whose, "*"))
+        slots = (Slot.decode(_job(subject), *record) for subject, record in found.items())
+        return [slot.live for slot in slots if slot.live is not None]
+
+    async def dead(self) -> list[OneShot]:
+        """Return what was given up, in the order in which it was."""
+        slots = await asyncio.gather(*map(self.read, await self.marked_dead()))
+        dead = [slot.one for slot in slots if slot.one is not None and slot.one.dead]
+        return sorted(dead, key=lambda one: one.not_before_ms)
 
     async def marked_dead(self) -> list[Job]:
         """Return the jobs that have, or had of late, a one-shot that was given up."""

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import attrs
 
+from nas_sdk.server import history
+from nas_sdk.server.history import Attempt
 from nas_sdk.server.rules import OneShot
 from nas_sdk.server.store.base import Counts, Record
 
@@ -16,6 +18,18 @@ _ROW: Final = f"SELECT {_COLUMNS} FROM one_shots"  # noqa: S608 - names of our o
 _PUT: Final = (
     f"INSERT OR REPLACE INTO one_shots ({_COLUMNS}, wake_ms) "  # noqa: S608 - as above
     f"VALUES ({', '.join('?' * (len(_NAMES) + 1))})"
+)
+
+FORGET_EVERY: Final = 32
+"""Every so many attempts, old ones are forgotten, twice as many at the most."""
+_KEEP: Final = (
+    "INSERT INTO attempts (agent, number, ended_ms, record) "
+    "SELECT ?, coalesce(max(number), 0) + 1, ?, ? FROM attempts WHERE agent = ? "
+    "RETURNING id, number"
+)
+_FORGET: Final = (
+    "DELETE FROM attempts WHERE id IN (SELECT id FROM attempts ORDER BY id LIMIT ?) "
+    "AND (ended_ms <= ? OR id <= ?)"
 )
 
 
@@ -51,6 +65,12 @@ def dead(db: sqlite3.Connection) -> list[OneShot]:
     """Return what was given up."""
     rows = db.execute(f"{_ROW} WHERE wake_ms IS NULL ORDER BY not_before_ms")
     return [_one_shot(row) for row in rows]
+
+
+def upcoming(db: sqlite3.Connection, limit: int) -> list[OneShot]:
+    """Return what is armed, of all agents, in order of when it needs attention."""
+    order = "WHERE wake_ms IS NOT NULL ORDER BY wake_ms, agent, job_id LIMIT ?"
+    return [_one_shot(row) for row in db.execute(f"{_ROW} {order}", (limit,))]
 
 
 def waking(db: sqlite3.Connection, after: int, until: int) -> Iterable[tuple[str, str, int]]:
@@ -110,6 +130,32 @@ def counts(db: sqlite3.Connection, now: int) -> Counts:
     (past,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms <= ?", (now,)).fetchone()
     (lost,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms IS NULL").fetchone()
     return Counts(armed=live, due=past, dead=lost)
+
+
+def keep_attempt(db: sqlite3.Connection, attempt: Attempt) -> None:
+    """Keep an attempt, and now and then forget those that are too old or too many."""
+    agent, ended = attempt.agent, attempt.ended_ms
+    record = json.dumps(attempt.to_record())
+    kept = db.execute(_KEEP, (agent, ended, record, agent))
+    ((newest, number),) = kept.fetchall()
+    if number % FORGET_EVERY == 0:
+        oldest = number - history.KEEP_PER_AGENT
+        db.execute("DELETE FROM attempts WHERE agent = ? AND number <= ?", (agent, oldest))
+    if newest % FORGET_EVERY == 0:
+        before = (2 * FORGET_EVERY, ended - history.KEEP_MS, newest - history.KEEP_IN_ALL)
+        db.execute(_FORGET, before)
+
+
+def attempts(db: sqlite3.Connection, now: int, limit: int, agent: str | None) -> list[Attempt]:
+    """Return attempts, the newest first."""
+    mine = "" if agent is None else "WHERE agent = :agent"
+    order = "number" if agent is not None else "id"
+    rows = db.execute(
+        f"SELECT record FROM attempts {mine} ORDER BY {order} DESC LIMIT :limit",  # noqa: S608 - ours
+        {"agent": agent, "limit": limit},
+    )
+    found = [Attempt.from_record(json.loads(record)) for (record,) in rows]
+    return [attempt for attempt in found if history.is_kept(attempt, now)]
 
 
 def read(db: sqlite3.Connection, kind: str, key: str) -> Record | None:

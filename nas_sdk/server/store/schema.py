@@ -46,6 +46,16 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (kind, key)
         ) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE attempts (
+            id INTEGER PRIMARY KEY,
+            agent TEXT NOT NULL,
+            number INTEGER NOT NULL,  -- of the agent's attempts, from 1
+            ended_ms INTEGER NOT NULL,
+            record TEXT NOT NULL
+        )""",
+        "CREATE UNIQUE INDEX attempts_of_agent ON attempts (agent, number)",
+    ),
 )
 """Statement lists; the one at index n brings a file from schema version n to n + 1."""
 

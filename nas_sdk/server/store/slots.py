@@ -47,6 +47,10 @@ class Slot:
         """The one-shot, unless it was given up."""
         return None if self.one is None or self.one.dead else self.one
 
+    def has(self, schedule_id: str) -> bool:
+        """Tell whether the job has that one-shot."""
+        return self.one is not None and self.one.schedule_id == schedule_id
+
     @property
     def ttl_s(self) -> int | None:
         """How long the record is worth keeping; None: until it changes.

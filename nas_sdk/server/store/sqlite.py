@@ -10,6 +10,7 @@ from pathlib import Path
 from random import random
 from typing import TypeVar
 
+from nas_sdk.server.history import Attempt
 from nas_sdk.server.rules import OneShot, Outcome
 from nas_sdk.server.store import rows, schema
 from nas_sdk.server.store.base import Counts, Record, StoreError
@@ -62,6 +63,14 @@ class SqliteStore:
         """See `Store.cancel`."""
         await self._writer.run(lambda: self._ledger.cancel(agent, job_id))
 
+    async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
+        """See `Store.withdraw`."""
+        return await self._writer.run(lambda: self._ledger.withdraw(agent, job_id, schedule_id))
+
+    async def hasten(self, agent: str, job_id: str, schedule_id: str, now: int) -> OneShot | None:
+        """See `Store.hasten`."""
+        return await self._writer.run(lambda: self._ledger.hasten(agent, job_id, schedule_id, now))
+
     async def armed(self, agent: str) -> list[OneShot]:
         """See `Store.armed`."""
         return await self._read(lambda db: rows.armed(db, agent))
@@ -99,6 +108,14 @@ class SqliteStore:
     async def dead(self) -> list[OneShot]:
         """See `Store.dead`."""
         return await self._read(rows.dead)
+
+    async def upcoming(self, limit: int) -> list[OneShot]:
+        """See `Store.upcoming`."""
+        return await self._read(lambda db: rows.upcoming(db, limit))
+
+    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
+        """See `Store.attempts`."""
+        return await self._read(lambda db: rows.attempts(db, now, limit, agent))
 
     async def counts(self, now: int) -> Counts:
         """See `Store.counts`."""

@@ -1,0 +1,46 @@
+"""Messages of a stream as any replica has them, which may be a little behind."""
+
+import json
+from typing import Any, Final
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+TRY_S: Final = 2.0
+"""How long one question waits for its answer."""
+AWAY: Final = (
+    nats.errors.TimeoutError,
+    nats.errors.NoRespondersError,
+    nats.errors.OutboundBufferLimitError,
+    OSError,
+)
+"""What says that a server is away: ask again. A replica that is behind counts as that, too."""
+
+
+async def direct(
+    client: Client, stream: str, question: dict[str, Any]
+) -> tuple[list[tuple[str, int, bytes]], str, dict[str, str]]:
+    """Ask any replica for messages: subject, revision and content of each, a status, headers."""
+    found: list[tuple[str, int, bytes]] = []
+    inbox = client.new_inbox()
+    answers = await client.subscribe(inbox)
+    try:
+        data = json.dumps(question).encode()
+        await client.publish(f"$JS.API.DIRECT.GET.{stream}", data, reply=inbox)
+        while (status := status_of(part := await answers.next_msg(timeout=TRY_S))) is None:
+            headers = part.headers or {}
+            found.append((headers["Nats-Subject"], int(headers["Nats-Sequence"]), part.data))
+    finally:
+        await answers.unsubscribe()
+    return found, status, part.headers or {}
+
+
+def status_of(message: Msg) -> str | None:
+    """Return the status a message from JetStream consists of; None for one with content."""
+    return None if message.headers is None else message.headers.get("Status")
+
+
+def words(error: Exception) -> str:
+    """Return what an error of the client says."""
+    return str(error).removeprefix("nats: ") or type(error).__name__
