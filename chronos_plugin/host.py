@@ -87,12 +87,13 @@ class Host:
 
         return bool((get_provider_auth_state("nous") or {}).get("access_token"))
 
-    def access_token(self, home: Path) -> str:
-        """A Nous access token that is good now. Slow; may go to the network."""
+    def access_token(self, home: Path, renew: bool) -> str:
+        """A Nous access token that is good now, or a new one. Slow; may go to the network."""
         from hermes_cli.auth import resolve_nous_access_token
 
+        options = {"refresh_skew_seconds": 10**10} if renew else {}  # what ends sooner is renewed
         with _at_home(home):
-            return str(resolve_nous_access_token())
+            return str(resolve_nous_access_token(**options))
 
     def jobs(self, home: Path) -> list[Job]:
         """Every job of a home. Raises when its store cannot be read."""

@@ -39,19 +39,19 @@ class Keeper(AgentConverger):
 
     def client(self) -> NasClient:
         """One client for the process; impatient at a prompt."""
+        from nas_sdk.auth import RenewingSource
         from nas_sdk.client import NasClient
 
         with self.turn:
             self._nas = self._nas or NasClient(
                 self._settings.portal_url or "unset",
-                lambda: self._host.access_token(self.home),
+                RenewingSource(lambda renew: self._host.access_token(self.home, renew)),
                 user_agent="chronos",
                 allow_http=self._settings.allow_http,
                 clock=self.system,
                 **self._process.client_options,
             )
-        patience = {} if self._process.serving else PROMPT
-        return self._nas.with_options(**patience)
+        return self._nas.with_options(**({} if self._process.serving else PROMPT))
 
     def times(self) -> Mapping[str, str]:
         """Read from the home's store; raises when that cannot be read."""

@@ -62,7 +62,7 @@ class _Provider:
         ticket = keeper.request()
         if self.process.serving or (keeper.wait(ticket, PROMPT_SECONDS) and not keeper.unarmed):
             return
-        ids = keeper.unarmed
+        ids = [job_id for job_id in keeper.unarmed if job_id != keeper.watchdog_id]
         what = f"{len(ids)} jobs are" if len(ids) > 2 else f"{', '.join(ids) or 'your change'} is"
         problem = textwrap.shorten(f"chronos: {what} not armed yet: {keeper.trouble}", 80)
         sys.stderr.write(f"{problem}\nchronos: {keeper.remedy or REMEDY}\n")
@@ -70,8 +70,7 @@ class _Provider:
     def register_job(self, job: Job) -> None:
         """Converge for a job just made. Raises NotArmedError when it is not armed in time."""
         keeper = self.process.keeper()
-        met = keeper.wait(keeper.request(), PROMPT_SECONDS)
-        armed = met and job["id"] not in keeper.unarmed
+        armed = keeper.wait(keeper.request(), PROMPT_SECONDS) and job["id"] not in keeper.unarmed
         if not armed and not (keeper.given_up and self.process.ticking):
             what, remedy = f"job {job['id']} is saved but not armed", keeper.remedy or REMEDY
             message = f"{what}: {keeper.trouble}; {remedy}"

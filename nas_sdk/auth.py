@@ -17,6 +17,29 @@ TokenSource = str | Callable[[], str]
 AsyncTokenSource = str | Callable[[], str | Awaitable[str]]
 """The same for `AsyncNasClient`: the callable may be asynchronous."""
 
+
+class RenewingSource:
+    """A `TokenSource` over a login that keeps its token until it expires.
+
+    A source is called again only after a 401. A login that has the same token then does not
+    know that NAS refuses it, and is asked to renew it: once, for if a token that is just
+    renewed is refused as well, its age is not what is wrong with it.
+    """
+
+    def __init__(self, resolve: Callable[[bool], str]) -> None:
+        """`resolve(renew)` returns the login's token, a new one if `renew`; it may raise."""
+        self._resolve = resolve
+        self._last = self._renewed = ""
+
+    def __call__(self) -> str:
+        """The token to use now."""
+        token = self._resolve(False)
+        if token == self._last != self._renewed:
+            token = self._renewed = self._resolve(True)
+        self._last = token
+        return token
+
+
 _SHAPE = re.compile(r"[\x21-\x7e]+")
 
 

@@ -29,7 +29,8 @@ class FakeHermes(Host):
         self.config: dict[str, Any] = {}
         self.logged_in = True
         self.token = "agent-token"
-        self.token_calls = 0
+        self.renewed = ""
+        self.token_calls = self.renewals = 0
         self.runs: list[str] = []
         self.alive: set[str] = set()
         self.tickers: list[Mapping[str, Any]] = []
@@ -71,8 +72,11 @@ class FakeHermes(Host):
     def is_logged_in(self) -> bool:
         return self.logged_in
 
-    def access_token(self, home: Path) -> str:
+    def access_token(self, home: Path, renew: bool) -> str:
         self.token_calls += 1
+        if renew:
+            self.renewals += 1
+            self.token = self.renewed or self.token
         return self.token
 
     def jobs(self, home: Path) -> list[Mapping[str, Any]]:

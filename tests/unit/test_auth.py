@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nas_sdk import ConfigurationError, TokenError
-from nas_sdk.auth import AsyncTokens, Token, Tokens
+from nas_sdk.auth import AsyncTokens, RenewingSource, Token, Tokens
 
 SECRET = "s3cr3t-t0ken"
 
@@ -228,3 +228,43 @@ async def test_an_asynchronous_source_that_fails() -> None:
     with pytest.raises(TokenError, match="raised OSError") as caught:
         await AsyncTokens(source).get(None)
     assert SECRET not in str(caught.value)
+
+
+class Login:
+    """A login that keeps its token until it is told to renew it."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.renewals = 0
+
+    def __call__(self, renew: bool) -> str:
+        self.renewals += renew
+        self.number += renew
+        return f"token-{self.number}"
+
+
+def test_a_login_that_keeps_a_refused_token_is_renewed() -> None:
+    source = RenewingSource(Login())
+    assert [source(), source()] == ["token-0", "token-1"]
+
+
+def test_a_token_that_was_just_renewed_is_not_renewed_again() -> None:
+    login = Login()
+    source = RenewingSource(login)
+    assert [source() for _ in range(10)] == ["token-0"] + ["token-1"] * 9
+    assert login.renewals == 1
+
+
+def test_a_login_that_has_a_new_token_is_not_renewed() -> None:
+    login = Login()
+    source = RenewingSource(login)
+    for number in range(5):
+        login.number = number
+        assert source() == f"token-{number}"
+    assert login.renewals == 0
+
+
+def test_a_source_over_a_login_does_not_show_its_tokens() -> None:
+    source = RenewingSource(lambda renew: SECRET)
+    source()
+    assert SECRET not in repr(source)

@@ -208,11 +208,13 @@ def test_the_token_is_asked_for_once(world: World) -> None:
     assert world.hermes.token_calls == 1
 
 
-def test_an_expired_token_is_fetched_anew_once(world: World) -> None:
+def test_a_refused_token_is_renewed_once(world: World) -> None:
     world.hermes.add("j1", 60)
-    world.nas.fail_next(401)
+    world.nas.tokens["renewed"] = world.nas.tokens.pop("agent-token")
+    world.hermes.renewed = "renewed"
     world.provider().reconcile()
-    assert world.hermes.token_calls == 2
+    assert world.hermes.renewals == 1
+    assert [request.method for request in world.nas.requests] == ["GET", "GET", "POST"]
     assert set(world.armed()) == {"j1"}
 
 
