@@ -62,23 +62,25 @@ class Sink:
     arrived: dict[str, list[float]] = attrs.field(factory=dict)
     """Job id to the times its fires came, in seconds since the epoch."""
     _wanted: int = 0
-    _all: asyncio.Event = attrs.field(factory=asyncio.Event)
+    _enough: asyncio.Event = attrs.field(factory=asyncio.Event)
 
-    def expect(self, count: int) -> None:
-        """Forget what came and wait for so many jobs from now on."""
-        self.arrived.clear()
+    @property
+    def again(self) -> int:
+        """How many fires came for a job that had had its own."""
+        return sum(len(came) - 1 for came in self.arrived.values())
+
+    async def until(self, count: int) -> None:
+        """Wait until the fires of so many jobs have come."""
         self._wanted = count
-        self._all.clear()
-
-    async def until_all(self) -> None:
-        """Wait until every job that is expected has come."""
-        await self._all.wait()
+        if len(self.arrived) < count:
+            self._enough.clear()
+            await self._enough.wait()
 
     def came(self, job_id: str) -> None:
         """Note a fire."""
         self.arrived.setdefault(job_id, []).append(time.time())
         if len(self.arrived) == self._wanted:
-            self._all.set()
+            self._enough.set()
 
 
 class _Connection(asyncio.Protocol):

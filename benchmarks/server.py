@@ -1,49 +1,41 @@
-"""How the reference NAS on SQLite does: arms a second, lateness of fires, what idling costs.
+"""How the reference NAS does: arms a second, lateness of fires, what idling costs.
 
-    python -m benchmarks.server [--rounds 3] [--json] [NAME ...]
+    python -m benchmarks.server [--store sqlite] [--rounds 3] [--json] [NAME ...]
 
 Every figure is the median of the rounds. The server runs in a process of its own, the
-load in this one.
+load in this one. ``--store nats`` is three NATS servers beside it, ``nats1`` a single one.
 """
 
 import argparse
 import asyncio
 import json
-import os
 import random
 import statistics
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from multiprocessing import get_context
-from pathlib import Path
 
-from benchmarks.load import Sink, get, post, send_all, sink
+from benchmarks.hosting import (
+    AGENTS,
+    KINDS,
+    NewStore,
+    cpu_s,
+    opened,
+    provision,
+    rss_mb,
+    server,
+    stores,
+)
+from benchmarks.load import Sink, get, send_all, sink
 from nas_sdk.server import rules
-from nas_sdk.server.accounts import Accounts
 from nas_sdk.server.delivery import open_session
 from nas_sdk.server.keys import SigningKey
-from nas_sdk.server.store import SqliteStore
+from nas_sdk.server.store import Store
 from nas_sdk.times import format_instant
-from tests.support.nas_server import NasServer, nas_server
+from tests.support.nas_server import nas_server
 
 Figures = dict[str, float]
-PROVISION = "/api/agent-cron/provision"
 LIST = "/api/agent-cron/list"
-AGENTS = 1_000
-
-
-def provision(token: str, job_id: str, due_ms: int, url: str) -> bytes:
-    """Return a provision as a request."""
-    at = format_instant(due_ms)
-    body = {
-        "job_id": job_id,
-        "fire_at": at,
-        "agent_callback_url": url,
-        "dedup_key": f"{job_id}:{at}",
-    }
-    return post(PROVISION, token, body)
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -56,38 +48,25 @@ def in_ms(took: list[float], name: str = "") -> Figures:
     return {f"{name}p50_ms": quantile(took, 0.5) * 1e3, f"{name}p99_ms": quantile(took, 0.99) * 1e3}
 
 
-@asynccontextmanager
-async def server(hanging: int = 0) -> AsyncIterator[tuple[NasServer, list[str], list[str]]]:
-    """Run a quiet server; return the tokens of its agents, and of those that will hang."""
-    with tempfile.TemporaryDirectory(prefix="nas-bench-") as directory:
-        store = await SqliteStore.open(Path(directory) / "nas.db")
-        accounts = Accounts(store)
-        tokens = [(await accounts.add(f"a{n}", f"a{n}", 0))[1] for n in range(AGENTS)]
-        hung = [(await accounts.add(f"h{n}", f"h{n}", 0))[1] for n in range(hanging)]
-        await store.close()
-        with nas_server(Path(directory), "--log-level", "error") as running:
-            yield running, tokens, hung
-
-
-async def arms() -> Figures:
+async def arms(new_store: NewStore) -> Figures:
     """Arm 20 000 one-shots far ahead over 64 connections."""
-    async with server() as (nas, tokens, _):
+    async with server(new_store) as (nas, tokens, _):
         ahead = int(time.time() * 1e3) + 86_400_000
         requests = [
             provision(tokens[n % AGENTS], f"job{n}", ahead + n, "http://127.0.0.1:9")
             for n in range(20_000)
         ]
-        start, cpu = time.perf_counter(), _cpu_s(nas.pid)
+        start, cpu = time.perf_counter(), cpu_s(nas.pid)
         took = await send_all(nas.url, requests, 64)
         rate = len(took) / (time.perf_counter() - start)
-        cost = (_cpu_s(nas.pid) - cpu) / len(took) * 1e6
+        cost = (cpu_s(nas.pid) - cpu) / len(took) * 1e6
         return {"arms_per_s": rate, "cpu_us_per_arm": cost, **in_ms(took)}
 
 
-async def _fires(count: int, spread_s: float, hanging: int = 0) -> Figures:
+async def _fires(new_store: NewStore, count: int, spread_s: float, hanging: int = 0) -> Figures:
     """Have ``count`` fires fall due over ``spread_s`` seconds; return how late they came."""
     async with (
-        server(hanging) as (nas, tokens, hung),
+        server(new_store, hanging) as (nas, tokens, hung),
         sink() as agent,
         sink(answers=False) as silent,
     ):
@@ -104,63 +83,61 @@ async def _fires(count: int, spread_s: float, hanging: int = 0) -> Figures:
                 for n in range(3 * hanging)
             ]
             await send_all(nas.url, dead, 16)
-        agent.expect(count)
         await send_all(nas.url, requests, 64)
         if time.time() * 1e3 > start_ms:
             raise RuntimeError("arming took longer than there was time for")
-        cpu = _cpu_s(nas.pid)
-        await agent.until_all()
-        cost = (_cpu_s(nas.pid) - cpu) / count * 1e6
+        cpu = cpu_s(nas.pid)
+        await agent.until(count)
+        cost = (cpu_s(nas.pid) - cpu) / count * 1e6
         return {**_lateness(agent, dues), "cpu_us_per_fire": cost}
 
 
 def _lateness(agent: Sink, dues: dict[str, float]) -> Figures:
     late = [came[0] - int(dues[job]) / 1e3 for job, came in agent.arrived.items()]
-    again = sum(len(came) - 1 for came in agent.arrived.values())
     return {
         **in_ms(late),
         "max_ms": max(late) * 1e3,
         "early": sum(x < 0 for x in late),
-        "again": again,
+        "again": agent.again,
     }
 
 
-async def steady() -> Figures:
+async def steady(new_store: NewStore) -> Figures:
     """100 fires a second for 20 seconds."""
-    return await _fires(2_000, 20.0)
+    return await _fires(new_store, 2_000, 20.0)
 
 
-async def burst_1k() -> Figures:
+async def burst_1k(new_store: NewStore) -> Figures:
     """1 000 fires within one second."""
-    return await _fires(1_000, 1.0)
+    return await _fires(new_store, 1_000, 1.0)
 
 
-async def burst_10k() -> Figures:
+async def burst_10k(new_store: NewStore) -> Figures:
     """10 000 fires within one second."""
-    return await _fires(10_000, 1.0)
+    return await _fires(new_store, 10_000, 1.0)
 
 
-async def hanging() -> Figures:
+async def hanging(new_store: NewStore) -> Figures:
     """100 fires a second for 10 seconds beside 100 agents that hang with 300 due fires."""
-    return await _fires(1_000, 10.0, hanging=100)
+    return await _fires(new_store, 1_000, 10.0, hanging=100)
 
 
-async def idle() -> Figures:
+async def idle(new_store: NewStore) -> Figures:
     """One million one-shots far ahead: what the server costs, and the list of one agent."""
-    with tempfile.TemporaryDirectory(prefix="nas-bench-") as directory:
-        await _fill(Path(directory) / "nas.db", 1_000_000)
-        with nas_server(Path(directory), "--log-level", "error") as nas:
-            login = nas.add_agent("a7")
-            await asyncio.sleep(2)
-            before = _cpu_s(nas.pid)
-            await asyncio.sleep(10)
-            used = (_cpu_s(nas.pid) - before) / 10
-            took = await send_all(nas.url, [get(LIST, login.token)] * 100, 1)
-            return {"cpu_percent": used * 100, "rss_mb": _rss_mb(nas.pid), **in_ms(took, "list_")}
+    url = new_store()
+    async with opened(url) as store:
+        await _fill(store, 1_000_000)
+    with nas_server(None, "--log-level", "error", store=url) as nas:
+        login = nas.add_agent("a7")
+        await asyncio.sleep(2)
+        before = cpu_s(nas.pid)
+        await asyncio.sleep(10)
+        used = (cpu_s(nas.pid) - before) / 10
+        took = await send_all(nas.url, [get(LIST, login.token)] * 100, 1)
+        return {"cpu_percent": used * 100, "rss_mb": rss_mb(nas.pid), **in_ms(took, "list_")}
 
 
-async def _fill(path: Path, count: int) -> None:
-    store = await SqliteStore.open(path)
+async def _fill(store: Store, count: int) -> None:
     now = int(time.time() * 1e3)
     for start in range(0, count, 5_000):
         shots = []
@@ -170,27 +147,14 @@ async def _fill(path: Path, count: int) -> None:
             names = (f"a{n % 10_000}", f"job{n}", at, url, f"job{n}:{at}")
             shots.append(rules.fresh(*names, rules.new_schedule_id(), now))
         await asyncio.gather(*(store.provision(one, now) for one in shots))
-    await store.close()
 
 
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _rss_mb(pid: int) -> float:
-    return (
-        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-    )
-
-
-async def ceiling() -> Figures:
+async def ceiling(_: NewStore) -> Figures:
     """Mint a token and post it, 10 000 times from a process of its own: HTTP and JWT alone."""
     async with sink() as agent:
-        agent.expect(10_000)
         child = get_context("spawn").Process(target=_post_all, args=(agent.url, 10_000))
         child.start()
-        await agent.until_all()
+        await agent.until(10_000)
         child.join()
         first = min(came[0] for came in agent.arrived.values())
         last = max(came[0] for came in agent.arrived.values())
@@ -221,13 +185,14 @@ async def _posts(url: str, count: int) -> None:
         await asyncio.gather(*(one_after_another() for _ in range(64)))
 
 
-ALL: dict[str, Callable[[], Awaitable[Figures]]] = {
+Bench = Callable[[NewStore], Awaitable[Figures]]
+ALL: dict[str, Bench] = {
     each.__name__: each for each in (ceiling, arms, steady, burst_1k, burst_10k, hanging, idle)
 }
 
 
-async def _median(run: Callable[[], Awaitable[Figures]], rounds: int) -> Figures:
-    results = [await run() for _ in range(rounds)]
+async def _median(run: Bench, new_store: NewStore, rounds: int) -> Figures:
+    results = [await run(new_store) for _ in range(rounds)]
     return {name: statistics.median(each[name] for each in results) for name in results[0]}
 
 
@@ -235,17 +200,19 @@ def main() -> None:
     """Run what was asked for and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ALL))
+    parser.add_argument("--store", choices=KINDS, default="sqlite")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if unknown := set(options.names) - set(ALL):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     found = {}
-    for name in options.names or ALL:
-        found[name] = asyncio.run(_median(ALL[name], options.rounds))
-        if not options.json:
-            shown = "  ".join(f"{key} {value:.1f}" for key, value in found[name].items())
-            print(f"{name:10} {shown}", flush=True)
+    with stores(options.store) as new_store:
+        for name in options.names or ALL:
+            found[name] = asyncio.run(_median(ALL[name], new_store, options.rounds))
+            if not options.json:
+                shown = "  ".join(f"{key} {value:.1f}" for key, value in found[name].items())
+                print(f"{name:10} {shown}", flush=True)
     if options.json:
         print(json.dumps(found))
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import random
 
+import nats
 from nats.aio.msg import Msg
 
 from nas_sdk.server.clock import system_clock
@@ -16,9 +17,9 @@ from nas_sdk.server.rules import OneShot, Outcome
 from nas_sdk.server.store import Counts, Store
 from nas_sdk.server.store.jetstream import JetStreamStore
 from nas_sdk.server.store.nats_alarms import Alarms, Tuning
-from nas_sdk.server.store.nats_link import Link
+from nas_sdk.server.store.nats_link import Link, Names
 from nas_sdk.server.store.slots import Alarm
-from tests.support.nats_cluster import NatsCluster
+from tests.support.nats_cluster import NatsCluster, Node
 
 PATIENCE_S = 30.0
 EVER_AHEAD = Tuning(lead_ms=10**15, room=10_000)
@@ -28,6 +29,17 @@ EVER_AHEAD = Tuning(lead_ms=10**15, room=10_000)
 def new_url(cluster: NatsCluster) -> str:
     """A store nobody has used."""
     return f"{cluster.url}/T{secrets.token_hex(6)}"
+
+
+async def leader(cluster: NatsCluster, url: str, stream: str) -> Node:
+    """The server that leads ``stream`` of a store."""
+    client = await nats.connect([node.address for node in cluster.nodes if node.pid])
+    names = Names(url.rpartition("/")[2])
+    try:
+        found = await Link(client, names).api(f"STREAM.INFO.{names.name}_{stream}", {})
+    finally:
+        await client.close()
+    return cluster.node(found["cluster"]["leader"])
 
 
 class PromptAlarms(Alarms):

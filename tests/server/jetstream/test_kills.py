@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 
 import attrs
-import nats
 import pytest
 
 from nas_sdk.server import rules
@@ -14,17 +13,17 @@ from nas_sdk.server.clock import system_clock
 from nas_sdk.server.rules import OneShot
 from nas_sdk.server.store.jetstream import JetStreamStore
 from nas_sdk.server.store.nats_alarms import Tuning
-from nas_sdk.server.store.nats_link import Link, Names
 from nas_sdk.times import format_instant
 from tests.support.jetstream_store import (
     EVER_AHEAD,
     Arrivals,
     Receiver,
     delivering,
+    leader,
     new_url,
     opened,
 )
-from tests.support.nats_cluster import NatsCluster, Node, nats_cluster
+from tests.support.nats_cluster import NatsCluster, nats_cluster
 
 HOLD_S = 1.0
 
@@ -46,17 +45,6 @@ async def arm(store: JetStreamStore, count: int, due: int, first: int = 0) -> No
     shots = (shot(f"job{n}", due) for n in range(first, first + count))
     now = system_clock()
     await asyncio.gather(*(store.provision(one, now) for one in shots))
-
-
-async def leader(cluster: NatsCluster, url: str, stream: str) -> Node:
-    """The server that leads ``stream`` of a store."""
-    client = await nats.connect([node.address for node in cluster.nodes if node.pid])
-    names = Names(url.rpartition("/")[2])
-    try:
-        found = await Link(client, names).api(f"STREAM.INFO.{names.name}_{stream}", {})
-    finally:
-        await client.close()
-    return cluster.node(found["cluster"]["leader"])
 
 
 @pytest.mark.parametrize("stream", ["ALARMS", "STATE"])

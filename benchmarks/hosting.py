@@ -1,0 +1,86 @@
+"""Real servers for measurements: new stores of a kind, agents in them, what a process costs."""
+
+import itertools
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from benchmarks.load import post
+from nas_sdk.server.accounts import Accounts
+from nas_sdk.server.store import Store, open_store
+from nas_sdk.times import format_instant
+from tests.support.nas_server import NasServer, nas_server
+from tests.support.nats_cluster import nats_cluster
+
+KINDS = ("sqlite", "nats", "nats1")
+AGENTS = 1_000
+NewStore = Callable[[], str]
+"""Returns the URL of a store that nobody has used."""
+
+
+def provision(token: str, job_id: str, due_ms: int, url: str) -> bytes:
+    """Return a provision as a request."""
+    at = format_instant(due_ms)
+    body = {
+        "job_id": job_id,
+        "fire_at": at,
+        "agent_callback_url": url,
+        "dedup_key": f"{job_id}:{at}",
+    }
+    return post("/api/agent-cron/provision", token, body)
+
+
+@contextmanager
+def stores(kind: str) -> Iterator[NewStore]:
+    """Provide stores of a kind, gone after the block."""
+    numbers = itertools.count(1)
+    with tempfile.TemporaryDirectory(prefix="nas-bench-") as name:
+        directory = Path(name)
+        if kind == "sqlite":
+            yield lambda: f"sqlite:{directory / f'nas-{next(numbers)}.db'}"
+        else:
+            with nats_cluster(directory, 1 if kind == "nats1" else 3) as cluster:
+                yield lambda: f"{cluster.url}/S{next(numbers)}"
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Store]:
+    """Open a store without serving from it."""
+    store = await open_store(url, serving=False)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def logins(url: str, prefix: str, count: int) -> list[str]:
+    """Add so many agents to a store; return their tokens."""
+    async with opened(url) as store:
+        accounts = Accounts(store)
+        return [(await accounts.add(f"{prefix}{n}", f"{prefix}{n}", 0))[1] for n in range(count)]
+
+
+@asynccontextmanager
+async def server(
+    new_store: NewStore, hanging: int = 0
+) -> AsyncIterator[tuple[NasServer, list[str], list[str]]]:
+    """Run a quiet server; return the tokens of its agents, and of those that will hang."""
+    url = new_store()
+    tokens, hung = await logins(url, "a", AGENTS), await logins(url, "h", hanging)
+    with nas_server(None, "--log-level", "error", store=url) as running:
+        yield running, tokens, hung
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mb(pid: int) -> float:
+    """Return the memory a process has, in MiB."""
+    return (
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    )
