@@ -4,6 +4,8 @@
 
 Every figure is the median of the rounds. The server runs in a process of its own, the
 load in this one. ``--store nats`` is three NATS servers beside it, ``nats1`` a single one.
+``ceiling`` is HTTP and tokens alone; the ``others`` are APScheduler, as what people would
+otherwise take: they need `pip install apscheduler sqlalchemy`.
 """
 
 import argparse
@@ -13,8 +15,8 @@ import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable
-from multiprocessing import get_context
 
+from benchmarks.figures import Figures, in_ms, lateness
 from benchmarks.hosting import (
     AGENTS,
     KINDS,
@@ -26,26 +28,14 @@ from benchmarks.hosting import (
     server,
     stores,
 )
-from benchmarks.load import Sink, get, send_all, sink
+from benchmarks.load import get, send_all, sink
+from benchmarks.others import ceiling, others_1k, others_10k, others_arms
 from nas_sdk.server import rules
-from nas_sdk.server.delivery import open_session
-from nas_sdk.server.keys import SigningKey
 from nas_sdk.server.store import Store
 from nas_sdk.times import format_instant
 from tests.support.nas_server import nas_server
 
-Figures = dict[str, float]
 LIST = "/api/agent-cron/list"
-
-
-def quantile(values: list[float], share: float) -> float:
-    """Return the value that ``share`` of them do not exceed."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
-
-
-def in_ms(took: list[float], name: str = "") -> Figures:
-    """Return median and 99th percentile of seconds, in milliseconds."""
-    return {f"{name}p50_ms": quantile(took, 0.5) * 1e3, f"{name}p99_ms": quantile(took, 0.99) * 1e3}
 
 
 async def arms(new_store: NewStore) -> Figures:
@@ -89,17 +79,7 @@ async def _fires(new_store: NewStore, count: int, spread_s: float, hanging: int 
         cpu = cpu_s(nas.pid)
         await agent.until(count)
         cost = (cpu_s(nas.pid) - cpu) / count * 1e6
-        return {**_lateness(agent, dues), "cpu_us_per_fire": cost}
-
-
-def _lateness(agent: Sink, dues: dict[str, float]) -> Figures:
-    late = [came[0] - int(dues[job]) / 1e3 for job, came in agent.arrived.items()]
-    return {
-        **in_ms(late),
-        "max_ms": max(late) * 1e3,
-        "early": sum(x < 0 for x in late),
-        "again": agent.again,
-    }
+        return {**lateness(agent, dues), "cpu_us_per_fire": cost}
 
 
 async def steady(new_store: NewStore) -> Figures:
@@ -149,45 +129,13 @@ async def _fill(store: Store, count: int) -> None:
         await asyncio.gather(*(store.provision(one, now) for one in shots))
 
 
-async def ceiling(_: NewStore) -> Figures:
-    """Mint a token and post it, 10 000 times from a process of its own: HTTP and JWT alone."""
-    async with sink() as agent:
-        child = get_context("spawn").Process(target=_post_all, args=(agent.url, 10_000))
-        child.start()
-        await agent.until(10_000)
-        child.join()
-        first = min(came[0] for came in agent.arrived.values())
-        last = max(came[0] for came in agent.arrived.values())
-        return {"fires_per_s": 10_000 / (last - first)}
-
-
-def _post_all(url: str, count: int) -> None:
-    asyncio.run(_posts(url, count))
-
-
-async def _posts(url: str, count: int) -> None:
-    import jwt
-
-    key = SigningKey.new(0)
-    left = iter(range(count))
-    async with open_session(allow_private=True) as session:
-
-        async def one_after_another() -> None:
-            for n in left:
-                now = int(time.time())
-                claims = {"iss": url, "aud": "agent:x", "purpose": "cron_fire", "iat": now}
-                token = jwt.encode(claims, key.private, "ES256", headers={"kid": key.kid})
-                body = json.dumps({"job_id": f"job{n}", "fire_at": "2026-06-18T12:34:56Z"})
-                headers = {"Authorization": f"Bearer {token}"}
-                async with session.post(url, data=body.encode(), headers=headers) as answer:
-                    await answer.read()
-
-        await asyncio.gather(*(one_after_another() for _ in range(64)))
-
-
 Bench = Callable[[NewStore], Awaitable[Figures]]
 ALL: dict[str, Bench] = {
-    each.__name__: each for each in (ceiling, arms, steady, burst_1k, burst_10k, hanging, idle)
+    each.__name__: each
+    for each in (
+        *(ceiling, arms, steady, burst_1k, burst_10k, hanging, idle),
+        *(others_arms, others_1k, others_10k),
+    )
 }
 
 
