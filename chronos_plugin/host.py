@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import logging
 import sys
@@ -49,8 +50,9 @@ class Host:
         """The agent home whose store the calling thread works on."""
         from hermes_constants import get_hermes_home
 
-        jobs: Any = sys.modules.get("cron.jobs")
-        if jobs is not None and not hasattr(jobs, "use_cron_store"):
+        # Not what is in sys.modules: another thread may have imported half of it.
+        jobs: Any = "cron.jobs" in sys.modules and importlib.import_module("cron.jobs")
+        if jobs and not hasattr(jobs, "use_cron_store"):
             return Path(jobs.CRON_DIR).parent.resolve()  # 0.18 switches stores by this global
         return Path(get_hermes_home()).resolve()
 

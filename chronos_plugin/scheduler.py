@@ -86,14 +86,12 @@ class _Provider:
     def _after_fire(self, job_id: str, ran: bool) -> None:
         """After a run: arm the next fire, and return when it is armed, or soon."""
         keeper = self.process.keeper()
-        if not ran:
-            keeper.request()
-            return
         try:
-            self._arm_one_shot({"id": job_id, "next_run_at": keeper.times().get(job_id)})
+            if ran:
+                self._arm_one_shot({"id": job_id, "next_run_at": keeper.times().get(job_id)})
         except Exception as error:
             log.warning("job %s is not armed yet: %s", job_id, error)
-        keeper.wait(keeper.request(), REARM_SECONDS)
+        keeper.wait(keeper.request(), REARM_SECONDS if ran else 0.0)
 
 
 class _OnePhase(_Provider):

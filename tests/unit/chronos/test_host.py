@@ -1,9 +1,11 @@
 """What is read of hermes, against modules that look like each version's."""
 
+import importlib
 import json
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -252,3 +254,28 @@ def test_changes_of_a_store_are_noticed(tmp_path: Path) -> None:
 
 def test_registering_only_where_there_is_something_to_register_with() -> None:
     chronos_plugin.register(SimpleNamespace(register_tool=None))
+
+
+def test_the_home_is_known_while_another_thread_imports_the_store(
+    modules: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jobs.py").write_text(
+        "import import_gate\n"
+        "import_gate.entered.set()\n"
+        "assert import_gate.may_go.wait(30)\n"
+        "def use_cron_store(home): ...\n"
+    )
+    entered, may_go = threading.Event(), threading.Event()
+    gate: Any = ModuleType("import_gate")
+    gate.entered, gate.may_go = entered, may_go
+    monkeypatch.setitem(sys.modules, "import_gate", gate)
+    monkeypatch.setattr(sys.modules["cron"], "__path__", [str(tmp_path)])
+    modules.jobs()  # so that the one imported is taken away again
+    del sys.modules["cron.jobs"]
+    with ThreadPoolExecutor(2) as pool:
+        importing = pool.submit(importlib.import_module, "cron.jobs")
+        assert entered.wait(30)
+        home = pool.submit(Host().home)
+        may_go.set()
+        assert home.result() == modules.home
+        importing.result()
