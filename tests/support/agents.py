@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from nas_sdk.times import parse_instant
 from tests.support.hermes_env import HermesEnvironment
 from tests.support.hermes_host import Hermes, HermesServer, eventually
-from tests.support.nas_process import NasProcess
 from tests.support.recorder import Recorder, Seen
 from tools.demo.home import AgentHome, NasAccess
 
@@ -19,12 +19,25 @@ PROVISION = "/api/agent-cron/provision"
 CANCEL = "/api/agent-cron/cancel"
 
 
+class AnyNas(Protocol):
+    """A NAS that agents reach over HTTP, and that tells tests what it has and has seen."""
+
+    def add_agent(self, name: str) -> NasAccess:
+        """Provision an agent."""
+
+    def armed(self, agent: NasAccess) -> dict[str, int]:
+        """The one-shots kept for an agent: job id to milliseconds since the epoch."""
+
+    def calls(self, agent: NasAccess) -> list[Seen]:
+        """What an agent sent, oldest first."""
+
+
 @dataclass(frozen=True)
 class Agent:
     """Real hermes, the NAS it belongs to, and what passes between them."""
 
     hermes: Hermes
-    nas: NasProcess
+    nas: AnyNas
     access: NasAccess
     callback: Recorder
     """NAS's way to the agent; forwards to the server that runs."""
@@ -98,7 +111,7 @@ class Agent:
 
 @contextmanager
 def agent(
-    nas: NasProcess, environment: HermesEnvironment, directory: Path, **cron: object
+    nas: AnyNas, environment: HermesEnvironment, directory: Path, **cron: object
 ) -> Iterator[Agent]:
     """A new agent of `nas`; `cron` goes into that section of its config.yaml."""
     home = AgentHome(directory)

@@ -69,9 +69,13 @@ class Hermes:
         told = {loaded_probe.VARIABLE: str(probe), **self.extra, **more}
         return self.home.environment(self.environment.prefix / "bin", **told)
 
+    def try_cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `hermes …` to its end, which may be a failure."""
+        return run([self.environment.hermes, *arguments], self.variables())
+
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `hermes …`; AssertionError with what it said when that fails."""
-        done = run([self.environment.hermes, *arguments], self.variables())
+        done = self.try_cli(*arguments)
         assert done.returncode == 0, f"hermes {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
         return done
 
@@ -81,20 +85,25 @@ class Hermes:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def add_script(self, name: str) -> str:
-        """Add a script that counts its runs for `runs(name)`. Returns its file name."""
-        text = f'echo run >>"{self._runs(name)}"\necho "{name} ran"\n'
+    def add_script(self, name: str, held_by: Path | None = None) -> str:
+        """Add a script that counts its runs for `runs(name)`. Returns its file name.
+
+        It ends at once, or when the file `held_by` is gone.
+        """
+        wait = f'while [ -e "{held_by}" ]; do sleep 0.1; done\n' if held_by else ""
+        text = f'echo run >>"{self._runs(name)}"\n{wait}echo "{name} ran"\n'
         self.home.add_script(f"{name}.sh", text)
         return f"{name}.sh"
 
     def create_job(self, name: str, schedule: str) -> str:
         """Create a job without a model that counts its runs. Returns its id."""
+        return created(self.cli(*self.creation(name, schedule)))
+
+    def creation(self, name: str, schedule: str) -> list[str]:
+        """The command that creates such a job."""
         script = self.add_script(name)
         options = ["--name", name, "--no-agent", "--script", script, "--deliver", "local"]
-        said = self.cli("cron", "create", schedule, *options).stdout
-        created = _CREATED.search(said)
-        assert created is not None, said
-        return created[1]
+        return ["cron", "create", schedule, *options]
 
     def runs(self, name: str) -> int:
         """How often the script of job `name` ran."""
@@ -167,6 +176,13 @@ class HermesServer:
         os.kill(pid, loaded_probe.SIGNAL)
         eventually(file.exists, f"an answer of hermes process {pid}")
         return _loaded(file)
+
+
+def created(done: subprocess.CompletedProcess[str]) -> str:
+    """The id of the job that a command says it created."""
+    found = _CREATED.search(done.stdout)
+    assert found is not None, done.stdout
+    return found[1]
 
 
 def _loaded(file: Path) -> Loaded:

@@ -36,15 +36,19 @@ class Seen:
 class Recorder:
     """Listens on a free port; where it forwards to may change while it runs."""
 
-    def __init__(self, target: str = "") -> None:
-        """`target`: a base URL; while it is empty every request is a 503."""
+    def __init__(self, target: str = "", transport: httpx.BaseTransport | None = None) -> None:
+        """`target`: a base URL; while it is empty every request is a 503.
+
+        What answers may also be a `transport`; where it fails, the connection is dropped.
+        """
         self.target = target
+        self.drops = transport is not None
         self._seen: list[Seen] = []
         self._news = threading.Condition()
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self.client = httpx.Client(timeout=_UPSTREAM_LIMIT, trust_env=False)
+        self.client = httpx.Client(timeout=_UPSTREAM_LIMIT, trust_env=False, transport=transport)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -96,6 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer = self._ask(headers, body)
+        if answer is None:
+            self.close_connection = True
+            return
         kept = {k: v for k, v in answer.headers.items() if k not in _DROPPED}
         self.server.recorder.keep(
             Seen(self.command, self.path, headers, body, answer.status_code, kept, answer.content)
@@ -110,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = _pass_on
 
-    def _ask(self, headers: dict[str, str], body: bytes) -> httpx.Response:
+    def _ask(self, headers: dict[str, str], body: bytes) -> httpx.Response | None:
         recorder = self.server.recorder
         if not recorder.target:
             return httpx.Response(503)
@@ -119,6 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             return recorder.client.request(self.command, url, headers=passed, content=body)
         except httpx.TransportError as error:
+            if recorder.drops:
+                return None
             return httpx.Response(502, text=f"{type(error).__name__}\n")
 
     def log_message(self, format: str, *args: object) -> None:
