@@ -105,6 +105,10 @@ def _recover() -> int:
     return 0
 
 
+def _access_token() -> str:
+    return _process().world.nas.log_in()
+
+
 def _cfg_get(config: Any, *keys: str, default: Any = "") -> Any:
     return CONFIG.get(keys[-1], default)
 
@@ -153,7 +157,7 @@ def _provider() -> Any:
     _stand_in(
         "hermes_cli.auth",
         get_provider_auth_state=lambda name: {"access_token": "x"},
-        resolve_nous_access_token=lambda: _process().world.nas.token,
+        resolve_nous_access_token=_access_token,
     )
     _stand_in("cron", __path__=[str(site / "cron")])
     _stand_in(

@@ -19,17 +19,27 @@ REQUEST_FAULTS: Final[tuple[str, ...]] = (
     "malformed",
 )
 """What may befall one request of the agent to NAS."""
-FIRE_FAULTS: Final[tuple[str, ...]] = ("fire lost", "answer lost", "fire late", "fire doubled")
+FIRE_FAULTS: Final[tuple[str, ...]] = (
+    "fire lost",
+    "answer lost",
+    "fire late",
+    "fire doubled",
+    "down after a fire",
+)
 """What may befall one fire of NAS."""
+LOGIN_FAULTS: Final[tuple[str, ...]] = ("no token",)
+"""What may happen when a token is asked for."""
 CRASHES: Final[tuple[str, ...]] = ("process crash", "machine crash")
 SUDDEN: Final = ("NAS forgets", "NAS down", "clock jump")
 OFTEN: Final = {
     REQUEST_FAULTS: (0.02, 0.05, 0.15),
     FIRE_FAULTS: (0.1, 0.3, 0.6),
+    LOGIN_FAULTS: (0.1, 0.3, 0.6),
     CRASHES: (0.003, 0.01, 0.03),
 }
-"""How often each of them happens: per request, per fire, per step of I/O."""
-KINDS: Final = (*REQUEST_FAULTS, *FIRE_FAULTS, *CRASHES, *SUDDEN)
+"""How often each of them happens: per request, per fire, per token, per step of I/O."""
+OUTAGE_SECONDS: Final = (5.0, 30.0, 120.0, 300.0)
+KINDS: Final = (*REQUEST_FAULTS, *FIRE_FAULTS, *LOGIN_FAULTS, *CRASHES, *SUDDEN)
 
 
 @attrs.frozen
@@ -62,8 +72,8 @@ def draw(chance: random.Random, start: float, until: float) -> Plan:
         count = chance.randint(1, most) if kind in enabled else 0
         return sorted(chance.uniform(start, until) for _ in range(count))
 
-    lengths = (5.0, 30.0, 120.0, 300.0)
-    outages = [(at, min(until, at + chance.choice(lengths))) for at in moments("NAS down", 1)]
+    starts = moments("NAS down", 1)
+    outages = [(at, min(until, at + chance.choice(OUTAGE_SECONDS))) for at in starts]
     forgets = moments("NAS forgets", 2)
     jumps = [(at, chance.uniform(-20, 20)) for at in moments("clock jump", 2)]
     is_mute = chance.random() < 0.5
@@ -79,6 +89,7 @@ class Chaos:
         self.last = 0.0
         """When the last fault was over."""
         self._chance = chance
+        self._outages = list(plan.outages)
 
     def strikes(self, kind: str, now: float) -> bool:
         """Whether a fault of this kind happens now."""
@@ -99,7 +110,13 @@ class Chaos:
         return None
 
     def is_down(self, now: float) -> bool:
-        return any(start <= now < end for start, end in self.plan.outages)
+        return any(start <= now < end for start, end in self._outages)
+
+    def go_down(self, now: float) -> None:
+        """NAS answers nothing from now on, for a while."""
+        end = now + self._chance.choice(OUTAGE_SECONDS)
+        self._outages.append((now, end))
+        self.note("NAS down", end)
 
     def is_mute(self, now: float) -> bool:
         return self.plan.is_mute and self.is_down(now)

@@ -136,7 +136,7 @@ class SimulatedHost(Host):
         return True
 
     def access_token(self, home: Path, renew: bool) -> str:
-        self._process.step()
+        # No step of its own: the SDK asks under a real lock, which knows nothing of turns.
         return self._process.world.nas.log_in()
 
     def jobs(self, home: Path) -> list[Mapping[str, Any]]:

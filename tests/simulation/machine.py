@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .world import World
 
 Answer = Callable[[int | None], None]
-HOMES: Final = (Path("/agent/home"), Path("/agent/home/profiles/second"))
+HOMES: Final = (Path("/nowhere/agent"), Path("/nowhere/agent/profiles/second"))
 
 
 @attrs.frozen

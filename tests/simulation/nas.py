@@ -131,6 +131,12 @@ class SimulatedNas:
     ) -> None:
         self._world.story.tell(process.name, "request", operation, request.content, end, fault)
 
+    def log_in(self) -> str:
+        """The token that the login has now. Raises RuntimeError when there is none."""
+        if self._world.chaos.strikes("no token", self._engine.now):
+            raise RuntimeError("the login server does not answer")
+        return self.token
+
     # Fires.
 
     def watch(self) -> None:
@@ -169,6 +175,8 @@ class SimulatedNas:
 
     def _send(self, one: OneShot, answered: Callable[[int | None], None]) -> None:
         self.fires += 1
+        if self._world.chaos.strikes("down after a fire", self._engine.now):
+            self._world.chaos.go_down(self._engine.now)
         self._world.machine.receive(one.job_id, one.fire_at, answered)
 
     def _answered(self, one: OneShot, status: int | None) -> None:

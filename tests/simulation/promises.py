@@ -20,7 +20,7 @@ PER_EVENT: Final = 7
 PER_FAULT: Final = 2
 """Requests that one fault may cost on top of it."""
 PER_WORLD: Final = 10
-EXCUSES: Final = (*CRASHES, "stopped by hand", "malformed")
+EXCUSES: Final = (*CRASHES, "stopped by hand")
 CONVERGE_SECONDS: Final = 5.0
 TRIES: Final = 20
 
@@ -28,10 +28,12 @@ TRIES: Final = 20
 def disorder(world: World) -> list[str]:
     """What is forgotten or armed in vain right now, in words; empty in good order.
 
-    Where a process died between a change and its converge, or a list hid an arm, one may be
-    left that is too early or in vain: it wakes the agent, which refuses it and puts it right.
+    Where the machine died between a change of the store and its converge, one arm may be left
+    that is too early or in vain: nobody is there to know better. It wakes the agent, which
+    refuses it and puts it right.
     """
     excused = any(world.chaos.counts[kind] for kind in EXCUSES)
+    now = world.engine.now * 1000
     armed = {job_id: one.due_ms for job_id, one in world.nas.armed().items()}
     problems = []
     for home, store in world.machine.stores.items():
@@ -39,14 +41,16 @@ def disorder(world: World) -> list[str]:
             if Store.is_runnable(job) and job["next_run_at"]:
                 due = due_ms(job["next_run_at"])
                 at = armed.get(job_id)
-                is_armed = at == due or (excused and at is not None and at < due)
+                is_armed = at == due or (excused and at is not None and now < at < due)
                 if not is_armed and not _is_running(world, home, job):
                     problems.append(_forgotten(job_id, job, job_id in armed))
                 armed.pop(job_id, None)
-    if not excused:
-        vain = [job_id for job_id in armed if not job_id.startswith(WATCHDOG)]
-        problems += [f"{job_id} is armed in vain" for job_id in vain]
-    return problems
+    vain = [
+        job_id
+        for job_id, at in armed.items()
+        if not job_id.startswith(WATCHDOG) and not (excused and now < at)
+    ]
+    return problems + [f"{job_id} is armed in vain" for job_id in vain]
 
 
 def is_running_anything(world: World) -> bool:

@@ -161,6 +161,28 @@ def _do_not_look_again() -> None:
     setattr(agent, "LOOK_AGAIN_SECONDS", 10**9)  # noqa: B010
 
 
+def _say_nothing_at_the_prompt() -> None:
+    """Whoever changes a job is not told that it is not armed."""
+
+    def on_jobs_changed(self: Any, job: Any = None) -> None:
+        keeper = self.process.keeper()
+        ticket = keeper.request()
+        if not self.process.serving:
+            keeper.wait(ticket, scheduler.PROMPT_SECONDS)
+
+    setattr(scheduler._Provider, "on_jobs_changed", on_jobs_changed)  # noqa: B010
+    setattr(scheduler._Provider, "register_job", on_jobs_changed)  # noqa: B010
+
+
+def _leave_after_fire() -> None:
+    """A fire is over when its run is, whether or not the next one is armed."""
+
+    def after_fire(self: Any, job_id: str, ran: bool) -> None:
+        self.process.keeper().request()
+
+    setattr(scheduler._Provider, "_after_fire", after_fire)  # noqa: B010
+
+
 def _start_without_converge() -> None:
     def start(self: Any, stop_event: Any, **options: Any) -> None:
         self.process.serve(stop_event, options)
@@ -177,6 +199,8 @@ REMOVALS: Final = {
     "early fires": Removal("a fire before its time is a duplicate", _run_early_fires),
     "in hand": Removal("what somebody has in hand is not armed", _no_hands),
     "retries": Removal("what failed is tried again", _no_retries),
+    "warnings": Removal("who changes a job is told if it is not armed", _say_nothing_at_the_prompt),
+    "fire waits": Removal("a fire ends when the next one is armed", _leave_after_fire),
     "other profiles": Removal("what another profile wants is spared", _cancel_what_others_want),
     "other watchdogs": Removal("so are the watchdogs of others", _cancel_other_watchdogs),
     "overdue step": Removal("a lost run gets a key NAS has not seen", _no_overdue_step),

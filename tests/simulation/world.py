@@ -198,7 +198,7 @@ def _shape(plan: random.Random, *, two_phases: bool) -> Shape:
         homes,
         two_phases=two_phases and draw < 0.5 and servers == ("gateway",),
         executions=plan.random() < 0.8,
-        idle_seconds=plan.choice((60.0, 120.0, 300.0)),
+        idle_seconds=plan.choice((5.0, 60.0, 120.0, 300.0)),
         boot_seconds=plan.uniform(1, 20),
         skew=plan.choice((0.0, plan.uniform(-20, 20), plan.choice((-20.0, 20.0)))),
         always_on=always_on,
