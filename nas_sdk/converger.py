@@ -29,6 +29,7 @@ from .reconcile import OneShot, Report
 from .system import System
 
 if TYPE_CHECKING:
+    from .batch import Progress
     from .client import NasClient
 
 BACKOFF = (1.0, 60.0)
@@ -64,6 +65,8 @@ class Converger(ABC):
         self.system = system
         self.on_given_up: Callable[[], object] = lambda: None
         """Called once when nothing more is sent."""
+        self.on_progress: Progress | None = None
+        """Called as `NasClient.provision_many` does while a converge sends many."""
         self.is_stopping: Callable[[], bool] = lambda: False
         """Whether failures are not tried again any more."""
         self.given_up = False
@@ -191,6 +194,7 @@ class Converger(ABC):
                 callback_url=self.callback_url,
                 now=self._now(),
                 spare=self.is_spared,
+                on_progress=self.on_progress,
             )
             self._tell(report)
             written = report.plan.arms or report.plan.cancels

@@ -7,6 +7,7 @@ levels, not on events: running them again when nothing changed sends no write.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
@@ -23,7 +24,7 @@ from .errors import (
 from .planning import Armed, OneShot, Plan, due_ms, plan, watchdog
 
 if TYPE_CHECKING:
-    from .batch import Arm, Outcome
+    from .batch import Arm, Outcome, Progress
     from .client import NasClient
 
 __all__ = ["OneShot", "Plan", "Report", "converge", "due_ms", "plan", "watchdog"]
@@ -70,8 +71,11 @@ def converge(
     callback_url: str,
     now: int | None = None,
     spare: Container[str] | Callable[[str], bool] = (),
+    on_progress: Progress | None = None,
 ) -> Report:
     """Make NAS's list what is desired, and say what that took.
+
+    `on_progress(done, total)` is told of arms, and then of cancels, where they are many.
 
     Give `desired` as a callable to have it read after the list: an arm that another
     process added in between is then never taken for an orphan.
@@ -86,8 +90,10 @@ def converge(
     todo = plan(desired() if callable(desired) else desired, observed, now=now, spare=spare)
     blind = observed is None
     arms = [Arm(one.job_id, one.fire_at, callback_url) for one in todo.arms]
-    outcomes = _send(arms, _provision(client), client.provision_many, blind=blind)
-    outcomes += _send(todo.cancels, _cancel(client), client.cancel_many, blind=blind)
+    arm_many = partial(client.provision_many, on_progress=on_progress)
+    outcomes = _send(arms, _provision(client), arm_many, blind=blind)
+    cancel_many = partial(client.cancel_many, on_progress=on_progress)
+    outcomes += _send(todo.cancels, _cancel(client), cancel_many, blind=blind)
     return Report(todo, tuple(each for each in outcomes if not each.ok), list_error)
 
 

@@ -4,28 +4,49 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from . import install, upkeep
-from .problems import Problem
+from . import doctor, install, status, tail, upkeep
+from . import target as targets
+from .problems import ElsewhereError, Problem
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns 0, 1 for a problem that is told in one line, 2 for bad usage."""
+    argv = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(argv)
-    if getattr(args, "home", None):
-        os.environ["HERMES_HOME"] = args.home
     try:
-        if getattr(args, "home", None) and not Path(args.home, "config.yaml").is_file():
-            raise Problem(f"{args.home} is no agent home: it has no config.yaml")
-        return int(args.run(args))
+        return _run(args, argv)
     except Problem as problem:
+        if args.run is doctor.doctor:
+            return doctor.hopeless(problem, args)
         print(f"chronos {args.command}: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _run(args: argparse.Namespace, argv: list[str]) -> int:
+    if "home" not in args:
+        return int(args.run(args))
+    if args.home:
+        os.environ["HERMES_HOME"] = args.home
+        if not Path(args.home, "config.yaml").is_file():
+            raise Problem(f"{args.home} is no agent home: it has no config.yaml")
+    try:
+        if args.hermes and not targets.find(args.hermes).is_this:
+            raise ElsewhereError
+        return int(args.run(args))
+    except ElsewhereError:
+        target = targets.find(args.hermes)
+    if not target.has_plugin:
+        raise Problem(install.how_to_add(target))
+    again = [str(target.python), "-P", "-m", "chronos_plugin.cli", *argv]
+    return subprocess.run(again, check=False).returncode  # noqa: S603
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,20 +57,36 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("install", help="make hermes load this chronos")
     _add_hermes(command)
+    command.add_argument("--dry-run", action="store_true", help="say what would be done")
     command.set_defaults(run=install.install)
 
     command = commands.add_parser("uninstall", help="undo `chronos install`")
     _add_hermes(command)
+    command.add_argument("--dry-run", action="store_true", help="say what would be done")
     command.set_defaults(run=install.uninstall)
 
-    command = commands.add_parser("reconcile", help="arm at NAS what hermes's jobs want")
-    _add_home(command)
+    command = _add_home(commands, "doctor", "check everything, and say what to do about it")
+    command.add_argument("--json", action="store_true", help="print the findings as JSON")
+    command.add_argument("--no-fire", action="store_true", help="do without a test fire from NAS")
+    command.set_defaults(run=doctor.doctor)
+
+    command = _add_home(commands, "status", "show the jobs and what is armed for them")
+    command.add_argument("--json", action="store_true", help="print it as JSON")
+    command.add_argument("--watch", action="store_true", help="show it again every 5 seconds")
+    command.set_defaults(run=status.status)
+
+    command = _add_home(commands, "tail", "follow the provider's lines of hermes's log")
+    command.add_argument(
+        "-n", dest="lines", type=int, default=20, metavar="N", help="so many old lines (20)"
+    )
+    command.add_argument("--no-follow", action="store_true", help="do not wait for new ones")
+    command.set_defaults(run=tail.tail)
+
+    command = _add_home(commands, "reconcile", "arm at NAS what hermes's jobs want")
     command.set_defaults(run=upkeep.reconcile)
 
-    command = commands.add_parser(
-        "disarm", help="cancel what is armed for this agent home, such as before switching away"
-    )
-    _add_home(command)
+    about = "cancel what is armed for this agent home, such as before switching away"
+    command = _add_home(commands, "disarm", about)
     command.set_defaults(run=upkeep.disarm)
     return parser
 
@@ -58,8 +95,11 @@ def _add_hermes(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--hermes", metavar="PATH", help="the hermes program, or its Python (default: find it)"
     )
-    command.add_argument("--dry-run", action="store_true", help="say what would be done")
 
 
-def _add_home(command: argparse.ArgumentParser) -> None:
+def _add_home(commands: Any, name: str, about: str) -> argparse.ArgumentParser:
+    """A command about one agent home; it runs in the Python of its hermes."""
+    command: argparse.ArgumentParser = commands.add_parser(name, help=about)
+    _add_hermes(command)
     command.add_argument("--home", metavar="DIR", help="the agent home (default: $HERMES_HOME)")
+    return command

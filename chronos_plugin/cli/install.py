@@ -22,7 +22,7 @@ def install(args: argparse.Namespace) -> int:
     target = targets.find(args.hermes)
     print(f"{target.hermes}, run by {target.python}")
     if not target.has_plugin:
-        raise Problem(_how_to_add(target))
+        raise Problem(how_to_add(target))
     source = Path(__file__).with_name(HOOK).read_text(encoding="utf-8")
     for name, text in ((HOOK, source), (PTH, PTH_LINE)):
         _write(target.site / name, text, dry_run=args.dry_run)
@@ -85,7 +85,7 @@ def _remove(path: Path) -> None:
         raise Problem(f"cannot remove {path}: {error.strerror}; run it as its owner") from None
 
 
-def _how_to_add(target: Target) -> str:
+def how_to_add(target: Target) -> str:
     """The command that brings our packages to that Python, by how hermes came there."""
     place = target.python.as_posix()
     root = Path(__file__).parents[2]

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,10 +66,18 @@ class Target(NamedTuple):
     """Name and version of the distribution."""
     has_plugin: bool
 
+    @property
+    def is_this(self) -> bool:
+        """Whether that is the Python this runs in."""
+        return self.site.resolve() == Path(sysconfig.get_paths()["purelib"]).resolve()
 
-def find(hermes: str | None) -> Target:
-    """The Python behind `hermes`: the one given, this environment's, or that on the PATH."""
-    python = _python(hermes)
+
+def find(hermes: str | None, *, here: bool = True) -> Target:
+    """The Python behind `hermes`: the one given, this environment's, or that on the PATH.
+
+    Without `here` this environment's does not come before that on the PATH.
+    """
+    python = _python(hermes, here=here)
     facts = run_json(python, _FACTS)
     if facts["hermes"] is None:
         raise Problem(f"{python} has no hermes; name the right one with --hermes PATH")
@@ -97,8 +106,8 @@ def run_json(python: Path, code: str) -> dict[str, Any]:
     raise Problem(f"{python} cannot be asked about hermes: {why}")
 
 
-def _python(hermes: str | None) -> Path:
-    if hermes is None and importlib.util.find_spec("hermes_cli") is not None:
+def _python(hermes: str | None, *, here: bool) -> Path:
+    if here and hermes is None and importlib.util.find_spec("hermes_cli") is not None:
         return Path(sys.executable)
     found = shutil.which(hermes or "hermes")
     if found is None:

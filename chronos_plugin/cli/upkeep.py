@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from nas_sdk import reconcile as planning
 from nas_sdk.agent import WATCHDOG
 from nas_sdk.errors import NasError, TokenError
 
-from ..keeper import PROCESS, Keeper
+from . import inside
 from .problems import Problem
 
 PATIENCE_SECONDS = 120.0
@@ -16,9 +17,11 @@ PATIENCE_SECONDS = 120.0
 
 def reconcile(args: argparse.Namespace) -> int:
     """Arm what the jobs want, cancel what they do not."""
-    keeper = _keeper()
-    if not PROCESS.host.settings().active:
+    keeper = inside.keeper()
+    if not inside.host().settings().active:
         raise Problem("cron.provider is not chronos, so nothing is to be armed")
+    if sys.stderr.isatty():
+        keeper.on_progress = _show
     if not keeper.wait(keeper.request(), PATIENCE_SECONDS) or keeper.unarmed:
         raise Problem(f"not everything is armed: {keeper.trouble}")
     wanted = len(keeper.times())
@@ -26,9 +29,13 @@ def reconcile(args: argparse.Namespace) -> int:
     return 0
 
 
+def _show(done: int, total: int) -> None:
+    print(f"\r{done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
 def disarm(args: argparse.Namespace) -> int:
     """Cancel this home's one-shots, its watchdog too; other profiles keep theirs."""
-    keeper = _keeper()
+    keeper = inside.keeper()
     try:
         others = keeper.others()
     except Exception as error:
@@ -41,7 +48,8 @@ def disarm(args: argparse.Namespace) -> int:
     try:
         client = keeper.client()
         todo = planning.plan([], client.list_armed(), spare=is_spared)
-        outcomes = client.cancel_many(todo.cancels)
+        show = _show if sys.stderr.isatty() else None
+        outcomes = client.cancel_many(todo.cancels, on_progress=show)
     except TokenError as error:
         raise Problem(f"no usable login: {error}; log in to Nous with hermes") from None
     except NasError as error:
@@ -50,20 +58,6 @@ def disarm(args: argparse.Namespace) -> int:
     if failed:
         raise Problem(f"{len(failed)} of {len(outcomes)} are still armed: {failed[0].error}")
     print(f"cancelled {len(outcomes)} of {keeper.home}")
-    if PROCESS.host.settings().active:
+    if inside.host().settings().active:
         print("cron.provider is still chronos: the next change or start arms them again")
     return 0
-
-
-def _keeper() -> Keeper:
-    PROCESS.serving = True  # a person waits here, but for NAS and not for a prompt
-    try:
-        # Not the process's own keeper: that follows the store, and would arm what is cancelled.
-        settings = PROCESS.host.settings()
-        keeper = Keeper(PROCESS, settings)
-        keeper.watchdog = settings.watchdog
-        return keeper
-    except ImportError:
-        raise Problem("hermes is not in this Python; run the chronos beside hermes") from None
-    except NasError as error:
-        raise Problem(f"cron.chronos: {error}") from None

@@ -266,10 +266,10 @@ def test_the_python_of_a_script_with_a_long_path(hermes: Environment, tmp_path: 
     ],
 )
 def test_the_command_to_add_ours_fits_how_hermes_came(place: str, command: str) -> None:
-    from chronos_plugin.cli.install import _how_to_add
+    from chronos_plugin.cli.install import how_to_add
     from chronos_plugin.cli.target import Target
 
-    assert command in _how_to_add(Target(Path(place), Path("/site"), "hermes-agent 0.19.0", False))
+    assert command in how_to_add(Target(Path(place), Path("/site"), "hermes-agent 0.19.0", False))
 
 
 @pytest.mark.parametrize("arguments", [[], ["install", "--nonsense"], ["fly"]])

@@ -1,10 +1,11 @@
 """`chronos reconcile` and `chronos disarm`."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from chronos_plugin.cli import main, upkeep
+from chronos_plugin.cli import inside, main
 from chronos_plugin.keeper import Process
 from tests.unit.chronos.conftest import World
 
@@ -14,7 +15,7 @@ OTHER = Path("/agent/home/profiles/other")
 @pytest.fixture(autouse=True)
 def process(world: World, monkeypatch: pytest.MonkeyPatch) -> Process:
     process = world.boot()
-    monkeypatch.setattr(upkeep, "PROCESS", process)
+    monkeypatch.setattr(inside, "PROCESS", process)
     return process
 
 
@@ -50,6 +51,19 @@ def test_reconcile_that_fails_says_why(world: World, capsys: pytest.CaptureFixtu
     said = capsys.readouterr().err
     assert said.startswith("chronos reconcile: not everything is armed: list_armed: NAS answered")
     assert said.count("\n") == 1
+
+
+def test_reconcile_of_many_shows_how_far_it_is(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        world.hermes.add(f"j{number}", 60 + number)
+    assert main(["reconcile"]) == 0
+    assert capsys.readouterr().err == ""  # piped
+    main(["disarm"])
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(["reconcile"]) == 0
+    assert capsys.readouterr().err.endswith("40 of 40\n")
 
 
 def test_disarm_cancels_this_home_s_and_leaves_the_others(
@@ -95,9 +109,12 @@ def test_disarm_that_fails_says_why(world: World, capsys: pytest.CaptureFixture[
 def test_outside_of_hermes_one_line_says_what_to_do(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "PROCESS", Process())
+    monkeypatch.setattr(inside, "PROCESS", Process())
+    monkeypatch.setenv("PATH", os.defpath)
     assert main(["disarm"]) == 1
-    assert capsys.readouterr().err.startswith("chronos disarm: hermes is not in this Python")
+    assert capsys.readouterr().err == (
+        "chronos disarm: there is no hermes on the PATH; name it with --hermes PATH\n"
+    )
 
 
 def test_a_home_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -105,6 +122,4 @@ def test_a_home_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert main(["disarm", "--home", str(tmp_path)]) == 1  # a typing error makes no new home
     (tmp_path / "config.yaml").touch()
     assert main(["disarm", "--home", str(tmp_path)]) == 0
-    import os
-
     assert os.environ.pop("HERMES_HOME") == str(tmp_path)

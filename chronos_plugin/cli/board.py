@@ -1,0 +1,100 @@
+"""The jobs of an agent home and what NAS has armed for it, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from nas_sdk.agent import WATCHDOG
+from nas_sdk.planning import Armed, Plan, due_ms, plan
+from nas_sdk.records import Fired
+
+from ..host import Job
+from ..keeper import Keeper
+from . import inside
+from .problems import Problem
+
+OVERDUE_SECONDS = 60.0
+"""A job that nobody has in hand is a problem when it is due for longer."""
+
+
+class Row(NamedTuple):
+    """A job, or a one-shot without one. Times are seconds since the epoch."""
+
+    job_id: str
+    name: str
+    schedule: str
+    next_run: float | None
+    armed: float | None
+    fired: Fired | None
+    problem: str
+    """`missing`, `moved`, `left over`, `unreadable`, `overdue`, `failed`, or nothing."""
+
+
+class Board(NamedTuple):
+    """All of it; see `look`."""
+
+    rows: list[Row]
+    watchdog: float | None
+    """When the watchdog is armed for."""
+    watchdog_missing: bool
+    foreign: int
+    """One-shots of other profiles that share the identity at NAS."""
+
+    def having(self, problem: str) -> list[Row]:
+        """The rows with that problem."""
+        return [row for row in self.rows if row.problem == problem]
+
+
+def look(keeper: Keeper, armed: Sequence[Armed] | None, *, active: bool) -> Board:
+    """Compare the store with NAS's list (None: unknown), as a converge would."""
+    now = keeper.system.time()
+    try:
+        jobs = {str(job["id"]): job for job in inside.host().jobs(keeper.home)}
+        wanted = keeper.desired() if active else []
+    except Exception as error:
+        raise Problem(f"the jobs of {keeper.home} cannot be read: {error}") from None
+    todo = plan(wanted, armed, now=int(now * 1000), spare=keeper.is_spared) if active else Plan()
+    at_nas = {one.job_id: at for one in armed or () if (at := seconds(one.fire_at)) is not None}
+    judged = dict(_judged(todo, at_nas, known=armed is not None))
+    fires = keeper.records.fires() if keeper.records else {}
+    rows = [
+        Row(
+            job_id,
+            str(job.get("name") or job_id),
+            str(job.get("schedule_display") or "?"),
+            seconds(keeper.fire_at(job)),
+            at_nas.get(job_id),
+            fires.get(job_id),
+            judged.get(job_id) or _of_itself(keeper, job, now),
+        )
+        for job_id, job in jobs.items()
+    ]
+    left = [each for each in todo.cancels if each not in jobs and not each.startswith(WATCHDOG)]
+    rows += [Row(each, "(no job)", "", None, at_nas.get(each), None, "left over") for each in left]
+    rows.sort(key=lambda row: (row.next_run is None, row.next_run or 0, row.name))
+    ours = keeper.watchdog_id
+    foreign = [each for each in at_nas if each not in jobs and each not in left and each != ours]
+    return Board(rows, at_nas.get(ours), judged.get(ours) == "missing", len(foreign))
+
+
+def seconds(fire_at: str | None) -> float | None:
+    """An instant of the wire or the store in seconds since the epoch; None for none."""
+    at = due_ms(fire_at or "")
+    return None if at is None else at / 1000
+
+
+def _judged(todo: Plan, at_nas: Mapping[str, float], *, known: bool) -> Iterator[tuple[str, str]]:
+    for job_id in todo.unusable:
+        yield job_id, "unreadable"
+    for one in todo.arms if known else ():
+        yield one.job_id, "moved" if one.job_id in at_nas else "missing"
+    for job_id in todo.cancels:
+        yield job_id, "left over"
+
+
+def _of_itself(keeper: Keeper, job: Job, now: float) -> str:
+    due = seconds(keeper.fire_at(job))
+    if due is not None and due < now - OVERDUE_SECONDS and not keeper.taken([str(job["id"])]):
+        return "overdue"
+    return "failed" if job.get("last_status") == "error" else ""

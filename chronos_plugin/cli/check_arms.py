@@ -1,0 +1,73 @@
+"""doctor: what is armed at NAS against what the jobs want."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nas_sdk.planning import Armed
+
+from ..keeper import Keeper
+from .board import Board, Row, look
+from .findings import Finding, ok, problem, warning
+from .problems import Problem
+from .words import distance, moment
+
+RECONCILE = "run `chronos reconcile`; a running gateway does so by itself"
+_SAID = {
+    "missing": "not armed",
+    "moved": "armed for another time",
+    "left over": "armed though no job wants it",
+    "unreadable": "without a fire time that can be read",
+    "overdue": "due and not run",
+}
+
+
+def arms(keeper: Keeper, armed: Sequence[Armed], *, active: bool) -> Iterator[Finding]:
+    """Each way in which NAS's list and the store differ; then the watchdog."""
+    try:
+        board = look(keeper, armed, active=active)
+    except Problem as error:
+        yield problem("arms", str(error), "mend or restore cron/jobs.json in the agent home")
+        return
+    if not active:
+        yield _switched_away(board)
+        return
+    now = keeper.system.time()
+    found = {what: rows for what in _SAID if (rows := board.having(what))}
+    for what, rows in found.items():
+        count = f"{len(rows)} job{'s' * (len(rows) != 1)} {_SAID[what]}"
+        yield problem("arms", f"{count}: {_examples(rows, now)}", RECONCILE)
+    wanted = sum(row.next_run is not None for row in board.rows)
+    if not found:
+        yield ok("arms", f"all {wanted} jobs that are to fire are armed as they should be")
+    if board.foreign:
+        yield ok("arms", f"{board.foreign} more of other profiles or agents; they are left alone")
+    yield _watchdog(keeper, board, wanted, now)
+
+
+def _switched_away(board: Board) -> Finding:
+    left = sum(row.armed is not None for row in board.rows) + board.foreign
+    if not left:
+        return ok("arms", "nothing is armed, as cron.provider is not chronos")
+    reason = f"{left} one-shots are still armed though cron.provider is not chronos"
+    return warning("arms", reason, "run `chronos disarm`, or set cron.provider to chronos")
+
+
+def _examples(rows: Sequence[Row], now: float) -> str:
+    some = [f"{row.name} ({row.job_id}){_due(row, now)}" for row in rows[:3]]
+    return ", ".join(some) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
+
+
+def _due(row: Row, now: float) -> str:
+    return "" if row.next_run is None else f", due {distance(row.next_run - now)}"
+
+
+def _watchdog(keeper: Keeper, board: Board, wanted: int, now: float) -> Finding:
+    if not keeper.watchdog:
+        reason = "is turned off: nothing wakes an agent that died before it armed the next fire"
+        return warning("watchdog", reason, "take cron.chronos.watchdog: false out of config.yaml")
+    if board.watchdog is not None:
+        return ok("watchdog", f"armed for {moment(board.watchdog, now)}")
+    if wanted:
+        return problem("watchdog", "is not armed", RECONCILE)
+    return ok("watchdog", "none is needed without jobs")

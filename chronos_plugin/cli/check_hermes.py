@@ -1,0 +1,73 @@
+"""doctor: which hermes, and which chronos it loads, freshly started and running."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import chronos_plugin
+from nas_sdk._version import __version__
+from nas_sdk.records import Records, Running
+
+from . import inside
+from . import target as targets
+from .findings import Finding, ok, problem, warning
+from .problems import Problem
+from .target import Target
+
+OURS = Path(str(chronos_plugin.__file__)).resolve().parent
+RESTART = "restart it: `hermes gateway restart`, or stop and start the dashboard"
+
+
+def hermes() -> Iterator[Finding]:
+    """Which hermes this is, and whether the one on the PATH is the same."""
+    try:
+        target = targets.find(sys.executable)
+    except Problem as error:
+        yield problem("hermes", str(error), "install hermes 0.18.2 or later")
+        return
+    yield ok("hermes", f"{target.hermes}, run by {target.python}")
+    if shutil.which("hermes") and (other := targets.find(None, here=False)).site != target.site:
+        reason = f"the hermes on the PATH is another one, run by {other.python}"
+        yield warning("hermes", reason, "look at that one with --hermes hermes")
+    yield from _fresh(target)
+
+
+def _fresh(target: Target) -> Iterator[Finding]:
+    fix = "run `chronos install`; CHRONOS_HOOK=0 must not be set"
+    try:
+        found = targets.loaded(target)
+    except Problem as error:
+        yield problem("fresh", str(error), fix)
+        return
+    for what in ("provider", "verifier"):
+        if found[what] is None:
+            yield problem("fresh", f"a fresh hermes loads no {what} named chronos at all", fix)
+            return
+        if Path(found[what]).resolve().parent != OURS:
+            reason = f"a fresh hermes loads another {what}: {found[what]}"
+            yield problem("fresh", reason, fix)
+            return
+    yield ok("fresh", f"a fresh hermes loads chronos {found['version']} from {OURS}")
+
+
+def running(home: Path, *, active: bool) -> Iterator[Finding]:
+    """What the gateway or dashboard that runs now has loaded."""
+    processes = Records(home / "cron" / "chronos").running()
+    for each in processes:
+        yield _is_current(each)
+    gateway = inside.gateway_pid()
+    if gateway is not None and active and gateway not in {each.pid for each in processes}:
+        yield problem("running", f"the gateway (process {gateway}) runs without chronos", RESTART)
+    elif not processes:
+        reason = "no gateway or dashboard has loaded chronos; a dashboard does at its first fire"
+        yield warning("running", reason, "start one: `hermes gateway run` or `hermes dashboard`")
+
+
+def _is_current(process: Running) -> Finding:
+    said = f"process {process.pid} runs chronos {process.version} from {process.module}"
+    if Path(process.module).resolve() == OURS and process.version == __version__:
+        return ok("running", said)
+    return problem("running", f"{said}, not this {__version__}", RESTART)

@@ -1,0 +1,75 @@
+"""`chronos doctor`: small checks, each with its reason and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from . import check_hermes, check_nas, inside
+from .check_arms import arms
+from .check_config import config, login, without_config
+from .findings import Finding, problem, skipped
+from .problems import Problem
+from .words import width
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Run every check. Returns 1 when one of them found a problem."""
+    return report(examine(fire=not args.no_fire), as_json=args.json)
+
+
+def hopeless(error: Problem, args: argparse.Namespace) -> int:
+    """Report that there is no hermes to look at."""
+    finding = problem("hermes", str(error), "see the README, “Install into hermes”")
+    return report([finding], as_json=args.json)
+
+
+def report(findings: Iterable[Finding], *, as_json: bool) -> int:
+    """Show findings as they come. Returns the exit status."""
+    states: Counter[str] = Counter()
+    all_of_them = []
+    for finding in findings:
+        states[finding.state] += 1
+        all_of_them.append(finding._asdict())
+        if not as_json:
+            print(finding.told(width()), flush=True)
+    if as_json:
+        print(json.dumps(all_of_them, indent=2, ensure_ascii=False))
+    else:
+        print(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+    return 1 if states["problem"] else 0
+
+
+def examine(*, fire: bool) -> Iterator[Finding]:
+    """Every check in the order in which they build on each other."""
+    clock = check_nas.NasClock()
+    keeper = inside.onlooker(on_response=clock.note)
+    settings = inside.host().settings()
+    yield from check_hermes.hermes()
+    yield from config(keeper.home)
+    yield from login(keeper.system.time())
+    if settings.unusable() or not inside.login()["there"]:
+        yield from without_config("nas", "clock", "keys", "callback", "fire", "arms", "watchdog")
+        yield from check_hermes.running(keeper.home, active=settings.active)
+        return
+    client = keeper.client().with_options(
+        timeout=check_nas.PATIENCE_SECONDS, max_attempts=2, deadline=3 * check_nas.PATIENCE_SECONDS
+    )
+    finding, armed = check_nas.nas(client)
+    yield finding
+    yield clock.check()
+    yield check_nas.keys(settings)
+    reachable = check_nas.callback(settings)
+    yield reachable
+    if armed is None or reachable.state != "ok" or not fire:
+        yield skipped("fire", "left out" if not fire else "NAS and the callback URL come first")
+    else:
+        yield check_nas.fire(client, settings, inside.log_file(keeper.home))
+    # After the fire, at which a dashboard loads the provider.
+    yield from check_hermes.running(keeper.home, active=settings.active)
+    if armed is None:
+        yield skipped("arms", "NAS does not say what is armed")
+    else:
+        yield from arms(keeper, armed, active=settings.active)

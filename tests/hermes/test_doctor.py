@@ -1,0 +1,331 @@
+"""`chronos doctor`: every check, well and ailing, on a real hermes with a real NAS."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from nas_sdk import NasClient
+from tests.hermes.conftest import AgentMaker
+from tests.support.agents import Agent
+from tests.support.hermes_env import MAIN, HermesEnvironment, run
+from tests.support.hermes_host import Hermes
+from tests.support.nas_process import NasProcess
+
+WRITTEN = ("portal_url", "callback_url", "expected_audience", "nas_jwks_url")
+WELL = {"hermes", "fresh", "provider", *WRITTEN, "login", "nas", "clock", "keys"}
+SERVED = {"callback", "fire", "running"}
+SERVE = """
+import sys
+from pathlib import Path
+from nas_sdk.records import Records
+records = Records(Path(sys.argv[1]))
+records.serve("/an/older/chronos_plugin", "0.0.9", 5.0)
+print("serving", flush=True)
+sys.stdin.read()
+"""
+
+
+class Answers:
+    """What `chronos doctor` said: its exit status, and what each check found."""
+
+    def __init__(self, done: "subprocess.CompletedProcess[str]") -> None:
+        assert "Traceback" not in done.stderr, done.stderr
+        self.status = done.returncode
+        self.found: list[dict[str, str]] = json.loads(done.stdout)
+
+    def states(self, state: str) -> set[str]:
+        return {each["check"] for each in self.found if each["state"] == state}
+
+    def told(self, check: str, state: str = "problem") -> str:
+        """The reasons and remedies of a check that is in that state; each has a remedy."""
+        told = [each for each in self.found if (each["check"], each["state"]) == (check, state)]
+        assert told, self.found
+        assert state == "ok" or all(each["fix"] for each in told)
+        return "\n".join(f"{each['reason']} -> {each['fix']}" for each in told)
+
+
+def doctor(hermes: Hermes, *arguments: str, **variables: str) -> Answers:
+    python = str(hermes.environment.python)
+    command = [python, "-P", "-m", "chronos_plugin.cli", "doctor", "--json"]
+    return Answers(run([*command, *arguments], hermes.variables(**variables)))
+
+
+@pytest.fixture
+def patient(main_agent: Agent) -> Iterator[Agent]:
+    """The agent of this module, with its configuration as it was before the test."""
+    files = [main_agent.hermes.home.hermes / name for name in ("config.yaml", "auth.json")]
+    texts = [file.read_text() for file in files]
+    yield main_agent
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)
+
+
+def configure(agent: Agent, **values: object) -> None:
+    for key, value in values.items():
+        agent.rewrite("config.yaml", f"cron.chronos.{key}", value)
+
+
+@contextmanager
+def web_server(
+    status: int = 200, body: bytes = b"{}", **headers: str
+) -> Iterator[ThreadingHTTPServer]:
+    """Answers everything in the same way."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response_only(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = answer
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def url(server: ThreadingHTTPServer) -> str:
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+@pytest.mark.parametrize("kind", ["serve", "gateway"])
+def test_all_is_well(kind: str, new_agent: AgentMaker) -> None:
+    agent = new_agent()
+    agent.hermes.create_job("hourly", "every 1h")
+    with agent.serving(kind) as server:
+        answers = doctor(agent.hermes)
+        assert f"process {server.process.pid} runs chronos" in answers.told("running", "ok")
+    assert answers.states("ok") == WELL | SERVED | {"arms", "watchdog"}
+    assert len(answers.found) == len(answers.states("ok"))
+    assert answers.status == 0
+    assert len(agent.armed()) == 2  # the job's and the watchdog; the test fire has left nothing
+
+
+def test_it_is_readable_in_80_columns(patient: Agent) -> None:
+    python = str(patient.hermes.environment.python)
+    done = run([python, "-P", "-m", "chronos_plugin.cli", "doctor"], patient.hermes.variables())
+    lines = done.stdout.splitlines()
+    assert "\x1b" not in done.stdout
+    assert all(len(line) <= 80 for line in lines if "/" not in line)
+    assert lines[0].startswith(f"ok       hermes            hermes-agent {MAIN}, run by")
+    assert lines[-1] == "13 ok, 1 problem, 1 skipped, 1 warning"
+
+
+def test_no_hermes_at_all(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "chronos_plugin.cli", "doctor", "--json"]
+    environment = {"PATH": os.defpath, "PYTHONPATH": os.environ["PYTHONPATH"]}
+    answers = Answers(run(command, environment))
+    assert "there is no hermes on the PATH" in answers.told("hermes")
+    assert answers.status == 1
+
+
+def test_from_another_python_it_looks_at_the_hermes_on_the_path(patient: Agent) -> None:
+    command = [sys.executable, "-P", "-m", "chronos_plugin.cli", "doctor", "--json"]
+    answers = Answers(run(command, patient.hermes.variables()))
+    assert str(patient.hermes.environment.python) in answers.told("hermes", "ok")
+    assert answers.states("ok") > WELL
+
+
+def test_another_hermes_on_the_path_and_no_hook(patient: Agent, tmp_path: Path) -> None:
+    bare = HermesEnvironment.create(MAIN, tmp_path / "env")
+    path = f"{patient.hermes.environment.prefix / 'bin'}:{os.defpath}"
+    answers = doctor(replace(patient.hermes, environment=bare), PATH=path)
+    assert str(patient.hermes.environment.python) in answers.told("hermes", "warning")
+    assert "loads another provider" in answers.told("fresh")
+    assert "chronos install" in answers.told("fresh")
+    assert answers.status == 1
+
+
+def test_a_gateway_that_was_started_without_the_hook(new_agent: AgentMaker) -> None:
+    agent = new_agent()
+    bundled = replace(agent.hermes, extra={"CHRONOS_HOOK": "0"})
+    with replace(agent, hermes=bundled).serving("gateway") as server:
+        answers = doctor(agent.hermes)
+    assert f"process {server.process.pid or ''}" in answers.told("running")
+    assert "runs without chronos" in answers.told("running")
+    assert "gateway restart" in answers.told("running")
+
+
+def test_a_process_that_runs_an_older_chronos(patient: Agent) -> None:
+    folder = patient.hermes.home.hermes / "cron" / "chronos"
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-c", SERVE, str(folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "serving\n"
+        answers = doctor(patient.hermes)
+    assert f"process {process.pid} runs chronos 0.0.9 from /an/older" in answers.told("running")
+
+
+def test_nothing_is_configured(patient: Agent) -> None:
+    patient.rewrite("config.yaml", "cron.provider", "")
+    patient.rewrite("auth.json", "providers", {})
+    configure(patient, **dict.fromkeys(WRITTEN, ""))
+    answers = doctor(patient.hermes)
+    assert answers.states("problem") == {"provider", *WRITTEN, "login"}
+    assert answers.states("skipped") >= {"nas", "clock", "keys", "callback", "fire", "arms"}
+    for key in WRITTEN:
+        assert f"set cron.chronos.{key} in " in answers.told(key)
+    assert "hermes auth add nous" in answers.told("login")
+
+
+def test_keys_that_are_odd(patient: Agent) -> None:
+    kept = patient.access.url
+    configure(
+        patient,
+        portal_url=f"{kept}/",
+        callback_url="http://agent.invalid",
+        expected_audience="my-agent",
+        nas_jwks_url="http://nas.invalid/keys",
+    )
+    patient.rewrite("auth.json", "providers.nous.expires_at", None)
+    answers = doctor(patient.hermes)
+    assert "ends in a slash" in answers.told("portal_url", "warning")
+    assert "plain http" in answers.told("callback_url", "warning")
+    assert "agent:{instance_id}" in answers.told("expected_audience", "warning")
+    assert "plain http" in answers.told("nas_jwks_url")
+    assert "does not say until when" in answers.told("login", "warning")
+    assert "plain http" in answers.told("keys")
+    assert "does not answer" in answers.told("callback")
+
+
+def test_urls_that_are_none(patient: Agent) -> None:
+    configure(patient, portal_url="nas.example.com", callback_url="agent-7.example.com")
+    answers = doctor(patient.hermes)
+    for key in ("portal_url", "callback_url"):
+        assert "is no absolute URL" in answers.told(key)
+
+
+def test_nas_is_down_and_the_login_has_expired(patient: Agent) -> None:
+    with web_server() as gone:
+        closed = url(gone)
+    configure(patient, portal_url=closed, nas_jwks_url=f"{closed}/keys")
+    patient.rewrite("auth.json", "providers.nous.expires_at", "2026-01-01T00:00:00+00:00")
+    answers = doctor(patient.hermes, HERMES_PORTAL_BASE_URL=closed)
+    assert "expired" in answers.told("login", "warning")
+    assert "login" in answers.told("nas") or "hermes auth add nous" in answers.told("nas")
+    assert "cannot be had" in answers.told("keys")
+    assert answers.states("skipped") == {"clock", "fire", "arms"}
+
+
+def test_nas_does_not_answer(patient: Agent) -> None:
+    with web_server() as gone:
+        configure(patient, portal_url=url(gone))
+    assert "portal_url" in doctor(patient.hermes).told("nas")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [("rotate", "hermes auth add nous"), ("revoke", "restore the hosted credential")],
+)
+def test_nas_does_not_accept_us(
+    change: str, said: str, new_agent: AgentMaker, nas: NasProcess
+) -> None:
+    agent = new_agent()
+    name = agent.hermes.home.root.parent.name + agent.hermes.home.root.name
+    command = [sys.executable, "-m", "nas_sdk.server", "agent", change, name]
+    assert run([*command, "--store", nas.store], os.environ).returncode == 0
+    answers = doctor(agent.hermes)
+    assert said in answers.told("nas")
+    assert answers.states("skipped") == {"fire", "arms"}
+
+
+def test_a_page_instead_of_nas_whose_clock_is_another(patient: Agent) -> None:
+    page, date = b"<html>hello</html>", "Thu, 18 Jun 2020 12:34:56 GMT"
+    with web_server(200, page, Date=date) as portal:
+        configure(patient, portal_url=url(portal), nas_jwks_url=url(portal))
+        answers = doctor(patient.hermes)
+    assert "JSON" in answers.told("nas")
+    assert "is no key set" in answers.told("keys")
+    assert "ahead of NAS's" in answers.told("clock")
+    assert "NTP" in answers.told("clock")
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(404, "host, port and path"), (200, "takes a made-up token")]
+)
+def test_the_callback_leads_elsewhere(status: int, said: str, patient: Agent) -> None:
+    with web_server(status) as other:
+        configure(patient, callback_url=url(other))
+        answers = doctor(patient.hermes)
+    assert said in answers.told("callback")
+    assert answers.states("skipped") == {"fire"}
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("expected_audience", "set cron.chronos.expected_audience"),
+        ("portal_url", "set cron.chronos.portal_url"),
+    ],
+)
+def test_a_real_token_is_refused(key: str, said: str, patient: Agent, nas: NasProcess) -> None:
+    # NAS under another address than the one it signs with.
+    other = {"expected_audience": "agent:another", "portal_url": nas.front.target}
+    configure(patient, **{key: other[key]})
+    with patient.serving("serve"):
+        answers = doctor(patient.hermes)
+    assert said in answers.told("fire")
+    assert not [id_ for id_ in patient.armed() if "doctor" in id_]
+
+
+def test_arms_that_do_not_fit(new_agent: AgentMaker) -> None:
+    agent = new_agent()
+    names = ("missing", "moved", "overdue", "kept")
+    jobs = {name: agent.hermes.create_job(name, "every 2h") for name in names}
+    theirs = agent.profile("work").hermes.create_job("theirs", "every 1h")
+    agent.make_due(jobs["moved"], 600)
+    agent.make_due(jobs["overdue"], -600)
+    with NasClient(agent.access.url, agent.access.token) as nas:
+        nas.cancel(jobs["missing"])
+        nas.provision(jobs["overdue"], "2026-01-01T00:00:00Z", "http://127.0.0.1:9")
+        nas.provision("0123456789ab", "2099-01-01T00:00:00Z", agent.callback.url)
+        for watchdog in [id_ for id_ in agent.armed() if id_.startswith("watchdog-")]:
+            nas.cancel(watchdog)
+        answers = doctor(agent.hermes)
+        armed = agent.armed()
+    told = answers.told("arms")
+    assert f"not armed: missing ({jobs['missing']}), due in" in told
+    assert f"armed for another time: moved ({jobs['moved']})" in told
+    assert f"due and not run: overdue ({jobs['overdue']})" in told
+    assert "armed though no job wants it: (no job) (0123456789ab)" in told
+    assert "1 more of other profiles" in answers.told("arms", "ok")
+    assert "is not armed" in answers.told("watchdog")
+    assert {theirs, "0123456789ab"} <= armed.keys()  # it has looked only
+
+
+def test_switched_away_and_no_watchdog(new_agent: AgentMaker) -> None:
+    agent = new_agent(watchdog=False)
+    configure(agent, watchdog=False)
+    agent.hermes.create_job("hourly", "every 1h")
+    assert "died before" in doctor(agent.hermes).told("watchdog", "warning")
+    agent.rewrite("config.yaml", "cron.provider", "")
+    answers = doctor(agent.hermes)
+    assert "chronos disarm" in answers.told("arms", "warning")
+
+
+def test_a_store_that_cannot_be_read(new_agent: AgentMaker) -> None:
+    agent = new_agent()
+    agent.hermes.create_job("hourly", "every 1h")
+    (agent.hermes.home.hermes / "cron" / "jobs.json").write_text("{")
+    assert "cannot be read" in doctor(agent.hermes).told("arms")
