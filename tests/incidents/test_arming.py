@@ -16,7 +16,7 @@ ANOTHER = "from cron.scheduler_provider import resolve_cron_scheduler as another
 
 
 def test_incident_02_nas_fails_the_rearm(stage: Stage) -> None:
-    """NAS answers 5xx or drops the connection on the re-arm"""
+    """NAS answers 5xx or hangs up on the re-arm"""
     faults: list[dict[str, Any]] = [{"status": 503}, {"drop": "before"}, {"drop": "after"}]
     with stage.session() as hermes:
         hermes.do("provider.start(stop, adapters=None, loop=None)")
@@ -126,7 +126,7 @@ def test_incident_09_too_many_requests(stage: Stage) -> None:
 
 
 def test_incident_10_overdue_at_the_start(stage: Stage) -> None:
-    """a job is overdue when hermes starts, and NAS fails at first"""
+    """a job is overdue at the start, and NAS fails at first"""
     with stage.session() as hermes:
         job = stage.create(hermes, "late", in_seconds=-120)
         stage.nas.double.fail_next(503, operation="provision", times=3)

@@ -9,7 +9,7 @@ from tests.support.hermes_host import eventually
 
 
 def test_incident_01_killed_between_claim_and_rearm(stage: Stage) -> None:
-    """the process is killed between the claim and the re-arm"""
+    """the process is killed between claim and re-arm"""
     gate = stage.agent.hermes.home.root / "gate"
     gate.touch()
     with stage.session() as hermes:
@@ -30,7 +30,7 @@ def test_incident_01_killed_between_claim_and_rearm(stage: Stage) -> None:
 
 
 def test_incident_11_a_fire_that_loses_its_claim(stage: Stage) -> None:
-    """a scheduled fire arrives while a manual run holds the claim"""
+    """a fire arrives while a manual run holds the claim"""
     gate = stage.agent.hermes.home.root / "gate"
     gate.touch()
     with stage.session() as hermes:
@@ -50,7 +50,7 @@ def test_incident_11_a_fire_that_loses_its_claim(stage: Stage) -> None:
 
 
 def test_incident_12_the_same_fire_again(stage: Stage) -> None:
-    """NAS delivers the same fire again after the run is over"""
+    """NAS delivers the same fire again after the run"""
     with stage.session() as hermes:
         job = stage.create(hermes, "once", in_seconds=0)
         hermes.do("provider.reconcile()")
@@ -68,7 +68,7 @@ def test_incident_12_the_same_fire_again(stage: Stage) -> None:
 
 
 def test_incident_14_changes_through_the_dashboard(stage: Stage) -> None:
-    """a job is created, paused, removed through the dashboard
+    """a job is changed through the dashboard
 
     Up to 0.19 the dashboard tells no provider. What notices it is a gateway that runs; where
     none does, the next fire or command sends what is missing.

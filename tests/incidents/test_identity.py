@@ -75,7 +75,7 @@ def test_incident_19_urls_that_end_in_a_slash(stage: Stage) -> None:
 
 
 def test_incident_20_creation_of_a_job_that_is_not_armed(stage: Stage) -> None:
-    """creation says success though nothing was armed (0.19)
+    """creation says success though nothing was armed
 
     This hermes cannot be told by a provider that a creation failed: a line on stderr is what
     there is.
@@ -89,7 +89,7 @@ def test_incident_20_creation_of_a_job_that_is_not_armed(stage: Stage) -> None:
 
 @hosts("0.22.2.post1")
 def test_incident_20_where_creation_can_fail(stage: Stage) -> None:
-    """creation says success though nothing was armed (0.22)
+    """creation says success though nothing was armed
 
     This hermes shows the kind of the error alone; its text is in the log.
     """
@@ -104,7 +104,7 @@ def test_incident_20_where_creation_can_fail(stage: Stage) -> None:
 
 
 def test_incident_21_another_provider_is_chosen(stage: Stage) -> None:
-    """the provider is switched from chronos to the built-in"""
+    """the provider is switched back to the built-in"""
     with stage.session() as hermes:
         stage.create(hermes, "left-behind")
         hermes.do("provider.reconcile()")

@@ -88,7 +88,7 @@ def test_incident_17_the_keys_cannot_be_fetched_any_more(stage: Stage) -> None:
 
 
 def test_incident_18_a_firewall_for_libraries(stage: Stage) -> None:
-    """a firewall refuses the HTTP library's own user agent"""
+    """a firewall refuses the library's own user agent"""
     stage.nas.firewall = True
     access = stage.agent.access
     with stage.session() as hermes:

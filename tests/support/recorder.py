@@ -1,5 +1,6 @@
 """A proxy on 127.0.0.1 between real processes: passes HTTP on and keeps what it saw."""
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,6 +91,11 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.recorder = recorder
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that is gone, such as one that was killed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
