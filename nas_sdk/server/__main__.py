@@ -70,7 +70,14 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
         required=True, metavar="ACTION"
     )
     _add(keys, "rotate", admin.rotate_keys, "sign with a new key; the old one fades out", store)
-    _add(commands, "status", admin.status, "show what is armed, due and dead", store)
+    page = commands.add_parser("admin", help="the login of the page at /admin/").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    words = "print a new admin token, in place of the one before; its sessions end"
+    _add(page, "token", admin.admin_token, words, store).add_argument(
+        "--off", action="store_true", help="have no token, and so no page"
+    )
+    _add(commands, "status", admin.status, "show what is armed, due, late and dead", store)
     return parser
 
 

@@ -14,6 +14,7 @@ from nas_sdk.server.clock import Clock, system_clock
 from nas_sdk.server.delivery import TIMEOUT_S, Caller, open_session
 from nas_sdk.server.keys import KeyRing
 from nas_sdk.server.metrics import CONTENT_TYPE, CountsCache, Metrics
+from nas_sdk.server.page.routes import Page
 from nas_sdk.server.relay import PER_AGENT, Relay
 from nas_sdk.server.store.base import Store
 
@@ -75,8 +76,17 @@ class Nas:
                 web.get("/healthz", self._healthz, name="healthz"),
                 web.get("/readyz", self._readyz, name="readyz"),
                 web.get("/metrics", self._metrics, name="metrics"),
+                web.get("/admin", _to_page, name="page_redirect"),
             ]
         )
+        page = Page(
+            store,
+            self._counts,
+            lambda: self.relay,
+            clock=clock,
+            secure=settings.issuer.startswith("https:"),
+        )
+        self.app.add_subapp("/admin/", page.app)
 
     async def _relaying(self, app: web.Application) -> AsyncIterator[None]:
         await self.keys.refresh(self._clock())
@@ -164,6 +174,10 @@ class Nas:
             raise answers.unauthorized("the token is expired or unknown", known=True) from None
         except UnprovisionedError:
             raise answers.identity_rejected() from None
+
+
+async def _to_page(request: web.Request) -> web.Response:
+    return web.Response(status=308, headers={"Location": "admin/"})
 
 
 async def _body(request: web.Request) -> bytes:

@@ -46,6 +46,12 @@ def parse_cancel(body: bytes) -> str:
     return check_job_id(_text(_members(body), "job_id"))
 
 
+def parse_one_shot(body: bytes) -> tuple[str, str, str]:
+    """Read which one-shot is meant: agent, job id, schedule id; InvalidRequestError."""
+    members = _members(body)
+    return _text(members, "agent"), _text(members, "job_id"), _text(members, "schedule_id")
+
+
 def _members(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_such_number)

@@ -80,6 +80,11 @@ class KeyRing:
             await self._add(SigningKey.new(now))
         self._fresh_until = now + REFRESH_MS
 
+    async def published(self, now: int) -> list[str]:
+        """Return the names of the keys that are published, the newest first; make none."""
+        await self._load()
+        return [key.kid for key in self._published(now)]
+
     async def rotate(self, now: int) -> SigningKey:
         """Add a key that will sign from soon on, drop those long retired, return the new one."""
         await self._load()

@@ -12,6 +12,7 @@ import pytest
 
 from nas_sdk import IdentityRejectedError, NasClient, UnauthorizedError
 from nas_sdk.server.__main__ import main
+from nas_sdk.server.cli.admin import without_password
 from nas_sdk.server.clock import system_clock
 from nas_sdk.times import format_instant
 from tests.support.agent_stub import agent_stub, held
@@ -80,8 +81,85 @@ def test_status_for_people_and_programs(server: NasServer) -> None:
     with NasClient(server.url, agent.token) as client:
         client.provision("job", "2099-01-01T00:00:00Z", "http://127.0.0.1:9")
     told = json.loads(server.command("status", "--json"))
-    assert told == {"agents": 1, "armed": 1, "due": 0, "dead": []}
-    assert server.command("status").splitlines()[1].split() == ["armed", "1"]
+    (kid,) = told.pop("keys")
+    assert told == {
+        "store": server.store,
+        "agents": 1,
+        "armed": 1,
+        "due": 0,
+        "lateness": {"of": 0, "p50_ms": None, "p99_ms": None, "worst_ms": None},
+        "page": False,
+        "dead": [],
+    }
+    shown = dict(line.split(None, 1) for line in server.command("status").splitlines())
+    assert shown == {
+        "store": server.store,
+        "agents": "1",
+        "armed": "1",
+        "due": "0",
+        "dead": "0",
+        "late": "nothing fired within a day",
+        "keys": kid,
+        "page": "off",
+    }
+
+
+async def test_status_says_how_late_fires_were(tmp_path: Path) -> None:
+    async with agent_stub(system_clock) as agent:
+        with nas_server(tmp_path) as server:
+            login = server.add_agent()
+            with NasClient(server.url, login.token) as client:
+                now = format_instant(system_clock())
+                await asyncio.to_thread(client.provision, "job", now, agent.url)
+            await agent.until(1)
+            assert await asyncio.to_thread(server.stop) == 0
+            told = json.loads(server.command("status", "--json"))["lateness"]
+            assert told["of"] == 1
+            assert 0 <= told["p50_ms"] == told["worst_ms"]
+            assert ", of the last 1\n" in server.command("status")
+
+
+def test_a_store_is_shown_without_its_password() -> None:
+    shown = without_password("nats://nas:secret@10.0.0.1:4222,10.0.0.2:4222/NAS")
+    assert shown == "nats://…@10.0.0.1:4222,10.0.0.2:4222/NAS"
+    assert without_password("sqlite:/a@b/nas.db") == "sqlite:/a@b/nas.db"
+
+
+def log_in(server: NasServer, token: str) -> int:
+    """Send the page's login form; the status of the answer."""
+    with httpx.Client() as client:
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        answer = client.post(f"{server.url}/admin/login", data={"token": token}, headers=headers)
+        return answer.status_code
+
+
+def test_the_page_is_turned_on_and_off_while_the_server_runs(server: NasServer) -> None:
+    assert httpx.get(f"{server.url}/admin/").status_code == 404
+    told = json.loads(server.command("admin", "token", "--json"))
+    assert (told["page"], log_in(server, told["token"])) == ("on", 303)
+    assert told["token"] not in Path(server.store.removeprefix("sqlite:")).read_bytes().decode(
+        errors="replace"
+    )
+    again = json.loads(server.command("admin", "token", "--json"))["token"]
+    assert (log_in(server, told["token"]), log_in(server, again)) == (403, 303)
+    assert json.loads(server.command("status", "--json"))["page"] is True
+    server.command("admin", "token", "--off")
+    assert log_in(server, again) == 404
+
+
+def test_the_start_says_whether_there_is_a_page(tmp_path: Path, server: NasServer) -> None:
+    (ready,) = (json.loads(line) for line in server.log.read_text().splitlines())
+    assert ready["page"].startswith("the page is off: `nas-server admin token`")
+    token = "a-token-that-somebody-made-up"
+    config = tmp_path / "nas.toml"
+    config.write_text(f'admin_token = "{token}"\n')
+    directory = tmp_path / "other"
+    directory.mkdir()
+    with nas_server(directory, "--config", str(config)) as other:
+        (ready,) = (json.loads(line) for line in other.log.read_text().splitlines())
+        assert ready["page"] == f"{other.url}/admin/"
+        assert log_in(other, token) == 303
+        assert token not in other.log.read_text()
 
 
 def test_a_stop_is_graceful_and_the_port_stays(server: NasServer) -> None:
@@ -162,6 +240,9 @@ def test_wrong_use_is_one_line(tmp_path: Path, terminal: Terminal) -> None:
     assert "required: COMMAND" in terminal.complaint()
     assert "invalid choice: 'fly'" in terminal.complaint("fly")
     assert "'x' is not a number" in terminal.complaint("serve", "--port", "x")
+    short = terminal.complaint("status", NAS_SERVER_ADMIN_TOKEN="secret")
+    assert "admin_token is too short" in short
+    assert "secret" not in short
     assert "write sqlite:PATH" in terminal.complaint("status", "--store", "redis:x")
     assert "No such file" in terminal.complaint("status", "--store", f"sqlite:{tmp_path}/no/x.db")
     assert "say --issuer" in terminal.complaint("serve", "--host", "0.0.0.0", "--port", "0")

@@ -1,14 +1,22 @@
 """The commands beside `serve`: they work on the store, while a server runs on it or not."""
 
 import json
+import re
 from argparse import Namespace
-from typing import Any
+from typing import Any, Final
+
+import attrs
 
 from nas_sdk.server.accounts import Accounts, Agent
 from nas_sdk.server.clock import system_clock
+from nas_sdk.server.history import KEEP_PER_AGENT
 from nas_sdk.server.keys import KeyRing
+from nas_sdk.server.page.access import Access
+from nas_sdk.server.page.facts import Lateness, lateness
 from nas_sdk.server.store import Store, open_store
 from nas_sdk.times import format_instant
+
+_PASSWORD: Final = re.compile(r"//[^/]*@")
 
 
 async def run(options: Namespace) -> None:
@@ -62,15 +70,40 @@ async def list_agents(store: Store, options: Namespace) -> None:
         print(f"{agent.name}  {agent.audience}{'  revoked' if agent.revoked else ''}")
 
 
+async def admin_token(store: Store, options: Namespace) -> None:
+    """Make the token of the page and print it, this once; or have no page any more."""
+    access = Access(store)
+    if options.off:
+        await access.turn_off()
+        _show(options, {"page": "off"})
+    else:
+        _show(options, {"page": "on", "token": await access.new_token()})
+
+
 async def rotate_keys(store: Store, options: Namespace) -> None:
     """Add a signing key that takes over in a moment."""
     key = await KeyRing(store).rotate(system_clock())
     _show(options, {"kid": key.kid, "signs_from": format_instant(key.signs_from_ms)})
 
 
+def without_password(url: str) -> str:
+    """Return a store's URL as it may be shown."""
+    return _PASSWORD.sub("//…@", url)
+
+
+def _late(late: Lateness) -> str:
+    if not late.of:
+        return "nothing fired within a day"
+    ms = f"median {late.p50_ms} ms, 99 % {late.p99_ms} ms, worst {late.worst_ms} ms"
+    return f"{ms}, of the last {late.of}"
+
+
 async def status(store: Store, options: Namespace) -> None:
     """Print what the store holds, and what was given up."""
-    counts = await store.counts(system_clock())
+    now = system_clock()
+    counts = await store.counts(now)
+    late = lateness(await store.attempts(now, KEEP_PER_AGENT))
+    keys = await KeyRing(store).published(now)
     agents = [agent for agent in await Accounts(store).everyone() if not agent.revoked]
     dead = [
         {
@@ -82,10 +115,18 @@ async def status(store: Store, options: Namespace) -> None:
         }
         for one in await store.dead()
     ]
-    facts = {"agents": len(agents), "armed": counts.armed, "due": counts.due}
+    facts: dict[str, Any] = {
+        "store": without_password(options.store),
+        "agents": len(agents),
+        "armed": counts.armed,
+        "due": counts.due,
+    }
+    page = await Access(store).is_on()
     if options.json:
-        print(json.dumps({**facts, "dead": dead}))
+        more = {"lateness": attrs.asdict(late), "keys": keys, "page": page}
+        print(json.dumps({**facts, **more, "dead": dead}))
         return
-    _show(options, {**facts, "dead": len(dead)})
+    more = {"late": _late(late), "keys": ", ".join(keys) or "none yet"}
+    _show(options, {**facts, "dead": len(dead), **more, "page": "on" if page else "off"})
     for each in dead:
         print("  " + "  ".join(str(value) for value in each.values()))

@@ -13,12 +13,17 @@ USUAL: Final[dict[str, Any]] = {
     "port": 8787,
     "store": "sqlite:nas.db",
     "issuer": None,
+    "admin_token": None,
     "allow_private_callbacks": False,
     "per_agent": 8,
     "grace": 10.0,
     "log_level": "info",
 }
-"""Every option that is not about one command alone, with its value when nobody says one."""
+"""Every option that is not about one command alone, with its value when nobody says one.
+
+The admin token is no flag, for everybody on a machine sees flags.
+"""
+TOKEN_LEAST: Final = 24
 
 _SWITCHES: Final = {"1": True, "true": True, "yes": True, "on": True}
 _SWITCHES_OFF: Final = {"0": False, "false": False, "no": False, "off": False, "": False}
@@ -35,6 +40,8 @@ def gather(config: str | None, environment: Mapping[str, str] = os.environ) -> d
     """
     path = config or environment.get(f"{PREFIX}CONFIG")
     values = {**USUAL, **(_from_file(Path(path)) if path else {}), **_from_environment(environment)}
+    if len(values["admin_token"] or "x" * TOKEN_LEAST) < TOKEN_LEAST:
+        raise OptionError(f"admin_token is too short: {TOKEN_LEAST} characters or more, by chance")
     if isinstance(values["allow_private_callbacks"], str):
         values["allow_private_callbacks"] = _switch(values["allow_private_callbacks"])
     return values

@@ -14,6 +14,8 @@ from aiohttp import web
 from nas_sdk.server import logs
 from nas_sdk.server.app import Nas, Settings
 from nas_sdk.server.cli.options import OptionError
+from nas_sdk.server.page.access import Access
+from nas_sdk.server.page.routes import OFF
 from nas_sdk.server.store import open_store
 
 CONNECTIONS_END_S = 5.0
@@ -37,12 +39,16 @@ async def serve(options: Namespace) -> None:
         store = await open_store(options.store, serving=True)
         logs.configure(options.log_level)
         try:
-            await _serve(listener, url, Nas(store, settings).app)
+            access = Access(store)
+            if options.admin_token:
+                await access.set_token(options.admin_token)
+            page = f"{url}/admin/" if await access.is_on() else OFF
+            await _serve(listener, url, page, Nas(store, settings).app)
         finally:
             await store.close()
 
 
-async def _serve(listener: socket.socket, url: str, app: web.Application) -> None:
+async def _serve(listener: socket.socket, url: str, page: str, app: web.Application) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -51,7 +57,7 @@ async def _serve(listener: socket.socket, url: str, app: web.Application) -> Non
     try:
         await web.SockSite(runner, listener, backlog=1_024).start()
         print(f"nas-server ready url={url}", flush=True)
-        logs.say("ready", url=url)
+        logs.say("ready", url=url, page=page)
         await stop.wait()
         logs.say("stopping")
     finally:

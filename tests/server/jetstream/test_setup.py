@@ -10,10 +10,12 @@ from pathlib import Path
 import nats
 import pytest
 
+from nas_sdk import IdentityRejectedError, NasClient, UnauthorizedError
 from nas_sdk.server.store import StoreError, nats_link, nats_setup, open_store
 from nas_sdk.server.store.nats_alarms import Tuning
 from nas_sdk.server.store.nats_setup import Place
 from tests.support.jetstream_store import new_url, opened
+from tests.support.nas_server import NasServer
 from tests.support.nats_cluster import NatsCluster, free_ports, nats_cluster
 
 SECRET = "s3cret-word"
@@ -149,3 +151,26 @@ async def test_the_command_line_works_on_a_cluster(nats_one: NatsCluster) -> Non
     assert (await nas_server("agent", "add", "one"))["name"] == "one"
     told = await nas_server("status")
     assert (told["agents"], told["armed"], told["dead"]) == (1, 0, [])
+
+
+async def test_an_agent_added_on_a_cluster_is_known_to_its_servers(
+    nats_one: NatsCluster, tmp_path: Path
+) -> None:
+    server = NasServer(tmp_path)
+    server.store = new_url(nats_one)
+    server.start()
+    try:
+        login = server.add_agent("one")
+        with NasClient(server.url, login.token) as client:
+            assert await asyncio.to_thread(client.list_armed) == []
+            anew = server.rotate_token("one")
+            assert anew.token != login.token
+            with pytest.raises(UnauthorizedError):
+                await asyncio.to_thread(client.list_armed)
+        for shown in ("list", "list --json"):
+            assert anew.token not in server.command("agent", *shown.split())
+        server.revoke("one")
+        with NasClient(server.url, anew.token) as client, pytest.raises(IdentityRejectedError):
+            await asyncio.to_thread(client.list_armed)
+    finally:
+        server.close()

@@ -1,0 +1,1 @@
+"""The page of `nas-server`, for whoever would rather look. No part of the contract."""

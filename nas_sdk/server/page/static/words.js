@@ -1,0 +1,50 @@
+// Times, durations and states in words. Nothing here touches the page.
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
+
+export function timeOf(ms, now) {
+  const far = day.format(ms) !== day.format(now);
+  return far ? `${day.format(ms)} ${clock.format(ms)}` : clock.format(ms);
+}
+
+export const hourOf = (ms) => hour.format(ms);
+
+export function span(ms) {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  const s = ms / 1000;
+  if (s < 10) return `${s.toFixed(1)} s`;
+  const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const first = units.findIndex(([size]) => s >= size);
+  const [size, name] = units[first];
+  const rest = units[first + 1];
+  const whole = Math.floor(s / size);
+  const more = rest ? Math.floor((s - whole * size) / rest[0]) : 0;
+  return more ? `${whole} ${name} ${more} ${rest[1]}` : `${whole} ${name}`;
+}
+
+export function fromNow(ms, now) {
+  return ms > now ? `in ${span(ms - now)}` : ms > now - 1000 ? "now" : `${span(now - ms)} ago`;
+}
+
+// A shape and a word for each state; colour says the same once more.
+export const STATES = {
+  armed: ["○", "armed", ""],
+  due: ["◆", "due", "wait"],
+  firing: ["▶", "firing", "wait"],
+  retrying: ["↻", "retrying", "wait"],
+  dead: ["✕", "dead", "bad"],
+};
+
+export const OUTCOMES = {
+  done: ["✓", "delivered", "good"],
+  early: ["✓", "fired early", "good"],
+  retry: ["↻", "failed", "wait"],
+  dead: ["✕", "given up", "bad"],
+  dropped: ["–", "no longer wanted", ""],
+};
+
+export function attemptsInWords(n) {
+  return n === 1 ? "1 attempt" : `${n} attempts`;
+}

@@ -1,0 +1,181 @@
+"""Who gets to see the page, and who cannot do anything through it."""
+
+from http.cookies import SimpleCookie
+from typing import Any
+
+import aiohttp
+import pytest
+
+from nas_sdk.server.page.access import SESSION_MS, Access
+from nas_sdk.server.page.throttle import EVERY_MS, TRIES, Throttle
+from nas_sdk.server.store import MemoryStore, Store
+from tests.server.page.conftest import Admin, administered
+from tests.support.nas_in_process import hosted
+
+EVERYTHING = ["", "login", "state", "contract", "static/page.js"]
+KEPT_FROM_STRANGERS = ["", "contract"]
+
+
+def cookie_of(answer: aiohttp.ClientResponse) -> Any:
+    return SimpleCookie(answer.headers["Set-Cookie"])["nas_admin"]
+
+
+@pytest.mark.parametrize("path", EVERYTHING)
+async def test_without_a_token_there_is_no_page(path: str) -> None:
+    async with hosted(MemoryStore()) as nas:
+        status, answer, _ = await nas.call("GET", f"/admin/{path}")
+        assert (status, answer["error"]) == (404, "not_found")
+        assert "nas-server admin token" in answer["error_description"]
+
+
+async def test_the_token_opens_the_page(admin: Admin) -> None:
+    answer = await admin.log_in()
+    assert (answer.status, answer.headers["Location"]) == (303, "./")
+    page = await admin.ask("GET", "")
+    assert (page.status, page.content_type) == (200, "text/html")
+    assert (await admin.state())["counts"] == {"armed": 0, "due": 0, "dead": 0, "firing": 0}
+
+
+async def test_nobody_else_sees_anything(admin: Admin) -> None:
+    for path in KEPT_FROM_STRANGERS:
+        answer = await admin.ask("GET", path)
+        assert (answer.status, answer.headers["Location"]) == (303, "login")
+    assert (await admin.ask("GET", "state")).status == 401
+    one = {"agent": "agent", "job_id": "job", "schedule_id": "os"}
+    assert [await admin.change(what, one) for what in ("fire", "cancel")] == [401, 401]
+
+
+@pytest.mark.parametrize("wrong", [b"", b"token=", b"token=x", b"token=%FF%C3%00", b"token[]=a"])
+async def test_a_wrong_token_does_not(admin: Admin, wrong: bytes) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await admin.ask("POST", "login", data=wrong, headers=form)
+    assert answer.status == 403
+    assert "That is not the admin token" in await answer.text()
+    assert "Set-Cookie" not in answer.headers
+    assert (await admin.ask("GET", "state")).status == 401
+
+
+async def test_an_agents_token_does_not_either(admin: Admin) -> None:
+    assert (await admin.log_in(admin.nas.token)).status == 403
+
+
+async def test_the_cookie_is_kept_from_scripts_and_other_sites(admin: Admin) -> None:
+    cookie = cookie_of(await admin.log_in())
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/admin")
+    assert not cookie["secure"]
+    async with administered(MemoryStore(), issuer="https://nas.example.com") as public:
+        assert cookie_of(await public.log_in())["secure"]
+
+
+async def test_tries_are_few(admin: Admin) -> None:
+    answers = [(await admin.log_in("wrong")).status for _ in range(TRIES)]
+    assert answers == [403] * TRIES
+    refused = await admin.log_in()
+    assert (refused.status, refused.headers["Retry-After"]) == (429, "10")
+    assert "Wait 10 s" in await refused.text()
+    admin.nas.clock.now += EVERY_MS
+    assert (await admin.log_in()).status == 303
+
+
+def test_tries_are_counted_for_each_address() -> None:
+    throttle = Throttle()
+    assert [throttle.wait_s("a", 0) for _ in range(TRIES + 2)] == [0] * TRIES + [10, 10]
+    assert throttle.wait_s("b", 0) == 0
+    assert throttle.wait_s("a", EVERY_MS - 1) == 1
+    assert [throttle.wait_s("a", EVERY_MS) for _ in range(2)] == [0, 10]
+    assert [throttle.wait_s("a", 100 * EVERY_MS) for _ in range(TRIES + 1)] == [0] * TRIES + [10]
+
+
+def test_addresses_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas_sdk.server.page.throttle.ADDRESSES", 2)
+    throttle = Throttle()
+    for _ in range(TRIES):
+        throttle.wait_s("a", 0)
+    assert throttle.wait_s("a", 0) == 10
+    assert [throttle.wait_s(each, 0) for each in "bca"] == [0, 0, 0]
+
+
+async def test_a_login_ends(store: Store) -> None:
+    async with administered(store) as admin:
+        await admin.log_in()
+        admin.nas.clock.now += SESSION_MS - 1
+        await admin.state()
+        admin.nas.clock.now += 1
+        assert (await admin.ask("GET", "state")).status == 401
+        await admin.log_in()
+        assert len(await store.scan("admin_session")) == 1
+        cookie = {c.key: c.value for c in admin.client.cookie_jar}
+        assert (await admin.ask("POST", "logout")).headers["Location"] == "login"
+        assert (await admin.ask("GET", "state", cookies=cookie)).status == 401
+
+
+async def test_a_new_token_ends_the_sessions_of_the_old() -> None:
+    store = MemoryStore()
+    async with administered(store) as admin:
+        await admin.log_in()
+        new = await Access(store).new_token()
+        assert (await admin.ask("GET", "state")).status == 401
+        assert (await admin.log_in()).status == 403
+        assert (await admin.log_in(new)).status == 303
+        await admin.state()
+        await Access(store).set_token(new)
+        await admin.state()
+        await Access(store).turn_off()
+        assert (await admin.ask("GET", "")).status == 404
+
+
+async def test_no_secret_is_kept_as_it_is() -> None:
+    store = MemoryStore()
+    async with administered(store) as admin:
+        await admin.log_in()
+        kept = repr([await store.scan(kind) for kind in ("admin", "admin_session")])
+        secrets = [admin.token, *(cookie.value for cookie in admin.client.cookie_jar)]
+        assert len(secrets) == 2
+        assert not any(secret in kept for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://public.example"}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Sec-Fetch-Site": "none"}, False),
+        ({"Origin": "http://127.0.0.1:1"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": ""}, False),
+    ],
+)
+@pytest.mark.parametrize("path", ["login", "logout", "fire", "cancel"])
+async def test_only_the_page_itself_asks_for_changes(
+    admin: Admin, headers: dict[str, str], allowed: bool, path: str
+) -> None:
+    await admin.log_in()
+    answer = await admin.ask("POST", path, headers=headers, data=b"token=x")
+    assert (answer.status != 403 or "admin token" in await answer.text()) == allowed
+
+
+async def test_a_form_cannot_ask_for_changes(admin: Admin) -> None:
+    await admin.log_in()
+    one = '{"agent": "agent", "job_id": "job", "schedule_id": "os"}'
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        answer = await admin.ask("POST", "cancel", data=one, headers={"Content-Type": kind})
+        assert answer.status == 400
+
+
+@pytest.mark.parametrize("path", EVERYTHING)
+async def test_browsers_are_told_to_trust_nothing_else(admin: Admin, path: str) -> None:
+    await admin.log_in()
+    headers = (await admin.ask("GET", path)).headers
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == ("no-cache" if path.startswith("static") else "no-store")
+
+
+async def test_big_forms_are_refused(admin: Admin) -> None:
+    answer = await admin.ask("POST", "login", data={"token": "x" * 100_000})
+    assert answer.status == 400
