@@ -10,6 +10,7 @@ from .host import log
 from .keeper import PROCESS
 
 COLD_SECONDS = 10.0  # the longest wait for NAS's first keys; it may hold up an event loop
+_KEYS: dict[str, Any] = {}
 
 
 def get_fire_verifier() -> Callable[..., dict[str, Any] | None]:
@@ -32,12 +33,11 @@ def verify(
     return claims
 
 
-@functools.cache
 def keys(url: str, allow_http: bool) -> Any:
-    """NAS's keys, one cache for the process."""
+    """NAS's keys, one cache for the process, also when many threads ask for it at once."""
     from nas_sdk.jwks import JwksCache
 
-    return JwksCache(url, max_wait=COLD_SECONDS, allow_http=allow_http)
+    return _KEYS.setdefault(url, JwksCache(url, max_wait=COLD_SECONDS, allow_http=allow_http))
 
 
 @functools.cache

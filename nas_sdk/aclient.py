@@ -25,6 +25,7 @@ from .settings import (
     Timeout,
     limits,
     token_from_environment,
+    trust,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class AsyncNasClient(Base):
     def _own_http_client(self, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
         site = self._settings.site
         if transport is None and not site.is_proxied:
-            transport = AsyncLanes(CONNECTIONS)
+            transport = AsyncLanes(CONNECTIONS, trust(site.base_url))
         return httpx.AsyncClient(
             transport=transport, limits=limits(CONNECTIONS), trust_env=site.trust_env
         )

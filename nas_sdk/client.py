@@ -25,6 +25,7 @@ from .settings import (
     Timeout,
     limits,
     token_from_environment,
+    trust,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class NasClient(Base):
     def _own_http_client(self, transport: httpx.BaseTransport | None) -> httpx.Client:
         site = self._settings.site
         if transport is None and not site.is_proxied:
-            transport = Lanes(CONNECTIONS)
+            transport = Lanes(CONNECTIONS, trust(site.base_url))
         return httpx.Client(
             transport=transport, limits=limits(CONNECTIONS), trust_env=site.trust_env
         )

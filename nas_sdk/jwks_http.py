@@ -9,7 +9,7 @@ from collections.abc import Callable
 import httpx
 
 from .errors import ConfigurationError
-from .settings import user_agent
+from .settings import trust, user_agent
 
 BODY_MAX = 256 * 1024
 """Longest key set that is read, in bytes."""
@@ -35,7 +35,8 @@ def fetch_over_http(
             if http_client is not None:
                 return _get(http_client, checked, timeout)
             # No proxy for loopback, whatever the environment says, as in the client.
-            with httpx.Client(trust_env=not _is_loopback(checked.host)) as client:
+            trust_env = not _is_loopback(checked.host)
+            with httpx.Client(verify=trust(checked), trust_env=trust_env) as client:
                 return _get(client, checked, timeout)
         except httpx.HTTPError as error:
             raise JwksFetchError(f"{type(error).__name__}: no answer") from error

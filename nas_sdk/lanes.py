@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 if TYPE_CHECKING:
+    import ssl
+
     import anyio
 
 _ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1)
@@ -23,8 +25,7 @@ _ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 class Lanes(httpx.BaseTransport):
     """Up to `width` requests at a time, each on a connection of its own."""
 
-    def __init__(self, width: int) -> None:
-        context = httpx.create_ssl_context()
+    def __init__(self, width: int, context: ssl.SSLContext) -> None:
         self._lanes = [httpx.HTTPTransport(verify=context, limits=_ONE) for _ in range(width)]
         self._free = self._lanes.copy()
         self._turn = threading.Semaphore(width)
@@ -73,8 +74,7 @@ class _Stream(httpx.SyncByteStream):
 class AsyncLanes(httpx.AsyncBaseTransport):
     """The same for an `httpx.AsyncClient`."""
 
-    def __init__(self, width: int) -> None:
-        context = httpx.create_ssl_context()
+    def __init__(self, width: int, context: ssl.SSLContext) -> None:
         self._lanes = [httpx.AsyncHTTPTransport(verify=context, limits=_ONE) for _ in range(width)]
         self._free = self._lanes.copy()
         self._turn: anyio.Semaphore | None = None

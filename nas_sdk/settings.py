@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import ssl
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -95,6 +96,17 @@ class Site:
     def is_proxied(self) -> bool:
         """Whether the environment names a proxy; httpx's own pool handles those."""
         return self.trust_env and not getproxies().keys() <= {"no"}
+
+
+def trust(url: httpx.URL) -> ssl.SSLContext:
+    """What to verify the server of a URL with, by the environment's settings.
+
+    To read the usual certificates takes longer than a request. Plain http does without, and
+    gets a context that trusts nobody.
+    """
+    if url.scheme == "http":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.create_ssl_context()
 
 
 class Settings(NamedTuple):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +19,7 @@ from nas_sdk import (
     UnexpectedStatusError,
 )
 from nas_sdk.lanes import AsyncLanes, Lanes
+from nas_sdk.settings import trust
 from nas_sdk.testing import VirtualClock
 from tests.support.both_clients import KINDS, Driver
 from tests.support.loopback import Answer, Loopback, Seen, http_answer, loopback
@@ -162,7 +164,8 @@ async def test_an_answer_that_is_cut_off_frees_the_connection(
 
 async def test_a_full_pool_is_waited_for_and_no_longer() -> None:
     request = httpx.Request("GET", "http://127.0.0.1:9/", extensions={"timeout": {"pool": 0.01}})
-    lanes, async_lanes = Lanes(1), AsyncLanes(1)
+    context = trust(httpx.URL("http://127.0.0.1"))
+    lanes, async_lanes = Lanes(1, context), AsyncLanes(1, context)
     with loopback(always(DONE)) as server:
         first = httpx.Request("GET", server.url)
         response = lanes.handle_request(first)
@@ -201,7 +204,8 @@ async def test_a_cancelled_call_frees_its_connection() -> None:
         return DONE
 
     with loopback(answer) as server:
-        async with AsyncNasClient(server.url, "t", transport=AsyncLanes(1)) as client:
+        lanes = AsyncLanes(1, trust(httpx.URL(server.url)))
+        async with AsyncNasClient(server.url, "t", transport=lanes) as client:
             task = asyncio.create_task(client.cancel("hang"))
             await asyncio.to_thread(arrived.wait, 30)
             waiting = asyncio.create_task(client.cancel("job-1"))
@@ -211,3 +215,10 @@ async def test_a_cancelled_call_frees_its_connection() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
         release.set()
+
+
+def test_only_tls_reads_the_certificates() -> None:
+    plain, secure = (trust(httpx.URL(f"{scheme}://nas.test")) for scheme in ("http", "https"))
+    assert secure.cert_store_stats()["x509"] > 0
+    assert plain.cert_store_stats()["x509"] == 0
+    assert plain.verify_mode == secure.verify_mode == ssl.CERT_REQUIRED

@@ -1,12 +1,16 @@
 """The verifier: what it lets through, what that sets off, and what it costs."""
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from chronos_plugin import verify
 from chronos_plugin.host import Settings
+from nas_sdk import jwks as jwks_module
 from tests.support.jwks_server import JwksServer, jwks_server
 from tests.support.tokens import AUDIENCE, ISSUER, broken_tokens, good_token, key_set
 from tests.unit.chronos.conftest import World
@@ -22,7 +26,7 @@ def jwks() -> Iterator[JwksServer]:
 def process(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(verify, "PROCESS", world.boot())
     yield world
-    verify.keys.cache_clear()
+    verify._KEYS.clear()
     verify._verifier.cache_clear()
 
 
@@ -92,3 +96,19 @@ def test_nothing_of_the_token_is_logged(jwks: JwksServer, caplog: pytest.LogCapt
         parts = [part for part in token.split(".") if len(part) > 8]
         assert not any(part in caplog.text for part in parts)
         caplog.clear()
+
+
+def test_threads_that_come_at_once_share_the_keys(
+    jwks: JwksServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2)
+
+    class Slow(jwks_module.JwksCache):
+        def __init__(self, url: str, **options: Any) -> None:
+            both.wait(30)
+            super().__init__(url, **options)
+
+    monkeypatch.setattr(jwks_module, "JwksCache", Slow)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: verify.keys(jwks.url, False), range(2))
+    assert one is other
