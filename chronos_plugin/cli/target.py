@@ -67,6 +67,11 @@ class Target(NamedTuple):
     has_plugin: bool
 
     @property
+    def name(self) -> str:
+        """Of the distribution."""
+        return self.hermes.partition(" ")[0]
+
+    @property
     def is_this(self) -> bool:
         """Whether that is the Python this runs in."""
         return self.site.resolve() == Path(sysconfig.get_paths()["purelib"]).resolve()

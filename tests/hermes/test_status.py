@@ -6,14 +6,17 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas_sdk import NasClient
+from nas_sdk.records import Records
 from tests.hermes.conftest import AgentMaker
 from tests.support.agents import Agent
-from tests.support.hermes_env import run
+from tests.support.hermes_env import MAIN, HermesEnvironment, run
 from tests.support.hermes_host import Hermes, eventually
 
 
@@ -162,6 +165,20 @@ def test_tail_follows_into_a_new_file(new_agent: AgentMaker) -> None:
             seen.set()
             process.send_signal(signal.SIGINT)
     assert told <= {line.format("first"), line.format("second")}
+
+
+def test_uninstall_removes_the_records_too(new_agent: AgentMaker, tmp_path: Path) -> None:
+    agent = new_agent()
+    environment = HermesEnvironment.create(MAIN, tmp_path / "env")
+    hermes = replace(agent.hermes, environment=environment)
+    folder = hermes.home.hermes / "cron" / "chronos"
+    folder.parent.mkdir()
+    Records(folder).fired("0123456789ab", 1.0, 2.0)
+    said = chronos(hermes, "uninstall", "--dry-run").stdout
+    assert f"would remove {folder}" in said
+    assert folder.exists()
+    assert chronos(hermes, "uninstall").returncode == 0
+    assert not folder.exists()
 
 
 def test_there_is_no_log_yet(new_agent: AgentMaker) -> None:

@@ -11,28 +11,9 @@ import pytest
 import chronos_plugin
 from chronos_plugin.cli import main
 from chronos_plugin.cli.install import HOOK, PTH
+from tests.support import stub_hermes
 
 ROOT = Path(chronos_plugin.__file__).resolve().parents[1]
-LOADER = """
-import importlib, sys
-from pathlib import Path
-class Collector:
-    provider = None
-    def register_cron_scheduler(self, provider):
-        self.provider = provider
-def load_cron_scheduler(name):
-    module = importlib.import_module(f"plugins.cron_providers.{name}")
-    collector = Collector()
-    module.register(collector)
-    return collector.provider
-"""
-BUNDLED = """
-class Bundled:
-    pass
-def register(ctx):
-    ctx.register_cron_scheduler(Bundled())
-"""
-SCHEDULERS = "class CronScheduler:\n    def fire_due(self, job_id): ...\n"
 WHICH = (
     "import sys, plugins.cron_providers as p; p.load_cron_scheduler('chronos');"
     "from plugins.cron_providers.chronos import verify;"
@@ -52,12 +33,8 @@ class Environment:
         self.hermes.write_text(f"#!{self.python}\n")
         self.hermes.chmod(0o755)
         self.release("0.19.0")
-        self.write("hermes_cli/__init__.py", "")
-        self.write("cron/scheduler_provider.py", SCHEDULERS)
-        self.write("plugins/__init__.py", "")
-        self.write("plugins/cron_providers/__init__.py", LOADER)
-        self.write("plugins/cron_providers/chronos/__init__.py", BUNDLED)
-        self.write("plugins/cron_providers/chronos/verify.py", "")
+        for path, text in stub_hermes.FILES.items():
+            self.write(path, text)
         self.add_ours()
 
     def add_ours(self) -> None:
@@ -256,20 +233,6 @@ def test_the_python_of_a_script_with_a_long_path(hermes: Environment, tmp_path: 
     script.write_text("\n".join(lines))
     script.chmod(0o755)
     assert chronos("install", "--dry-run", "--hermes", script) == 0
-
-
-@pytest.mark.parametrize(
-    ("place", "command"),
-    [
-        ("/any/pipx/venvs/hermes/bin/python", "pipx inject"),
-        ("/any/uv/tools/hermes/bin/python", "uv tool install"),
-    ],
-)
-def test_the_command_to_add_ours_fits_how_hermes_came(place: str, command: str) -> None:
-    from chronos_plugin.cli.install import how_to_add
-    from chronos_plugin.cli.target import Target
-
-    assert command in how_to_add(Target(Path(place), Path("/site"), "hermes-agent 0.19.0", False))
 
 
 @pytest.mark.parametrize("arguments", [[], ["install", "--nonsense"], ["fly"]])
