@@ -38,7 +38,7 @@ class AgentConverger(Converger):
     """Keeps an agent's jobs armed, and a watchdog. Subclass it to say what the jobs are."""
 
     watchdog = True
-    """Whether to arm one."""
+    """Whether to arm one even while no overdue job is in other hands."""
 
     def __init__(self, name: str, callback_url: str, system: System) -> None:
         """`name` tells this agent from others that share its identity at NAS."""
@@ -118,7 +118,7 @@ class AgentConverger(Converger):
         return True
 
     def desired(self) -> list[OneShot]:
-        """The jobs nobody has in hand, and the watchdog."""
+        """The jobs nobody has in hand, and the watchdog; that in any case if others have some."""
         now = self.system.time()
         times = dict(self.times())
         past = {job_id for job_id, at in times.items() if _is_past(at, now)}
@@ -133,7 +133,8 @@ class AgentConverger(Converger):
         wanted = [OneShot(job_id, at) for job_id, at in times.items()]
         guard = reconcile.watchdog(self.watchdog_id, wanted, now=int(now * 1000))
         free = [one for one in wanted if one.job_id not in held]
-        return [*free, guard] if guard and self.watchdog else free
+        # What others have in hand is not armed, and this process may end before it looks again.
+        return [*free, guard] if guard and (self.watchdog or elsewhere) else free
 
     def _known_others(self) -> Collection[str] | None:
         try:

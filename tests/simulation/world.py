@@ -34,6 +34,8 @@ PATIENT_SHARE: Final = 0.15
 LOOK_SECONDS: Final = 60.0
 """How long before the end those look for the first time, and how soon the others do."""
 ALWAYS_ON_SHARE: Final = 0.5
+LEFT_ALONE_SHARE: Final = 0.25
+"""The share of seeds in which nobody comes by who would notice that something is wrong."""
 Driver = Callable[[OsProcess], Brain]
 
 
@@ -76,7 +78,11 @@ class World:
         self.story = Story(lambda: self.engine.now)
         self.shape = _shape(plan, two_phases=two_phases)
         until = self.engine.now + plan.uniform(300, 1000)
-        self.chaos = chaos.Chaos(chaos.draw(plan, self.engine.now, until), self.chance)
+        faults = chaos.draw(plan, self.engine.now, until)
+        is_left_alone = plan.random() < LEFT_ALONE_SHARE
+        if is_left_alone:
+            faults = attrs.evolve(faults, forgets=())
+        self.chaos = chaos.Chaos(faults, self.chance)
         self.nas = SimulatedNas(self)
         self.machine = Machine(self, self.shape)
         self.ledger = Ledger(self)
@@ -87,7 +93,8 @@ class World:
         self._is_patient = plan.random() < PATIENT_SHARE
         self._last_event = self.engine.now
         self._jobs = plan.choice((1, 1, 1, 2, 3))
-        self._deeds = people.draw(plan, self.engine.now + 60, until, self.shape.homes)
+        deeds = people.draw(plan, self.engine.now + 60, until, self.shape.homes)
+        self._deeds = () if is_left_alone else deeds
 
     def run(self) -> Result:
         """Live through it all."""

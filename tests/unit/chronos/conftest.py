@@ -8,6 +8,7 @@ import pytest
 
 from chronos_plugin.keeper import Process
 from chronos_plugin.scheduler import provider_class
+from nas_sdk.agent import WATCHDOG
 from nas_sdk.testing import InMemoryNas
 from tests.support.fake_hermes import FakeHermes
 from tests.support.virtual_system import VirtualSystem
@@ -31,6 +32,10 @@ class World:
     def armed(self) -> dict[str, str]:
         """The fire times NAS has, by job id."""
         return {job_id: one.fire_at for job_id, one in self.nas.armed().items()}
+
+    def armed_jobs(self) -> dict[str, str]:
+        """The same without watchdogs."""
+        return {id_: at for id_, at in self.armed().items() if not id_.startswith(WATCHDOG)}
 
     def writes(self) -> list[str]:
         """The job ids of every provision and cancel that reached NAS, in order."""

@@ -29,3 +29,15 @@ def test_a_converge_follows_a_fire_that_was_held_and_then_refused(later_world: W
     asked = len(later_world.nas.requests)
     later_world.system.sleep(10)
     assert len(later_world.nas.requests) > asked
+
+
+def test_a_job_in_other_hands_is_guarded_even_without_a_watchdog(world: World) -> None:
+    now = world.hermes.iso(world.system.time())
+    world.hermes.add("j1", -1, every=3600, fire_claim={"at": now})
+    world.hermes.add("j2", 3600, every=3600)
+    world.provider().reconcile()
+    guards = [job_id for job_id in world.armed() if job_id.startswith("watchdog-")]
+    assert len(guards) == 1
+    assert set(world.armed()) == {"j2", *guards}
+    world.system.sleep(400)  # the claim is over, and the job is armed
+    assert set(world.armed()) == {"j1", "j2"}
