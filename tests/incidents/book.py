@@ -53,7 +53,8 @@ def _of(members: dict[str, Incident]) -> Iterator[Entry]:
 
 def _versions(play: Incident) -> list[str]:
     marks = getattr(play, "pytestmark", [])
-    return [version for mark in marks for version in mark.args[1]] or [MAIN]
+    hosts = [mark.args[1] for mark in marks if mark.name == "parametrize"]
+    return [version for versions in hosts for version in versions] or [MAIN]
 
 
 def play(entry: Entry, environment: HermesEnvironment, *, ours: bool, patience: float) -> Outcome:

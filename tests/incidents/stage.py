@@ -17,7 +17,7 @@ import pytest
 
 from nas_sdk.times import format_instant, parse_instant
 from tests.support.agents import PROVISION, Agent, agent
-from tests.support.hermes_env import HermesEnvironment
+from tests.support.hermes_env import VERSIONS, HermesEnvironment
 from tests.support.hermes_host import HermesServer, eventually
 from tests.support.hermes_session import HermesSession, hermes_session
 from tests.support.nas_over_http import NasOverHttp, nas_over_http
@@ -69,6 +69,12 @@ class Stage:
     ours: bool
     patience: float
     """Seconds after which what was promised is not waited for any longer."""
+
+    @property
+    def web(self) -> str:
+        """The server for fires: the dashboard's of the latest wheel does not start."""
+        version = self.agent.hermes.environment.version
+        return "gateway" if version == VERSIONS[-1] else "serve"
 
     @contextmanager
     def session(self, before: str = "") -> Iterator[HermesSession]:

@@ -3,8 +3,10 @@
 import threading
 
 import httpx
+import pytest
 
-from tests.incidents.stage import Stage, kill, promised
+from tests.incidents.stage import Stage, hosts, kill, promised
+from tests.support.hermes_env import MAIN
 from tests.support.hermes_host import eventually
 
 
@@ -49,16 +51,18 @@ def test_incident_11_a_fire_that_loses_its_claim(stage: Stage) -> None:
             assert stage.agent.hermes.runs("busy") == 1
 
 
+@pytest.mark.off_contract("response")  # 0.22 says `duplicate`, which the contract has no word for
+@hosts(MAIN, "0.22.2.post1")
 def test_incident_12_the_same_fire_again(stage: Stage) -> None:
     """NAS delivers the same fire again after the run"""
     with stage.session() as hermes:
         job = stage.create(hermes, "once", in_seconds=0)
         hermes.do("provider.reconcile()")
-    with stage.serving("serve") as server:
+    with stage.serving(stage.web) as server:
         assert stage.deliver() == [202]
         eventually(lambda: stage.is_armed(job), "the next one-shot")
         lists = stage.lists()
-        assert stage.fire(server, job) == 202
+        assert stage.fire(server, job) in (200, 202)
         with promised("it does not run twice, and a converge follows"):
             stage.eventually(
                 lambda: stage.lists() > lists or stage.agent.hermes.runs("once") > 1, "its end"
