@@ -8,6 +8,7 @@ still fits costs a few milliseconds. Progress goes to stderr, the path made to s
     python tools/bootstrap.py hermes 0.19.0      # .cache/hermes/0.19.0
     python tools/bootstrap.py redocly            # .cache/redocly, with the node of .venv
     python tools/bootstrap.py docs               # .cache/docs
+    python tools/bootstrap.py browser            # Chromium, of the system
 """
 
 import contextlib
@@ -29,6 +30,8 @@ CACHE = ROOT / ".cache"
 REDOCLY = CACHE / "redocly"
 PYTHON = os.path.realpath(sys.executable)
 """The machine's own Python, also when this one is a virtual environment's."""
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+"""The names that Chromium goes by."""
 DONE = ".stamp"
 LOCKED = ".stamp-lock"
 """Files in an environment: what it was made from, in all and as far as its lock goes."""
@@ -54,8 +57,10 @@ def main(arguments: Sequence[str]) -> int:
                 print(redocly())
             case ["docs"]:
                 print(docs())
+            case ["browser"]:
+                print(browser())
             case _:
-                usage = "usage: bootstrap.py dev | hermes VERSION | redocly | docs"
+                usage = "usage: bootstrap.py dev | hermes VERSION | redocly | docs | browser"
                 print(usage, file=sys.stderr)
                 return 2
     except SetupError as error:
@@ -151,6 +156,35 @@ def redocly() -> Path:
                 progress.run(command, cwd=REDOCLY, env=_with_venv_first())
             _stamp(REDOCLY, stamp)
     return REDOCLY
+
+
+def browser() -> Path:
+    """Chromium. Where there is none, it is installed from Debian's packages, by root alone."""
+
+    def found() -> Path | None:
+        return next((Path(path) for path in map(shutil.which, CHROMIUM) if path), None)
+
+    with _alone(CACHE / "browser", lambda: found() is not None) as missing:
+        if missing:
+            _install_chromium()
+    if (path := found()) is None:
+        raise SetupError(f"chromium was installed, and is none of {', '.join(CHROMIUM)}")
+    return path
+
+
+def _install_chromium() -> None:
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise SetupError(
+            "the tests of the page need Chromium, and there is none here. Install it "
+            "(Debian, Ubuntu: apt-get install chromium; elsewhere the system's package "
+            "of that name), and have it found as `chromium` on the PATH."
+        )
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with Progress("browser", CACHE / "browser") as progress:
+        progress.run(["apt-get", "update"], env=quiet)
+        packages = ["chromium", "fonts-dejavu-core"]
+        wanted = ["install", "--yes", "--no-install-recommends", *packages]
+        progress.run(["apt-get", *wanted], env=quiet)
 
 
 def _with_venv_first() -> dict[str, str]:

@@ -35,7 +35,19 @@ def _ours(module: str, *arguments: str) -> tuple[str, ...]:
     return ("python", "-m", f"tools.{module}", *arguments)
 
 
-COMMANDS = ("bench", "contract", "demo", "docs", "lib.sh", "lock", "regen", "simulate", "test")
+COMMANDS = (
+    "bench",
+    "contract",
+    "demo",
+    "docs",
+    "incidents",
+    "lib.sh",
+    "lock",
+    "pictures",
+    "regen",
+    "simulate",
+    "test",
+)
 SCRIPTS = (".ci/run", *(f"scripts/{name}" for name in COMMANDS))
 
 STEPS = (

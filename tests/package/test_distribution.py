@@ -80,6 +80,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"nas_sdk", "chronos_plugin"}
     assert {"nas_sdk/py.typed", "chronos_plugin/py.typed", "chronos_plugin/plugin.yaml"} <= {*names}
+    page = {f"nas_sdk/server/page/static/{name}" for name in ("index.html", "page.css", "page.js")}
+    assert page <= {*names}
     assert not [name for name in names if "/test_" in name or name.endswith(".pth")]
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 from tools import bootstrap
 
+CHMOD = shutil.which("chmod")
 PYPROJECT = """
 [build-system]
 requires = []
@@ -136,6 +138,53 @@ def test_two_processes_do_not_make_the_same_thing(project: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_UN)
         thread.join(10)
     assert missing == [False]
+
+
+def command(directory: Path, name: str, script: str) -> None:
+    """Put a command into a directory."""
+    file = directory / name
+    file.write_text(f"#!{shutil.which('sh', path='/usr/bin:/bin')}\n{script}\n")
+    file.chmod(0o755)
+
+
+@pytest.fixture
+def path(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All there is on the PATH."""
+    directory = project / "bin"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", str(directory))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return directory
+
+
+def test_a_browser_that_is_there_is_taken(path: Path) -> None:
+    command(path, "chromium", "exit 1")
+    assert bootstrap.browser() == path / "chromium"
+
+
+def test_a_missing_browser_is_installed_once(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, chromium = path / "log", path / "chromium"
+    install = f'[ "$1" = update ] || {{ : > {chromium}; {CHMOD} 755 {chromium}; }}'
+    command(path, "apt-get", f'echo "$@" >> {log}\n{install}')
+    assert [bootstrap.browser() for _ in range(2)] == [chromium, chromium]
+    assert log.read_text().splitlines() == [
+        "update",
+        "install --yes --no-install-recommends chromium fonts-dejavu-core",
+    ]
+    assert capsys.readouterr().err.startswith("set up: browser (")
+
+
+@pytest.mark.parametrize("lacking", ["root", "apt-get"])
+def test_where_no_browser_can_be_installed_it_is_said(
+    path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    if lacking == "root":
+        command(path, "apt-get", "exit 0")
+        monkeypatch.setattr(os, "geteuid", lambda: 1_000)
+    with pytest.raises(bootstrap.SetupError, match=r"need Chromium.*apt-get install chromium"):
+        bootstrap.browser()
 
 
 def test_hermes_has_a_lock_for_every_release_that_is_tried() -> None:
