@@ -24,7 +24,6 @@ def test_incident_02_nas_fails_the_rearm(stage: Stage) -> None:
         {"drop": "after"},
     ]
     with stage.session() as hermes:
-        hermes.do("provider.start(stop, adapters=None, loop=None)")
         for number, fault in enumerate(faults):
             job = stage.create(hermes, f"job-{number}", in_seconds=0)
             stage.nas.double.fail_next(**fault, operation="provision")

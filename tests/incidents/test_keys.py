@@ -36,7 +36,10 @@ def test_incident_15_thirty_fires_and_no_keys(stage: Stage) -> None:
 
 
 def test_incident_16_forged_tokens_with_unknown_kids(stage: Stage) -> None:
-    """forged tokens with unknown kids"""
+    """forged tokens with unknown kids
+
+    That not even one fetch's own timeout is waited for is held by the tests of the key cache.
+    """
     with stage.serving("serve") as server:
         assert stage.fire(server, GONE) == 200
         stage.nas.double.fail_next(delay=1000, operation="jwks")
