@@ -24,8 +24,8 @@ from .system import System
 EARLY_SECONDS = 30.0
 """A fire earlier than this for its job is a duplicate; one less early is held until due."""
 LOOK_AGAIN_SECONDS = 60.0
-"""When overdue jobs are looked at again: others have them in hand, or NAS took a fire to be
-accepted whose process died, and arms nothing under its key."""
+"""When jobs that are due, or may be by NAS's clock, are looked at again: others have them in
+hand, or NAS took a fire to be accepted whose process died, and arms nothing under its key."""
 WATCHDOG = "watchdog-"
 """How the job id of every agent's watchdog begins."""
 
@@ -95,7 +95,9 @@ class AgentConverger(Converger):
         converge follows: the run may outlive this process, or this process the run.
         """
         self.request(HEAL_SECONDS)
-        while (fire_at := self.times().get(job_id)) is not None:
+        # What was read to take it in hand is not a moment old; a large store takes its time.
+        fire_at = self._in_hand.get(job_id) or self.times().get(job_id)
+        while fire_at is not None:
             early = (due_ms(fire_at) or 0) / 1000 - self.system.time()
             if early <= 0:
                 return self._is_ours_to_run(job_id, -early)
@@ -106,6 +108,7 @@ class AgentConverger(Converger):
                 raise EarlyFireError(f"job {job_id} is not due for {early:.0f} s")
             self.system.sleep(early)
             self.request(HEAL_SECONDS)  # the first one may have been met while this slept
+            fire_at = self.times().get(job_id)
         return False
 
     def _is_ours_to_run(self, job_id: str, late: float) -> bool:
@@ -128,7 +131,7 @@ class AgentConverger(Converger):
         elsewhere = frozenset(self.taken(past - here) if past - here else ())
         held = self._seen.held = elsewhere | here
         self._seen.others = self._known_others()
-        if past - here:
+        if {id_ for id_, at in times.items() if _is_past(at, now + EARLY_SECONDS)} - here:
             self.request(LOOK_AGAIN_SECONDS)
         wanted = [OneShot(job_id, at) for job_id, at in times.items()]
         guard = reconcile.watchdog(self.watchdog_id, wanted, now=int(now * 1000))
