@@ -96,8 +96,8 @@ def second_converge(world: World) -> list[str]:
 
 
 def _is_quiet(world: World) -> bool:
-    """Whether nothing is under way, nor due within two converges."""
-    soon = world.engine.now + 3 * CONVERGE_SECONDS
+    """Whether nothing is under way, nor due within two converges by anybody's clock."""
+    soon = max(world.engine.now, world.machine.clock()) + 3 * CONVERGE_SECONDS
     dues = [one.due_ms / 1000 for one in world.nas.armed().values()]
     for store in world.machine.stores.values():
         jobs = [job for job in store.records.values() if Store.is_runnable(job)]

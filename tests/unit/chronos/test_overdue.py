@@ -14,6 +14,14 @@ def test_an_overdue_job_is_looked_at_until_nas_arms_it_again(world: World) -> No
     assert set(world.armed()) == {"j1"}
 
 
+def test_a_slow_clock_does_not_hide_that_nas_armed_nothing(world: World) -> None:
+    world.hermes.add("j1", 20, every=3600)  # by the agent's clock; by NAS's it was due just now
+    world.provider().reconcile()
+    world.nas.forget()  # it takes the fire to be accepted
+    world.system.sleep(70)
+    assert set(world.armed()) == {"j1"}
+
+
 def test_a_job_that_is_not_overdue_is_not_looked_at_again(world: World) -> None:
     world.hermes.add("j1", 3600, every=3600)
     world.provider().reconcile()
