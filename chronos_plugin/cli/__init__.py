@@ -18,7 +18,7 @@ from .problems import ElsewhereError, Problem
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns 0, 1 for a problem that is told in one line, 2 for bad usage."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    args = _parser().parse_args(argv)
+    args = command_line().parse_args(argv)
     try:
         return _run(args, argv)
     except Problem as problem:
@@ -49,7 +49,8 @@ def _run(args: argparse.Namespace, argv: list[str]) -> int:
     return subprocess.run(again, check=False).returncode  # noqa: S603
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """What `chronos` understands."""
     parser = argparse.ArgumentParser(
         prog="chronos", description="hermes cron jobs on agents that stop while idle"
     )
