@@ -19,9 +19,14 @@ NARROW: Final = {"width": 360, "height": 740}
 PICTURES: Final[dict[str, dict[str, Any]]] = {
     "page": {"viewport": WIDE},
     "page-dark": {"viewport": WIDE, "color_scheme": "dark"},
+    "page-fired": {"viewport": WIDE},
     "page-phone": {"viewport": NARROW, "is_mobile": True, "has_touch": True},
+    "page-phone-armed": {"viewport": NARROW, "is_mobile": True, "has_touch": True},
     "page-without-colour": {"viewport": WIDE},
 }
+
+SECTIONS: Final = {"page-fired": "attempts-head", "page-phone-armed": "armed-head"}
+"""What some of them begin with."""
 
 
 async def main(into: Path) -> None:
@@ -37,6 +42,8 @@ async def main(into: Path) -> None:
                         " document.adoptedStyleSheets.push(sheet); }",
                         rule,
                     )
+                if section := SECTIONS.get(name):
+                    await somebody.page.evaluate("id => location.assign(`#${id}`)", section)
                 file = into / f"{name}.png"
                 await somebody.page.screenshot(path=file, scale="css")
                 print(f"{file.name}  {file.stat().st_size // 1_000} kB", file=sys.stderr)

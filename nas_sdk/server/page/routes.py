@@ -106,6 +106,7 @@ class Page:
         if secret is None:
             said = "That is not the admin token."
             return web.Response(text=files.login(said), content_type=_HTML, status=403)
+        self._throttle.succeeded(request.remote or "")
         response = _to("./")
         response.set_cookie(
             COOKIE,

@@ -34,7 +34,7 @@ function scale(ticks, place) {
 function laneOf(lane, told, ticks, place, now) {
   const row = element("div", undefined, { class: "lane", role: "listitem" });
   const who = element("div", lane.agent, { class: "who" });
-  who.append(element("small", `${lane.armed} armed, the next ${fromNow(lane.next_ms, now)}`));
+  who.append(element("small", `${lane.armed} armed, the next ${fromNow(lane.next_ms, now, false)}`));
   const track = element("div", undefined, { class: "track", "aria-hidden": "true" });
   for (const at of ticks) {
     const line = element("b");

@@ -11,7 +11,7 @@ export function timeOf(ms, now) {
 
 export const hourOf = (ms) => hour.format(ms);
 
-export function span(ms) {
+export function span(ms, exact = true) {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
   const s = ms / 1000;
   if (s < 10) return `${s.toFixed(1)} s`;
@@ -20,12 +20,13 @@ export function span(ms) {
   const [size, name] = units[first];
   const rest = units[first + 1];
   const whole = Math.floor(s / size);
-  const more = rest ? Math.floor((s - whole * size) / rest[0]) : 0;
+  const more = rest && exact ? Math.floor((s - whole * size) / rest[0]) : 0;
   return more ? `${whole} ${name} ${more} ${rest[1]}` : `${whole} ${name}`;
 }
 
-export function fromNow(ms, now) {
-  return ms > now ? `in ${span(ms - now)}` : ms > now - 1000 ? "now" : `${span(now - ms)} ago`;
+export function fromNow(ms, now, exact = true) {
+  if (ms > now) return `in ${span(ms - now, exact)}`;
+  return ms > now - 1000 ? "now" : `${span(now - ms, exact)} ago`;
 }
 
 // A shape and a word for each state; colour says the same once more.
