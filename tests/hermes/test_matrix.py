@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 import chronos_plugin
@@ -12,8 +13,8 @@ from nas_sdk.times import parse_instant
 from tests.hermes.conftest import AgentMaker
 from tests.support.agents import Agent
 from tests.support.hermes_env import MAIN, VERSIONS, HermesEnvironment
-from tests.support.hermes_host import Loaded, eventually
-from tests.support.matrix import Matrix
+from tests.support.hermes_host import API_KEY, HermesServer, Loaded, eventually
+from tests.support.matrix import Matrix, Seen
 
 LATEST = VERSIONS[-1]
 SERVERS = [
@@ -22,6 +23,7 @@ SERVERS = [
     for kind in ("serve", "dashboard", "gateway")
     if version != LATEST or kind == "gateway"  # the web server of that wheel does not start
 ]
+PROFILES = [row for row in SERVERS if row[1] == "serve"] + [(MAIN, "dashboard")]
 SOON = 4.0
 """Seconds: longer than a command takes on an idle machine, so that the wait is real."""
 
@@ -66,7 +68,8 @@ def test_command_line(version: str, new_agent: AgentMaker, matrix: Matrix) -> No
 
 @pytest.mark.parametrize(("version", "kind"), SERVERS)
 def test_server(version: str, kind: str, new_agent: AgentMaker, matrix: Matrix) -> None:
-    seen = matrix(version, kind, "load", "verify", "fire", "re-arm")
+    changes = ("pause", "remove") if kind == "gateway" else ()
+    seen = matrix(version, kind, "load", "verify", "fire", "re-arm", *changes)
     agent = new_agent(version)
     with agent.serving(kind) as server:
         assert server.fire("no-token", "0123456789ab", "2026-06-18T12:34:56Z").status_code == 401
@@ -84,10 +87,30 @@ def test_server(version: str, kind: str, new_agent: AgentMaker, matrix: Matrix) 
         eventually(lambda: next_is_armed(agent, recurring, due), "the next one-shot")
         eventually(lambda: once not in agent.armed(), "the end of the one-shot")
         seen("re-arm")
+        if changes:
+            change_through(server, agent, agent.hermes.create_job("changed", "every 2h"), seen)
     for job in (recurring, once):
         assert [fire.status for fire in agent.fires(job)] == [202]
     assert agent.hermes.home.outputs(recurring) == ["recurring ran"]
     assert agent.hermes.runs("recurring") == agent.hermes.runs("once") == 1
+
+
+def change_through(gateway: HermesServer, agent: Agent, job: str, seen: Seen) -> None:
+    """Pause, resume and remove a job through the gateway's own API."""
+
+    def ask(method: str, path: str) -> None:
+        key = {"Authorization": f"Bearer {API_KEY}"}
+        url = f"{gateway.url}/api/jobs/{path}"
+        assert httpx.request(method, url, headers=key, trust_env=False).is_success
+
+    ask("POST", f"{job}/pause")
+    eventually(lambda: job not in agent.armed(), "the end of a paused job's one-shot")
+    ask("POST", f"{job}/resume")
+    eventually(lambda: agent.armed().get(job) == agent.due(job), "the one-shot of a resumed job")
+    seen("pause")
+    ask("DELETE", job)
+    eventually(lambda: job not in agent.armed(), "the end of a removed job's one-shot")
+    seen("remove")
 
 
 def next_is_armed(agent: Agent, job: str, after: int) -> bool:
@@ -95,7 +118,7 @@ def next_is_armed(agent: Agent, job: str, after: int) -> bool:
     return armed > after and armed == agent.due(job)
 
 
-@pytest.mark.parametrize(("version", "kind"), [row for row in SERVERS if row[1] == "serve"])
+@pytest.mark.parametrize(("version", "kind"), PROFILES)
 def test_a_profile_shares_the_agent(
     version: str, kind: str, new_agent: AgentMaker, matrix: Matrix
 ) -> None:

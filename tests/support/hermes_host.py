@@ -21,6 +21,8 @@ from tools.demo.process import Served
 
 T = TypeVar("T")
 
+API_KEY = "a-key-of-this-test-only"
+"""What the gateway's own API asks for."""
 _PATIENCE = 30.0
 _POLL = 0.05
 _CREATED = re.compile(r"^Created job: (\w+)$", re.MULTILINE)
@@ -123,7 +125,7 @@ class Hermes:
         api = {
             "API_SERVER_HOST": "127.0.0.1",
             "API_SERVER_PORT": str(port),
-            "API_SERVER_KEY": "a-key-of-this-test-only",
+            "API_SERVER_KEY": API_KEY,
         }
         command: list[str | Path] = [
             self.environment.hermes,
