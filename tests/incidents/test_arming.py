@@ -17,7 +17,7 @@ ANOTHER = "from cron.scheduler_provider import resolve_cron_scheduler as another
 
 def test_incident_02_nas_fails_the_rearm(stage: Stage) -> None:
     """NAS answers 5xx or hangs up on the re-arm"""
-    long_enough = 9  # for all that one request and one converge try
+    long_enough = 14  # for all that one request and one converge try
     faults: list[dict[str, Any]] = [
         {"status": 503, "times": long_enough},
         {"drop": "before"},
