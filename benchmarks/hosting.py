@@ -16,8 +16,25 @@ from tests.support.nats_cluster import nats_cluster
 
 KINDS = ("sqlite", "nats", "nats1")
 AGENTS = 1_000
-NewStore = Callable[[], str]
-"""Returns the URL of a store that nobody has used."""
+
+
+class Stores:
+    """Stores of a kind, all on the disk of this machine."""
+
+    def __init__(self, directory: Path, new: Callable[[int], str]) -> None:
+        """Have ``new`` tell the URL of the store with a number."""
+        self._directory = directory
+        self._new = new
+        self._numbers = itertools.count(1)
+
+    def new(self) -> str:
+        """Return the URL of a store that nobody has used."""
+        return self._new(next(self._numbers))
+
+    def disk_mb(self) -> float:
+        """Return what all of them take, in MiB."""
+        files = (each for each in self._directory.rglob("*") if each.is_file())
+        return sum(each.stat().st_size for each in files) / 2**20
 
 
 def provision(token: str, job_id: str, due_ms: int, url: str) -> bytes:
@@ -33,16 +50,15 @@ def provision(token: str, job_id: str, due_ms: int, url: str) -> bytes:
 
 
 @contextmanager
-def stores(kind: str) -> Iterator[NewStore]:
+def stores(kind: str) -> Iterator[Stores]:
     """Provide stores of a kind, gone after the block."""
-    numbers = itertools.count(1)
     with tempfile.TemporaryDirectory(prefix="nas-bench-") as name:
         directory = Path(name)
         if kind == "sqlite":
-            yield lambda: f"sqlite:{directory / f'nas-{next(numbers)}.db'}"
+            yield Stores(directory, lambda n: f"sqlite:{directory / f'nas-{n}.db'}")
         else:
             with nats_cluster(directory, 1 if kind == "nats1" else 3) as cluster:
-                yield lambda: f"{cluster.url}/S{next(numbers)}"
+                yield Stores(directory, lambda n: f"{cluster.url}/S{n}")
 
 
 @asynccontextmanager
@@ -64,10 +80,10 @@ async def logins(url: str, prefix: str, count: int) -> list[str]:
 
 @asynccontextmanager
 async def server(
-    new_store: NewStore, hanging: int = 0
+    stores: Stores, hanging: int = 0
 ) -> AsyncIterator[tuple[NasServer, list[str], list[str]]]:
     """Run a quiet server; return the tokens of its agents, and of those that will hang."""
-    url = new_store()
+    url = stores.new()
     tokens, hung = await logins(url, "a", AGENTS), await logins(url, "h", hanging)
     with nas_server(None, "--log-level", "error", store=url) as running:
         yield running, tokens, hung

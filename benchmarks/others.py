@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figures, lateness
-from benchmarks.hosting import NewStore
+from benchmarks.hosting import Stores
 from benchmarks.load import sink
 from nas_sdk.server.delivery import open_session
 from nas_sdk.server.keys import SigningKey
@@ -41,7 +41,7 @@ async def firing(url: str) -> AsyncIterator[Fire]:
         yield fire
 
 
-async def ceiling(_: NewStore) -> Figures:
+async def ceiling(_: Stores) -> Figures:
     """Fire 10 000 times from a process of its own that keeps nothing."""
     async with sink() as agent:
         child = get_context("spawn").Process(target=_post_all, args=(agent.url, 10_000))
@@ -67,7 +67,7 @@ def _post_all(url: str, count: int) -> None:
     asyncio.run(run())
 
 
-async def others_arms(_: NewStore) -> Figures:
+async def others_arms(_: Stores) -> Figures:
     """Add 2 000 jobs far ahead."""
     with tempfile.TemporaryDirectory(prefix="nas-bench-") as name:
         scheduler = _scheduler(Path(name))
@@ -80,12 +80,12 @@ async def others_arms(_: NewStore) -> Figures:
         return {"arms_per_s": rate}
 
 
-async def others_1k(_: NewStore) -> Figures:
+async def others_1k(_: Stores) -> Figures:
     """1 000 fires within one second."""
     return await _burst(1_000)
 
 
-async def others_10k(_: NewStore) -> Figures:
+async def others_10k(_: Stores) -> Figures:
     """10 000 fires within one second."""
     return await _burst(10_000)
 

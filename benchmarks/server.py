@@ -16,17 +16,17 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 
+from benchmarks import hosting
 from benchmarks.figures import Figures, in_ms, lateness
 from benchmarks.hosting import (
     AGENTS,
     KINDS,
-    NewStore,
+    Stores,
     cpu_s,
     opened,
     provision,
     rss_mb,
     server,
-    stores,
 )
 from benchmarks.load import get, send_all, sink
 from benchmarks.others import ceiling, others_1k, others_10k, others_arms
@@ -38,9 +38,9 @@ from tests.support.nas_server import nas_server
 LIST = "/api/agent-cron/list"
 
 
-async def arms(new_store: NewStore) -> Figures:
+async def arms(stores: Stores) -> Figures:
     """Arm 20 000 one-shots far ahead over 64 connections."""
-    async with server(new_store) as (nas, tokens, _):
+    async with server(stores) as (nas, tokens, _):
         ahead = int(time.time() * 1e3) + 86_400_000
         requests = [
             provision(tokens[n % AGENTS], f"job{n}", ahead + n, "http://127.0.0.1:9")
@@ -53,10 +53,10 @@ async def arms(new_store: NewStore) -> Figures:
         return {"arms_per_s": rate, "cpu_us_per_arm": cost, **in_ms(took)}
 
 
-async def _fires(new_store: NewStore, count: int, spread_s: float, hanging: int = 0) -> Figures:
+async def _fires(stores: Stores, count: int, spread_s: float, hanging: int = 0) -> Figures:
     """Have ``count`` fires fall due over ``spread_s`` seconds; return how late they came."""
     async with (
-        server(new_store, hanging) as (nas, tokens, hung),
+        server(stores, hanging) as (nas, tokens, hung),
         sink() as agent,
         sink(answers=False) as silent,
     ):
@@ -82,31 +82,32 @@ async def _fires(new_store: NewStore, count: int, spread_s: float, hanging: int 
         return {**lateness(agent, dues), "cpu_us_per_fire": cost}
 
 
-async def steady(new_store: NewStore) -> Figures:
+async def steady(stores: Stores) -> Figures:
     """100 fires a second for 20 seconds."""
-    return await _fires(new_store, 2_000, 20.0)
+    return await _fires(stores, 2_000, 20.0)
 
 
-async def burst_1k(new_store: NewStore) -> Figures:
+async def burst_1k(stores: Stores) -> Figures:
     """1 000 fires within one second."""
-    return await _fires(new_store, 1_000, 1.0)
+    return await _fires(stores, 1_000, 1.0)
 
 
-async def burst_10k(new_store: NewStore) -> Figures:
+async def burst_10k(stores: Stores) -> Figures:
     """10 000 fires within one second."""
-    return await _fires(new_store, 10_000, 1.0)
+    return await _fires(stores, 10_000, 1.0)
 
 
-async def hanging(new_store: NewStore) -> Figures:
+async def hanging(stores: Stores) -> Figures:
     """100 fires a second for 10 seconds beside 100 agents that hang with 300 due fires."""
-    return await _fires(new_store, 1_000, 10.0, hanging=100)
+    return await _fires(stores, 1_000, 10.0, hanging=100)
 
 
-async def idle(new_store: NewStore) -> Figures:
+async def idle(stores: Stores) -> Figures:
     """One million one-shots far ahead: what the server costs, and the list of one agent."""
-    url = new_store()
+    url, before_mb = stores.new(), stores.disk_mb()
     async with opened(url) as store:
         await _fill(store, 1_000_000)
+    disk_mb = stores.disk_mb() - before_mb
     with nas_server(None, "--log-level", "error", store=url) as nas:
         login = nas.add_agent("a7")
         await asyncio.sleep(2)
@@ -114,7 +115,12 @@ async def idle(new_store: NewStore) -> Figures:
         await asyncio.sleep(10)
         used = (cpu_s(nas.pid) - before) / 10
         took = await send_all(nas.url, [get(LIST, login.token)] * 100, 1)
-        return {"cpu_percent": used * 100, "rss_mb": rss_mb(nas.pid), **in_ms(took, "list_")}
+        return {
+            "cpu_percent": used * 100,
+            "rss_mb": rss_mb(nas.pid),
+            "disk_mb": disk_mb,
+            **in_ms(took, "list_"),
+        }
 
 
 async def _fill(store: Store, count: int) -> None:
@@ -129,7 +135,7 @@ async def _fill(store: Store, count: int) -> None:
         await asyncio.gather(*(store.provision(one, now) for one in shots))
 
 
-Bench = Callable[[NewStore], Awaitable[Figures]]
+Bench = Callable[[Stores], Awaitable[Figures]]
 ALL: dict[str, Bench] = {
     each.__name__: each
     for each in (
@@ -139,8 +145,8 @@ ALL: dict[str, Bench] = {
 }
 
 
-async def _median(run: Bench, new_store: NewStore, rounds: int) -> Figures:
-    results = [await run(new_store) for _ in range(rounds)]
+async def _median(run: Bench, stores: Stores, rounds: int) -> Figures:
+    results = [await run(stores) for _ in range(rounds)]
     return {name: statistics.median(each[name] for each in results) for name in results[0]}
 
 
@@ -155,9 +161,9 @@ def main() -> None:
     if unknown := set(options.names) - set(ALL):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     found = {}
-    with stores(options.store) as new_store:
+    with hosting.stores(options.store) as provided:
         for name in options.names or ALL:
-            found[name] = asyncio.run(_median(ALL[name], new_store, options.rounds))
+            found[name] = asyncio.run(_median(ALL[name], provided, options.rounds))
             if not options.json:
                 shown = "  ".join(f"{key} {value:.1f}" for key, value in found[name].items())
                 print(f"{name:10} {shown}", flush=True)
