@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from nas_sdk.server import rules
@@ -19,6 +20,7 @@ from tests.support.browser import PATIENCE_MS, Viewer, browser, viewer
 from tests.support.nas_in_process import Hosted, hosted
 from tools.pictures.stage import stage
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # that of the one browser
 expect.set_options(timeout=PATIENCE_MS)
 HOSTILE = "<img src=x onerror=document.title='owned'><script>alert(1)</script>"
 DEAF = "http://127.0.0.1:9"
@@ -26,7 +28,7 @@ LOOKS = Path(__file__).with_name("looks.js").read_text().strip().removesuffix(";
 NARROW = {"width": 360, "height": 740}
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running() -> AsyncIterator[Browser]:
     async with browser() as chromium:
         yield chromium

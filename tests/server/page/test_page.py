@@ -184,6 +184,23 @@ async def test_the_store_is_asked_once_for_all_who_look(monkeypatch: pytest.Monk
         assert len(asked) == 2
 
 
+async def test_what_was_gathered_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "FRESH_S", 3_600.0)
+    monkeypatch.setattr(watch, "KEPT", 2)
+    asked: list[str] = []
+
+    class Counting(MemoryStore):
+        async def armed(self, agent: str) -> list[OneShot]:
+            asked.append(agent)
+            return await super().armed(agent)
+
+    async with administered(Counting()) as admin:
+        await admin.log_in()
+        for agent in "ababcca":
+            await admin.state(f"agent={agent}")
+    assert asked == ["a", "b", "c", "a"]
+
+
 async def test_the_page_fetches_nothing_from_elsewhere(admin: Admin) -> None:
     await admin.log_in()
     pages = [await (await admin.ask("GET", each)).text() for each in ("", "login", "contract")]
