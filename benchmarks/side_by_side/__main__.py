@@ -23,7 +23,7 @@ from tools.demo.process import ProcessError
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NAME = "benchmark"
 HERMES = "0.19.0"
-_TABLE = re.compile(r"(?<=<!-- figures -->\n).*(?=\n<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- end -->)", re.DOTALL)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--write", action="store_true", help="put the result into docs/")
     given = parser.parse_args(arguments)
     sizes = QUICK if given.quick else Sizes()
-    known = {task.name for task in tasks(sizes)}
-    if unknown := set(given.names) - known:
+    known = [task.name for task in tasks(sizes)]
+    if unknown := set(given.names).difference(known):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if given.write and (given.names or given.quick):
         parser.error("--write is for a whole run, without --quick and without rows")
@@ -82,7 +82,7 @@ def write(result: Result, docs: Path) -> None:
     (docs / f"{NAME}.json").write_text(json.dumps(result.to_json(), indent=1) + "\n")
     (docs / f"{NAME}.svg").write_text(growth.chart(result))
     page = docs / f"{NAME}.md"
-    page.write_text(_TABLE.sub(lambda _: report.markdown(result), page.read_text()))
+    page.write_text(_TABLE.sub(lambda _: report.page(result), page.read_text()))
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def _world(hermes_env: Path) -> Iterator[World]:
     nas = SlowNas()
     with tempfile.TemporaryDirectory(prefix="chronos-bench-") as directory:
         world = World(nas, hermes_env, Path(directory))
-        with nas.serving(world.certificate):
+        with nas.serving(world.bundle):
             yield world
 
 

@@ -40,7 +40,8 @@ class Agent:
     side: str
     home: AgentHome
     access: NasAccess
-    certificate: Path
+    bundle: Path | None
+    """The certificates it is told to trust, in its environment."""
 
     @property
     def jobs_file(self) -> Path:
@@ -50,8 +51,8 @@ class Agent:
     def variables(self) -> dict[str, str]:
         """The whole environment of its processes."""
         extra = {"CHRONOS_HOOK": "0"} if self.side == BUNDLED else {}
-        if self.access.url.startswith("https:"):
-            extra |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), str(self.certificate))
+        if self.bundle:
+            extra |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), str(self.bundle))
         return self.home.environment(self.prefix / "bin", **extra)
 
     def configure(self, callback_url: str = NOWHERE) -> None:
@@ -76,7 +77,7 @@ class Agent:
 
     def arm(self) -> None:
         """Have everything armed that this agent wants, by our provider, because it is quick."""
-        self._worker({**self.variables(), "CHRONOS_HOOK": "1"}, "converge", {})
+        self._worker({**self.variables(), "CHRONOS_HOOK": "1"}, "start", {})
 
     def seed(self, jobs: int, due: Sequence[float] = ()) -> list[str]:
         """Fill the job store: so many jobs, the first ones due at these times. Their ids."""
@@ -138,19 +139,21 @@ class World:
     _numbers: Iterator[int] = attrs.field(factory=count)
 
     @property
-    def certificate(self) -> Path:
-        """What an agent must trust to call NAS over TLS."""
-        return self.root / "nas.pem"
+    def bundle(self) -> Path:
+        """The usual certificates, and the one that NAS has for TLS."""
+        return self.root / "bundle.pem"
 
     @contextmanager
-    def agent(self, side: str, jobs: int = 0, *, tls: bool = False) -> Iterator[Agent]:
+    def agent(
+        self, side: str, jobs: int = 0, *, tls: bool = False, bundle: bool = True
+    ) -> Iterator[Agent]:
         """An agent with so many jobs, all due in a day, of which NAS knows nothing yet."""
         home = AgentHome(self.root / f"{side}-home")
         shutil.rmtree(home.root, ignore_errors=True)
         home.hermes.mkdir(parents=True)
         name = f"{side}-{next(self._numbers)}"
         access = self.nas.add_agent(name, tls=tls)
-        agent = Agent(self.prefix, name, side, home, access, self.certificate)
+        agent = Agent(self.prefix, name, side, home, access, self.bundle if bundle else None)
         agent.configure()
         home.add_script("job.sh", "echo ran\n")
         if jobs:

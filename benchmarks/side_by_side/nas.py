@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import ipaddress
+import logging
 import socket
 import ssl
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
+import certifi
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from cryptography import x509
@@ -61,7 +63,9 @@ class WatchedStore(MemoryStore):
     async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
         """See `Store.settle`; called as soon as the agent has answered a fire."""
         if outcome.note == "202":
-            self._accepted[tried.agent, tried.job_id] = tried.due_ms, time.perf_counter()
+            job = tried.agent, tried.job_id
+            self._accepted[job] = tried.due_ms, time.perf_counter()
+            self._armed.pop(job, None)
         return await super().settle(tried, outcome, now)
 
     async def provision(self, wanted: OneShot, now: int) -> str:
@@ -107,6 +111,10 @@ class SlowNas:
         """Refuse its calls, and drop what it has armed as it falls due."""
         self._wait(self._nas.accounts.revoke(name))
 
+    def armed(self, name: str) -> int:
+        """How many one-shots an agent has."""
+        return len(self._wait(self.store.armed(name)))
+
     def watch(self, access: NasAccess) -> Usage:
         """Count an agent's requests from now on."""
         usage = self._usage[f"Bearer {access.token}"] = Usage()
@@ -129,12 +137,12 @@ class SlowNas:
             self._loop.call_soon_threadsafe(release.set)
 
     @contextmanager
-    def serving(self, certificate: Path) -> Iterator[None]:
-        """Serve while the block runs; writes the certificate to trust to that file."""
+    def serving(self, bundle: Path) -> Iterator[None]:
+        """Serve while the block runs; writes a bundle of certificates to trust to that file."""
         thread = threading.Thread(target=self._loop.run_forever, name="bench-nas")
         thread.start()
         try:
-            runner = self._wait(self._start(certificate))
+            runner = self._wait(self._start(bundle))
             try:
                 yield
             finally:
@@ -144,16 +152,18 @@ class SlowNas:
             thread.join()
             self._loop.close()
 
-    async def _start(self, certificate: Path) -> web.AppRunner:
+    async def _start(self, bundle: Path) -> web.AppRunner:
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         settings = Settings(issuer=self.url, allow_private_callbacks=True, grace_s=0.0)
         self._nas = Nas(self.store, settings)
         self._nas.app.middlewares.insert(0, self._slowly())
+        for name in ("aiohttp.server", "nas_server"):  # agents end and hang up as they like
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         runner = web.AppRunner(self._nas.app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.SockSite(runner, listener).start()
-        tls = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_self_signed(certificate))
+        tls = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_self_signed(bundle))
         await tls.start()
         self.tls_url = f"https://127.0.0.1:{runner.addresses[1][1]}"
         return runner
@@ -183,8 +193,8 @@ class SlowNas:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
 
 
-def _self_signed(certificate: Path) -> ssl.SSLContext:
-    """A context for 127.0.0.1 with a fresh key, whose certificate goes to that file."""
+def _self_signed(bundle: Path) -> ssl.SSLContext:
+    """A context for 127.0.0.1 with a fresh key; its certificate ends a bundle of usual size."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "benchmark")])
     now = datetime.datetime.now(datetime.UTC)
@@ -197,15 +207,11 @@ def _self_signed(certificate: Path) -> ssl.SSLContext:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = certificate.with_suffix(".key")
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+    public = made.public_bytes(serialization.Encoding.PEM)
+    bundle.write_bytes(Path(certifi.where()).read_bytes() + public)
+    pem, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    own = bundle.with_suffix(".key")
+    own.write_bytes(public + key.private_bytes(serialization.Encoding.PEM, pem, plain))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, private)
+    context.load_cert_chain(own)
     return context

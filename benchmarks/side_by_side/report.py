@@ -6,34 +6,40 @@ from collections.abc import Iterator
 
 from benchmarks.side_by_side.figures import Line, Metric, Result, Row, Summary
 
-HEAD = f"{'ratio':>7}  {'':40}{'bundled':>13}{'ours':>13}"
+HEAD = f"{'ratio':>7}  {'':38}{'bundled':>13}{'ours':>13}"
 NOTE = (
-    "ratio: how many times less ours takes. Medians; ± is half of what lies between the\n"
-    "lowest and the highest run. A target is met (ok) or MISSED."
+    "ratio: how many times less ours takes. Medians; ± is half of what lies between\n"
+    "the lowest and the highest run. A target is met (ok) or MISSED."
 )
 
 
 def terminal(result: Result) -> str:
     """The whole table."""
-    about = result.about
-    told = f"hermes {about['hermes']}, Python {about['python']}, {about['cpus']} CPUs, "
-    told += f"load {about['load']:.1f}, {about['minutes']:.0f} min, {about['date']}"
     lines = [line for row in result.rows for line in row_lines(row)]
-    return "\n".join([told, "", HEAD, *lines, "", NOTE])
+    return "\n".join([about(result), "", HEAD, *lines, "", NOTE])
+
+
+def about(result: Result) -> str:
+    """When and on what this was measured."""
+    told = result.about
+    return (
+        f"{told['date']}, hermes {told['hermes']}, Python {told['python']}, {told['cpus']} CPUs, "
+        f"load {told['load']:.1f}, {told['minutes']:.0f} min"
+    )
 
 
 def row_lines(row: Row) -> Iterator[str]:
     """A row: its title, then one line per metric and one per target."""
     yield f"{'':9}{row.title}"
     for line in row.lines:
-        shown = f"{factor(line.ratio):>7}    {line.metric.label:38}"
+        shown = f"{factor(line.ratio):>7}    {line.metric.label:36}"
         yield f"{shown}{cell(line.bundled, line.metric):>13}{cell(line.ours, line.metric):>13}"
         if line.is_met is not None:
             yield f"{'':11}{'ok' if line.is_met else 'MISSED':>6}  to reach: {target(line.metric)}"
 
 
-def markdown(result: Result) -> str:
-    """The table for the documentation, ratios first."""
+def page(result: Result) -> str:
+    """The table for the documentation, ratios first, and what it was measured on."""
     rows = [
         "| ratio | work | | bundled | ours | to reach |",
         "| --: | --- | --- | --: | --: | --- |",
@@ -41,7 +47,7 @@ def markdown(result: Result) -> str:
     for row in result.rows:
         for number, line in enumerate(row.lines):
             rows.append(_markdown_row("" if number else row.title, line))
-    return "\n".join(rows)
+    return "\n".join([*rows, "", f"Measured {about(result)}.", ""])
 
 
 def _markdown_row(title: str, line: Line) -> str:
@@ -85,7 +91,7 @@ def amount(value: float, unit: str) -> str:
 
 def factor(ratio: float | None) -> str:
     """A ratio such as `27x`; empty without one."""
-    return "" if ratio is None else f"{_digits(ratio)}x"
+    return "" if ratio is None else f"{_digits(ratio) if ratio >= 1 else f'{ratio:.2f}'}x"
 
 
 def _digits(value: float) -> str:

@@ -100,6 +100,14 @@ def tasks(sizes: Sizes) -> list[Task]:
             few,
         ),
         Task(
+            "no-bundle",
+            f"cold converge, {_jobs(middle)}, no SSL_CERT_FILE",
+            middle,
+            (TIME, CPU),
+            partial(work.cold, jobs=middle, bundle=False),
+            few,
+        ),
+        Task(
             "tls",
             f"cold converge, {_jobs(middle)}, over TLS",
             middle,
@@ -179,7 +187,7 @@ def tasks(sizes: Sizes) -> list[Task]:
             max(sizes.ours),
             (MEMORY, TIME, CPU),
             partial(work.unchanged, jobs=max(sizes.ours), respelt=False),
-            few,
+            once,
         ),
     ]
 

@@ -45,12 +45,12 @@ def seed(count: int, due: Sequence[float] = ()) -> Run:
     return {"ids": ids}
 
 
-def converge() -> Run:
-    """A converge by a provider that this process has not used before."""
+def start() -> Run:
+    """What a server of hermes does at its start: resolve the provider, and have it converge."""
     provider = _load_host()
     with _measured() as run:
         found = provider.resolve_cron_scheduler()
-        found.reconcile()
+        found.start(threading.Event())
     return {**run, "provider": type(found).__module__}
 
 
@@ -74,7 +74,8 @@ def available(calls: int) -> Run:
 
 def burst(tokens: Sequence[str]) -> Run:
     """That many fires verified at once by a server that has no keys yet."""
-    importlib.import_module("hermes_cli.web_server")  # the handler's module, and all it imports
+    _load_host()
+    importlib.import_module("hermes_cli.web_server")  # where the handler of fires is
     config = importlib.import_module("hermes_cli.config").load_config()["cron"]["chronos"]
     verify: Any = importlib.import_module("plugins.cron_providers.chronos.verify")
     verifier = verify.get_fire_verifier()
@@ -194,7 +195,7 @@ def _cpu_seconds(call: Callable[[], object], calls: int) -> float:
 
 
 RUNS: dict[str, Callable[..., Run]] = {
-    each.__name__: each for each in (seed, converge, edit, available, burst, token)
+    each.__name__: each for each in (seed, start, edit, available, burst, token)
 }
 
 if __name__ == "__main__":
