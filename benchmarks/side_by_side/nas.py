@@ -38,7 +38,7 @@ class Usage:
 
     requests: int = 0
     connections: set[object] = attrs.field(factory=set)
-    """The addresses it called from."""
+    """Their ends here. Not the addresses they come from, which are used again."""
 
 
 class WatchedStore(MemoryStore):
@@ -185,9 +185,9 @@ class SlowNas:
     def _count(self, request: web.Request, is_jwks: bool) -> None:
         self.jwks_fetches += is_jwks
         usage = self._usage.get(request.headers.get("Authorization", ""))
-        if usage is not None and request.transport is not None:
+        if usage is not None:
             usage.requests += 1
-            usage.connections.add(request.transport.get_extra_info("peername"))
+            usage.connections.add(request.protocol)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)

@@ -20,11 +20,13 @@ def terminal(result: Result) -> str:
 
 
 def about(result: Result) -> str:
-    """When and on what this was measured."""
+    """When and on what this was measured, and whether its times can be relied on."""
     told = result.about
+    busy = max([told["load"], *(row.load for row in result.rows)]) > 2 * told["cpus"]
+    warning = ".\nThe machine was busy with other work: rely on counts and CPU, not on times"
     return (
         f"{told['date']}, hermes {told['hermes']}, Python {told['python']}, {told['cpus']} CPUs, "
-        f"load {told['load']:.1f}, {told['minutes']:.0f} min"
+        f"load {told['load']:.1f}, {told['minutes']:.0f} min{warning if busy else ''}"
     )
 
 
@@ -64,7 +66,8 @@ def target(metric: Metric) -> str:
         if metric.at_least < 1:
             return f"at most {1 / metric.at_least:.2f} times its cost"
         return f"at least {metric.at_least:.3g} times"
-    return f"at most {amount(metric.at_most or 0.0, metric.unit)}"
+    most = amount(metric.at_most or 0.0, metric.unit)
+    return most if metric.unit == "yes/no" else f"at most {most}"
 
 
 def cell(summary: Summary | None, metric: Metric) -> str:
