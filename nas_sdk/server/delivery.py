@@ -112,5 +112,5 @@ def _reason(error: Exception) -> str:
         code = error.os_error.errno
         # Their own words name the address; names that are not found have no number.
         known = os.strerror(code) if code is not None and code > 0 else error.os_error.strerror
-        return known or "cannot connect"
+        return known or str(error.os_error) or "cannot connect"
     return type(error).__name__

@@ -14,6 +14,9 @@ from nas_sdk.server.store.nats_direct import AWAY, direct, words
 from nas_sdk.server.store.nats_link import Link, Patience
 from nas_sdk.server.store.slots import token
 
+AT_ONCE: Final = 4
+"""How many attempts are written at a time, so that in a burst the fires come first."""
+
 _FOUND: Final = {"204", "404"}
 
 
@@ -23,6 +26,7 @@ class NatsHistory:
     def __init__(self, link: Link) -> None:
         """Keep attempts through ``link``."""
         self._link = link
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._writing: set[asyncio.Task[None]] = set()
 
     def add(self, attempt: Attempt) -> None:
@@ -35,7 +39,8 @@ class NatsHistory:
         data = json.dumps(attempt.to_record(), separators=(",", ":")).encode()
         headers = {"Nats-Msg-Id": secrets.token_hex(10)}  # so that a repetition adds nothing
         try:
-            await self._link.ask(self._subject(token(attempt.agent)), data, headers)
+            async with self._turns:
+                await self._link.ask(self._subject(token(attempt.agent)), data, headers)
         except StoreError as error:
             say("attempt_not_kept", level=logging.WARNING, reason=str(error))
 
