@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,9 +54,16 @@ def _fresh(target: Target) -> Iterator[Finding]:
     yield ok("fresh", f"a fresh hermes loads chronos {found['version']} from {OURS}")
 
 
-def running(home: Path, *, active: bool) -> Iterator[Finding]:
-    """What the gateway or dashboard that runs now has loaded."""
-    processes = Records(home / "cron" / "chronos").running()
+def running(home: Path, *, active: bool, patience: float = 0.0) -> Iterator[Finding]:
+    """What the gateway or dashboard that runs now has loaded.
+
+    After a fire it may be a moment, for which there is `patience` (seconds), until it says so.
+    """
+    give_up = time.monotonic() + patience
+    while not (processes := Records(home / "cron" / "chronos").running()):
+        if time.monotonic() >= give_up:
+            break
+        time.sleep(0.1)
     for each in processes:
         yield _is_current(each)
     gateway = inside.gateway_pid()

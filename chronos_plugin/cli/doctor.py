@@ -14,6 +14,9 @@ from .findings import Finding, problem, skipped
 from .problems import Problem
 from .words import width
 
+LOADED_SECONDS = 10.0
+"""How long a dashboard that took the test fire may take to say what it has loaded."""
+
 
 def doctor(args: argparse.Namespace) -> int:
     """Run every check. Returns 1 when one of them found a problem."""
@@ -64,11 +67,13 @@ def examine(*, fire: bool) -> Iterator[Finding]:
     reachable = check_nas.callback(settings)
     yield reachable
     if armed is None or reachable.state != "ok" or not fire:
-        yield skipped("fire", "left out" if not fire else "NAS and the callback URL come first")
+        fired = skipped("fire", "NAS and the callback URL come first" if fire else "left out")
     else:
-        yield check_nas.fire(client, settings, inside.log_file(keeper.home))
+        fired = check_nas.fire(client, settings, inside.log_file(keeper.home))
+    yield fired
     # After the fire, at which a dashboard loads the provider.
-    yield from check_hermes.running(keeper.home, active=settings.active)
+    patience = LOADED_SECONDS if fired.state == "ok" else 0.0
+    yield from check_hermes.running(keeper.home, active=settings.active, patience=patience)
     if armed is None:
         yield skipped("arms", "NAS does not say what is armed")
     else:
