@@ -1,0 +1,78 @@
+"""The tool that tests the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.mutation import __main__ as command
+from tools.mutation.mutants import mutants
+
+SOURCE = '''
+LIMIT: int = 10
+
+class Door:
+    """Opens."""
+
+    def opens(self, age: int = 18) -> bool:
+        """1 < 2 in words is no code."""
+        log.warning("%d", age + 1)
+        self.ring()
+        return age >= 18 and not self.locked
+'''
+
+
+def test_a_mutant_is_named_by_its_function_and_has_one_fault() -> None:
+    found = {each.name: each for each in mutants(SOURCE)}
+    assert set(found) == {
+        "Door.opens: 18 -> 19",
+        "Door.opens: 18 -> 19 #2",
+        "Door.opens: self.ring() -> pass",
+        "Door.opens: return age >= 18 and (not self.locked) -> return None",
+        "Door.opens: age >= 18 and (not self.locked) -> age >= 18 or not self.locked",
+        "Door.opens: age >= 18 -> age > 18",
+        "Door.opens: not self.locked -> self.locked",
+    }
+    planted = found["Door.opens: age >= 18 -> age > 18"]
+    assert planted.line == 11
+    assert "age > 18 and (not self.locked)" in planted.source
+    assert "LIMIT: int = 10" in planted.source
+
+
+@pytest.mark.parametrize(("refused", "alive"), [(2, ["f: n > 3 -> n >= 3"]), (3, [])])
+def test_what_no_test_notices_survives(tmp_path: Path, refused: int, alive: list[str]) -> None:
+    (tmp_path / "small.py").write_text("def f(n):\n    return n > 3\n")
+    tests = f"from small import f\ndef test_f():\n    assert f(4)\n    assert not f({refused})\n"
+    (tmp_path / "test_small.py").write_text(tests)
+    order = {"module": "small", "tests": ["test_small.py"], "scratch": ".", "part": [0, 1]}
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.mutation.run", json.dumps(order)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(command.ROOT), str(tmp_path)])},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found = json.loads(done.stdout)
+    assert [name for name, _ in found["alive"]] == alive
+    assert found["tried"] == 3
+
+
+def test_survivors_are_explained_or_told_of() -> None:
+    found = command.Found(9, {"f: a -> b": 3, "f: c -> d": 5})
+    told = list(command._unexplained("pack.age", found, {"f: c -> d": "same", "g: x -> y": "no"}))
+    assert told == [
+        "survives: pack/age.py:3 f: a -> b",
+        "is noticed now, take it out of survivors.toml: g: x -> y",
+    ]
+
+
+def test_every_module_and_test_is_there() -> None:
+    for module, tests in command.TESTS.items():
+        for name in (f"{module.replace('.', '/')}.py", *tests):
+            assert (command.ROOT / name).is_file()
