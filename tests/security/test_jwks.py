@@ -109,6 +109,7 @@ def test_a_thousand_unknown_kids_cost_one_more_fetch_per_cooldown(
     assert verdict(verifier, forged(1000)) == "key"
     settle()
     assert server.fetches == 3
+    print("fetches: 1 before, 1 for 1000 unknown kids in 29 s, 1 for the next after 30 s")
     assert verdict(verifier, good_token(NOW)) == "accepted"
 
 
