@@ -63,8 +63,14 @@ class Machine:
             shutil.copy(Path(sys.executable).with_name("uv"), self.bin)
             self.done("uv", "tool", "install", "hermes-agent")
         else:
-            self.done(sys.executable, "-m", "venv", self.root / "venv")
-            self.done(self.root / "venv/bin/pip", "install", "hermes-agent")
+            # Some systems' venv comes without what puts pip into it; they have a pip themselves.
+            self.done(sys.executable, "-m", "venv", "--without-pip", self.root / "venv")
+            (site,) = self.root.glob("venv/lib/python*/site-packages")
+            where = "import pip; print(pip.__path__[0])"
+            (site / "pip").symlink_to(
+                self.done(Path(sys.executable).resolve(), "-c", where).strip()
+            )
+            self.done(self.root / "venv/bin/python", "-m", "pip", "install", "hermes-agent")
             (self.bin / "hermes").symlink_to(self.root / "venv/bin/hermes")
 
     def upgrade_hermes(self) -> None:
