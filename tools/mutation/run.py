@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex
 
 import attrs
 import pytest
@@ -62,6 +62,13 @@ class _Planted(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._source, str(module.__file__), "exec"), vars(module))
 
 
+class _First(list[Any]):
+    """Keeps its first item first: pytest has a finder of its own, and puts it there."""
+
+    def insert(self, at: SupportsIndex, item: Any) -> None:
+        super().insert(max(1, int(at)), item)
+
+
 def examine(
     module: str, tests: Sequence[str], scratch: Path, part: tuple[int, int]
 ) -> dict[str, Any]:
@@ -77,6 +84,8 @@ def examine(
             told = names.with_suffix(".log").read_text()
             raise RuntimeError(f"the tests of {module} fail without a mutant:\n{told}")
         _preload(json.loads(names.read_text()))
+    if not _tested(module, "raise ImportError", tests, math.inf):
+        raise RuntimeError(f"the tests of {module} do not see what is planted in it")
     limit = max(LEAST_SECONDS, SLOWER * (time.monotonic() - began))
     mine = list(mutants(source))[part[0] :: part[1]]
     alive = [each for each in mine if not _tested(module, each.source, tests, limit)]
@@ -109,7 +118,7 @@ def _test(module: str, source: str, tests: Sequence[str], names: Path | None) ->
     )
     for stream in (1, 2):
         os.dup2(said, stream)
-    sys.meta_path.insert(0, _Planted(module, source))
+    sys.meta_path = _First([_Planted(module, source), *sys.meta_path])
     try:
         with contextlib.redirect_stdout(io.TextIOWrapper(io.FileIO(said, "w", closefd=False))):
             status = int(pytest.main([*ARGUMENTS, *tests]))
