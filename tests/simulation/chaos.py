@@ -25,6 +25,7 @@ FIRE_FAULTS: Final[tuple[str, ...]] = (
     "fire late",
     "fire doubled",
     "down after a fire",
+    "killed by a fire",
 )
 """What may befall one fire of NAS."""
 LOGIN_FAULTS: Final[tuple[str, ...]] = ("no token",)

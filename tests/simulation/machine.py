@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Answer = Callable[[int | None], None]
 HOMES: Final = (Path("/nowhere/agent"), Path("/nowhere/agent/profiles/second"))
+FATAL_SECONDS: Final = 0.01
+"""How soon a fire kills the process that got it: before, while or after it claims the job."""
 
 
 @attrs.frozen
@@ -205,3 +207,10 @@ class Machine:
         else:
             process.background(fire, f"fire of {job_id}")
             answer(202)
+        if self._world.chaos.strikes("killed by a fire", self._engine.now):
+            later = self._engine.now + self._world.chance.random() * FATAL_SECONDS
+            self._engine.at(later, lambda: self._kill(process))
+
+    def _kill(self, process: OsProcess) -> None:
+        if process.alive:
+            self.crash(process)

@@ -112,17 +112,17 @@ class People:
         self._world.engine.spawn(process, command, action)
 
     def _is_unsure(self, home: Path) -> None:
-        """Somebody was told that something is not armed. A running gateway will see to it."""
+        """Somebody was told that something is not armed, and by whom; they make sure in the end."""
         gateways = [each for each in self._machine.processes if each.kind == "gateway"]
         if not (gateways and self._is_noticed(home)):
             self._try_again(home)
             return
 
         def look(times: int) -> None:
-            if not gateways[0].alive:
-                self._try_again(home)
-            elif times:
+            if gateways[0].alive and times:
                 engine.at(engine.now + PATIENCE_SECONDS, lambda: look(times - 1))
+            else:
+                self._try_again(home)
 
         engine = self._world.engine
         look(5)

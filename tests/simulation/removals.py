@@ -2,6 +2,9 @@
 
 A removal is a patch of the running code, made for as long as the process lives: the product
 has no switch for any of it. `why` says what the protection is for.
+
+Not here is that a fire waits a while until the next one is armed: without it a machine that
+stops within seconds sleeps until its watchdog wakes it, so that a run is late but not lost.
 """
 
 from __future__ import annotations
@@ -174,15 +177,6 @@ def _say_nothing_at_the_prompt() -> None:
     setattr(scheduler._Provider, "register_job", on_jobs_changed)  # noqa: B010
 
 
-def _leave_after_fire() -> None:
-    """A fire is over when its run is, whether or not the next one is armed."""
-
-    def after_fire(self: Any, job_id: str, ran: bool) -> None:
-        self.process.keeper().request()
-
-    setattr(scheduler._Provider, "_after_fire", after_fire)  # noqa: B010
-
-
 def _start_without_converge() -> None:
     def start(self: Any, stop_event: Any, **options: Any) -> None:
         self.process.serve(stop_event, options)
@@ -200,7 +194,6 @@ REMOVALS: Final = {
     "in hand": Removal("what somebody has in hand is not armed", _no_hands),
     "retries": Removal("what failed is tried again", _no_retries),
     "warnings": Removal("who changes a job is told if it is not armed", _say_nothing_at_the_prompt),
-    "fire waits": Removal("a fire ends when the next one is armed", _leave_after_fire),
     "other profiles": Removal("what another profile wants is spared", _cancel_what_others_want),
     "other watchdogs": Removal("so are the watchdogs of others", _cancel_other_watchdogs),
     "overdue step": Removal("a lost run gets a key NAS has not seen", _no_overdue_step),
