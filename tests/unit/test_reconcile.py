@@ -260,6 +260,18 @@ def test_writes_that_fail_are_reported_and_the_others_done(nas: InMemoryNas) -> 
     assert set(nas.armed()) == {"j001", "j002"}
 
 
+def test_a_cancel_that_fails_is_reported_and_the_others_done(nas: InMemoryNas) -> None:
+    for one in jobs(3):
+        nas.arm(one.job_id, one.fire_at)
+    nas.fail_next(503, operation="cancel")
+    with nas.client(max_attempts=1) as client:
+        report = converge(client, [], callback_url=CALLBACK)
+    assert [(outcome.job_id, outcome.error) for outcome in report.failed] == [
+        ("j000", report.errors[0])
+    ]
+    assert set(nas.armed()) == {"j000"}
+
+
 @pytest.mark.parametrize(
     ("status", "kind"), [(403, IdentityRejectedError), (429, RateLimitedError)]
 )

@@ -78,15 +78,16 @@ def examine(
     """
     source = Path(*module.split(".")).with_suffix(".py").read_text()
     names = scratch / "modules.json"
-    began = time.monotonic()
     for _ in range(2):  # with and without the modules that are imported ahead
+        began = time.monotonic()
         if _tested(module, source, tests, math.inf, names):
             told = names.with_suffix(".log").read_text()
             raise RuntimeError(f"the tests of {module} fail without a mutant:\n{told}")
         _preload(json.loads(names.read_text()))
+        usual = time.monotonic() - began
     if not _tested(module, "raise ImportError", tests, math.inf):
         raise RuntimeError(f"the tests of {module} do not see what is planted in it")
-    limit = max(LEAST_SECONDS, SLOWER * (time.monotonic() - began))
+    limit = max(LEAST_SECONDS, SLOWER * usual)
     mine = list(mutants(source))[part[0] :: part[1]]
     alive = [each for each in mine if not _tested(module, each.source, tests, limit)]
     return {"tried": len(mine), "alive": [[each.name, each.line] for each in alive]}
