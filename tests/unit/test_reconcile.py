@@ -136,6 +136,12 @@ def test_an_overdue_job_is_armed_by_whatever_fires_now(armed_in_ms: int, is_met:
     assert (plan(wanted, observed, now=NOW).arms == ()) is is_met
 
 
+def test_a_job_due_now_is_overdue() -> None:
+    observed = [OneShot("a", format_instant(NOW - 1))]
+    assert plan([OneShot("a", format_instant(NOW))], observed, now=NOW).arms == ()
+    assert plan([OneShot("a", format_instant(NOW + 1))], observed, now=NOW).arms != ()
+
+
 @pytest.mark.parametrize(("late", "later"), [(0, 0), (59_999, 0), (60_000, 1), (300_001, 5)])
 def test_an_overdue_job_gets_a_key_that_cannot_be_spent(late: int, later: int) -> None:
     at = format_instant(NOW - late).replace("Z", "+00:00")
@@ -168,6 +174,13 @@ def test_the_watchdog_follows_the_earliest_job_or_now() -> None:
     assert overdue is not None
     assert due_ms(overdue.fire_at) == NOW + WATCHDOG_MS
     assert watchdog("w", [OneShot("b", "tomorrow")], now=NOW) is None
+
+
+def test_a_watchdog_is_due_a_while_after_the_earliest_job() -> None:
+    jobs = [OneShot(f"j{n}", format_instant(NOW + ahead)) for n, ahead in enumerate((9000, 5000))]
+    found = watchdog("w", jobs, now=NOW)
+    assert found is not None
+    assert due_ms(found.fire_at) == NOW + 5000 + WATCHDOG_MS
 
 
 @given(st.lists(instants, min_size=1, max_size=4), st.integers(0, 5_000_000))
