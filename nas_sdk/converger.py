@@ -132,11 +132,18 @@ class Converger(ABC):
     def _follow(self, file: Path, stopped: threading.Event) -> None:
         try:
             for _ in self.system.changes(file, stopped):
-                if self.has_moved():
+                if self._may_have_moved():
                     self.request(HEAL_SECONDS)
-            self._following = False
         except Exception as error:
             self.log.warning("changes of %s are not noticed any more: %s", file, error)
+        finally:
+            self._following = False
+
+    def _may_have_moved(self) -> bool:
+        try:
+            return self.has_moved()
+        except Exception:
+            return True  # a store that is half saved; the converge tries again, and says why
 
     def arm(self, job_id: str, fire_at: str) -> None:
         """Arm one job now, ahead of the next converge. Raises NasError.

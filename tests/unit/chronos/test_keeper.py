@@ -386,6 +386,47 @@ def test_changes_that_nobody_tells_of_are_noticed(world: World) -> None:
     assert world.armed() == {}
 
 
+def test_a_store_that_cannot_be_read_for_a_moment_is_followed_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.hermes.on_change = lambda home: world.system.touch(home / "cron" / "jobs.json")
+    served(world)
+    world.system.sleep(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.hermes, "jobs", half_saved)
+        world.hermes.add("j1", 6000)
+        world.system.sleep(1)
+    world.system.sleep(10)  # nothing changes any more, and nobody asks
+    assert set(world.armed()) == {"j1"}
+    world.hermes.add("j2", 6000)
+    world.system.sleep(10)
+    assert set(world.armed()) == {"j1", "j2"}
+
+
+def half_saved(home: Path) -> list[object]:
+    raise ValueError("jobs.json is half saved")
+
+
+def test_changes_that_cannot_be_noticed_are_tried_again_at_the_next_event(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(world.system, "changes", no_watches)
+        process = served(world)
+        world.system.sleep(1)
+    assert "are not noticed any more: no watches left" in caplog.text
+    world.hermes.on_change = lambda home: world.system.touch(home / "cron" / "jobs.json")
+    process.keeper()
+    world.system.sleep(1)
+    world.hermes.add("j1", 6000)
+    world.system.sleep(10)
+    assert set(world.armed()) == {"j1"}
+
+
+def no_watches(file: Path, stopped: object) -> list[object]:
+    raise OSError("no watches left")
+
+
 def test_changes_that_change_no_fire_time_cost_nothing(world: World) -> None:
     world.hermes.add("j1", 600)
     world.hermes.on_change = lambda home: world.system.touch(home / "cron" / "jobs.json")
