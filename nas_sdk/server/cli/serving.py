@@ -56,8 +56,8 @@ async def _serve(listener: socket.socket, url: str, page: str, app: web.Applicat
     await runner.setup()
     try:
         await web.SockSite(runner, listener, backlog=1_024).start()
-        print(f"nas-server ready url={url}", flush=True)
         logs.say("ready", url=url, page=page)
+        print(f"nas-server ready url={url}", flush=True)
         await stop.wait()
         logs.say("stopping")
     finally:
