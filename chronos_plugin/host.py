@@ -71,7 +71,7 @@ class Host:
         home = home or self.home()
         with _at_home(home):
             config = load_config_readonly()
-        ours = cfg_get(config, "cron", "chronos") or {}
+        ours = got if isinstance(got := cfg_get(config, "cron", "chronos"), dict) else {}
         return Settings(
             home,
             active=str(cfg_get(config, "cron", "provider")).strip() == "chronos",

@@ -47,7 +47,10 @@ def _key(key: str, written: Mapping[str, Any], file: Path) -> Finding:
 
 
 def _url(key: str, text: str, fix: str, *, allow_http: bool) -> Finding:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # such as half an IPv6 address
+        parts = urlsplit("")
     usable = is_callback_url(text) if key == "callback_url" else parts.hostname
     if not (usable and parts.scheme in ("http", "https")):
         return problem(key, f"{text} is no absolute URL", f"{fix}, such as https://…")
@@ -92,4 +95,4 @@ def login(now: float) -> Iterator[Finding]:
 def without_config(*checks: str) -> Iterator[Finding]:
     """The checks that make no sense yet."""
     for check in checks:
-        yield skipped(check, "the configuration or the login is not there yet")
+        yield skipped(check, "the configuration or the login is not usable yet")

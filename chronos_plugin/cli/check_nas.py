@@ -32,6 +32,7 @@ from nas_sdk.planning import Armed
 from nas_sdk.settings import user_agent
 
 from ..host import Settings
+from ..keeper import Keeper
 from .check_config import LOG_IN, is_loopback
 from .findings import Finding, ok, problem, skipped, warning
 from .words import length
@@ -72,6 +73,13 @@ class NasClock:
         if off <= large:
             return warning("clock", reason, fix)
         return problem("clock", f"{reason}: its tokens are refused", fix)
+
+
+def client(keeper: Keeper) -> NasClient:
+    """The keeper's client, less patient. Raises NasError when portal_url is unusable."""
+    return keeper.client().with_options(
+        timeout=PATIENCE_SECONDS, max_attempts=2, deadline=3 * PATIENCE_SECONDS
+    )
 
 
 def nas(client: NasClient) -> tuple[Finding, Sequence[Armed] | None]:

@@ -7,6 +7,8 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from nas_sdk.errors import NasError
+
 from . import check_hermes, check_nas, inside
 from .check_arms import arms
 from .check_config import config, login, without_config
@@ -57,9 +59,13 @@ def examine(*, fire: bool) -> Iterator[Finding]:
         yield from without_config("nas", "clock", "keys", "callback", "fire", "arms", "watchdog")
         yield from check_hermes.running(keeper.home, active=settings.active)
         return
-    client = keeper.client().with_options(
-        timeout=check_nas.PATIENCE_SECONDS, max_attempts=2, deadline=3 * check_nas.PATIENCE_SECONDS
-    )
+    try:
+        client = check_nas.client(keeper)
+    except NasError as error:
+        yield problem("nas", str(error), "correct cron.chronos.portal_url in config.yaml")
+        yield from without_config("clock", "keys", "callback", "fire", "arms", "watchdog")
+        yield from check_hermes.running(keeper.home, active=settings.active)
+        return
     finding, armed = check_nas.nas(client)
     yield finding
     yield clock.check()

@@ -51,10 +51,11 @@ def onlooker(**client_options: Any) -> Keeper:
 
 
 def written() -> Mapping[str, Any]:
-    """`cron.chronos` as config.yaml has it."""
+    """`cron.chronos` as config.yaml has it; empty when that is no mapping."""
     from hermes_cli.config import cfg_get, load_config_readonly
 
-    return dict(cfg_get(load_config_readonly(), "cron", "chronos") or {})
+    ours = cfg_get(load_config_readonly(), "cron", "chronos")
+    return ours if isinstance(ours, dict) else {}
 
 
 def provider() -> str:

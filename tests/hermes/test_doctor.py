@@ -216,6 +216,29 @@ def test_urls_that_are_none(patient: Agent) -> None:
         assert "is no absolute URL" in answers.told(key)
 
 
+@pytest.mark.parametrize(
+    ("portal_url", "said"),
+    [
+        ("nas.example.com", "is no absolute URL"),
+        ("http://nas.example.com", "plain http"),
+        ("https://[foo", "is no absolute URL"),
+    ],
+)
+def test_nothing_but_the_portal_url_is_wrong(portal_url: str, said: str, patient: Agent) -> None:
+    configure(patient, portal_url=portal_url)
+    answers = doctor(patient.hermes)
+    assert answers.status == 1
+    assert said in answers.told("portal_url")
+    assert "cron.chronos.portal_url" in answers.told("nas")
+    assert answers.states("skipped") >= {"clock", "fire", "arms"}
+
+
+def test_our_settings_are_no_mapping(patient: Agent) -> None:
+    patient.rewrite("config.yaml", "cron.chronos", "nonsense")
+    answers = doctor(patient.hermes)
+    assert answers.states("problem") >= set(WRITTEN)
+
+
 def test_nas_is_down_and_the_login_has_expired(patient: Agent) -> None:
     with web_server() as gone:
         closed = url(gone)
