@@ -11,6 +11,7 @@ from nas_sdk.agent import AgentConverger
 from nas_sdk.converger import HEAL_SECONDS
 from nas_sdk.reconcile import due_ms
 from nas_sdk.system import System
+from nas_sdk.times import with_offset
 
 from .host import Host, Job, Settings, log
 
@@ -69,7 +70,7 @@ class Keeper(AgentConverger):
     def fire_at(self, job: Job) -> str | None:
         """When a job is to fire, as text for NAS; None for one that is not to fire."""
         at = job.get("next_run_at")
-        return str(at) if at and self._host.is_runnable(job) else None
+        return with_offset(str(at)) if at and self._host.is_runnable(job) else None
 
     def taken(self, job_ids: Collection[str]) -> Collection[str]:
         """Jobs that were claimed just now, or that a live process runs."""
@@ -82,9 +83,8 @@ class Keeper(AgentConverger):
 
 def _is_claimed(job: Job, now: float) -> bool:
     claims = [(job.get(name), live) for name, live in LIVE_SECONDS]
-    times = [
-        (due_ms(str(claim.get("at"))), live) for claim, live in claims if isinstance(claim, dict)
-    ]
+    told = [(claim.get("at"), live) for claim, live in claims if isinstance(claim, dict)]
+    times = [(due_ms(str(at)), live) for at, live in told]
     return any(at is not None and 0 <= now - at / 1000 < live for at, live in times)
 
 

@@ -76,7 +76,7 @@ class Converger(ABC):
         self.remedy = ""
         """What a person has to do about it, once this has given up."""
         self.unarmed: tuple[str, ...] = ()
-        """The job ids whose write failed in it."""
+        """The job ids whose write failed in it, or whose fire time cannot be read."""
         self.turn = system.condition()
         self._wanted = self._met = 0
         self._next: float | None = None
@@ -174,8 +174,9 @@ class Converger(ABC):
         while (ticket := self._take()) is not None:
             try:
                 report = self._converge()
-                failed = tuple(outcome.job_id for outcome in report.failed)
-                errors: list[Exception] = [*report.errors]
+                unusable = report.plan.unusable
+                failed = (*(outcome.job_id for outcome in report.failed), *unusable)
+                errors: list[Exception] = [*report.errors, *map(_unreadable, unusable)]
             except Exception as error:
                 failed, errors = (), [error]
             self._settle(ticket, failed, errors)
@@ -261,6 +262,10 @@ class Converger(ABC):
             return
         self.log.warning("nothing more is armed by this process: %s; %s", error, self.remedy)
         self.on_given_up()
+
+
+def _unreadable(job_id: str) -> InvalidRequestError:
+    return InvalidRequestError(f"when job {job_id} fires cannot be read: give it a new time")
 
 
 def _asked(error: Exception) -> float:

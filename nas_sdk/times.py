@@ -48,6 +48,21 @@ def _complaint(text: str) -> str:
     return "not an RFC 3339 instant"
 
 
+def with_offset(text: str) -> str:
+    """A stored time as text for the wire; a naive one is in this machine's zone of today.
+
+    Whatever is fit for the wire, and what is no time at all, comes back as it is.
+    """
+    if _INSTANT.fullmatch(text):
+        return text
+    try:
+        moment = datetime.fromisoformat(text)
+        local = moment.replace(tzinfo=moment.tzinfo or datetime.now().astimezone().tzinfo)
+        return format_instant(local)
+    except (ValueError, OverflowError):
+        return text
+
+
 def format_instant(moment: int | datetime) -> str:
     """Text for the wire, of milliseconds since the epoch or of an aware datetime.
 

@@ -13,6 +13,7 @@ from .problems import Problem
 from .words import distance, moment
 
 RECONCILE = "run `chronos reconcile`; a running gateway does so by itself"
+RESCHEDULE = "give each its schedule again: `hermes cron edit JOB --schedule …`"
 _SAID = {
     "missing": "not armed",
     "moved": "armed for another time",
@@ -35,8 +36,9 @@ def arms(keeper: Keeper, armed: Sequence[Armed], *, active: bool) -> Iterator[Fi
     now = keeper.system.time()
     found = {what: rows for what in _SAID if (rows := board.having(what))}
     for what, rows in found.items():
+        fix = RESCHEDULE if what == "unreadable" else RECONCILE
         count = f"{len(rows)} job{'s' * (len(rows) != 1)} {_SAID[what]}"
-        yield problem("arms", f"{count}: {_examples(rows, now)}", RECONCILE)
+        yield problem("arms", f"{count}: {_examples(rows, now)}", fix)
     wanted = sum(row.next_run is not None for row in board.rows)
     if not found:
         yield ok("arms", f"all {wanted} jobs that are to fire are armed as they should be")

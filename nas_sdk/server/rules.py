@@ -199,10 +199,12 @@ def retry(tried: OneShot, outcome: Outcome, now: int, chance: float) -> OneShot:
     if tried.early and (outcome.ended or now + wait >= tried.due_ms):
         return _at_its_time(tried, outcome, now)
     deadline = (now if tried.first_attempt_ms is None else tried.first_attempt_ms) + GIVE_UP_MS
+    again = min(now + wait, deadline)
     return attrs.evolve(
         tried,
         lease_until_ms=None,
-        not_before_ms=min(now + wait, deadline),
+        # Where the clock stepped back, a retry must not look as if it had been hastened.
+        not_before_ms=again if tried.early else max(tried.due_ms, again),
         dead=now >= deadline,
         note=outcome.note,
     )

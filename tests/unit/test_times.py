@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from nas_sdk import format_instant, parse_instant
 from nas_sdk.fields import is_instant
+from nas_sdk.times import with_offset
 
 NOON = 1_781_776_800_000  # 2026-06-18T10:00:00Z
 
@@ -91,3 +92,23 @@ def test_a_naive_datetime_is_refused() -> None:
 def test_milliseconds_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="years 1 to 9999"):
         format_instant(10**18)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-06-18T12:34:56Z", "2026-06-18T12:34:56.123456+02:00", "tomorrow", ""]
+)
+def test_what_is_fit_for_the_wire_or_no_time_stays_as_it_is(text: str) -> None:
+    assert with_offset(text) == text
+
+
+@pytest.mark.parametrize(
+    "naive", ["2026-06-18T12:34:56", "2026-06-18 12:34:56.000", "20260618T123456", "2026-01-18"]
+)
+def test_a_naive_time_gets_this_machine_s_offset(naive: str) -> None:
+    zone = datetime.now().astimezone().tzinfo
+    expected = datetime.fromisoformat(naive).replace(tzinfo=zone).timestamp()
+    assert parse_instant(with_offset(naive)) == round(expected * 1000)
+
+
+def test_an_offset_the_wire_does_not_know_is_written_otherwise() -> None:
+    assert with_offset("1900-01-01 00:00:00+00:17:30") == "1899-12-31T23:42:30+00:00"

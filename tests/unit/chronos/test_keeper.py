@@ -1,6 +1,7 @@
 """The process: one keeper per home, retries, rejection, the watchdog, changes nobody tells of."""
 
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -307,6 +308,18 @@ def test_the_watchdog_wakes_an_agent_that_died_in_a_fire(world: World) -> None:
     assert "j1" in world.armed()
     world.live(60, world.provider(fresh).fire_due)
     assert world.hermes.runs == ["j1", "j1"]
+
+
+def test_a_naive_time_is_this_machine_s(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Etc/GMT-5")
+    time.tzset()
+    try:
+        world.hermes.add("j1", 60, next_run_at="2026-06-18T12:34:56.789000")
+        world.provider().reconcile()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert world.armed() == {"j1": "2026-06-18T12:34:56.789000+05:00"}
 
 
 def test_no_jobs_no_watchdog(world: World) -> None:

@@ -53,6 +53,16 @@ def test_reconcile_that_fails_says_why(world: World, capsys: pytest.CaptureFixtu
     assert said.count("\n") == 1
 
 
+def test_a_fire_time_that_cannot_be_read_is_told_of(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    world.hermes.add("j2", 60, next_run_at="tomorrow")
+    assert main(["reconcile"]) == 1
+    assert "not everything is armed: when job j2 fires cannot be read" in capsys.readouterr().err
+    assert set(world.armed()) == {"j1"}
+
+
 def test_reconcile_of_many_shows_how_far_it_is(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
