@@ -170,6 +170,16 @@ def test_retry_after_is_obeyed() -> None:
     assert on.next_due() == T + 7_000
 
 
+def test_a_clock_that_steps_back_during_an_attempt_makes_no_second_fire() -> None:
+    on = book()
+    arm(on)
+    back = T - 5_000
+    on.settle(only(on.due(T, 10)), FAILED, back)
+    assert on.next_due() == T
+    assert on.settle(only(on.due(T, 10)), ACCEPTED, T) is None
+    assert on.next_due() is None
+
+
 def test_a_failure_that_comes_after_the_lease_does_not_touch_the_next_attempt() -> None:
     on = book()
     arm(on)
