@@ -18,6 +18,10 @@ OVERDUE_SECONDS = 60.0
 """A job that nobody has in hand is a problem when it is due for longer."""
 
 
+PROBE = f"{WATCHDOG}doctor-"
+"""How the job id of a test fire of `chronos doctor` begins."""
+
+
 class Row(NamedTuple):
     """A job, or a one-shot without one. Times are seconds since the epoch."""
 
@@ -54,7 +58,10 @@ def look(keeper: Keeper, armed: Sequence[Armed] | None, *, active: bool) -> Boar
         wanted = keeper.desired() if active else []
     except Exception as error:
         raise Problem(f"the jobs of {keeper.home} cannot be read: {error}") from None
-    todo = plan(wanted, armed, now=int(now * 1000), spare=keeper.is_spared) if active else Plan()
+    if active:
+        todo = plan(wanted, armed, now=int(now * 1000), spare=keeper.is_spared)
+    else:
+        todo = Plan(cancels=to_disarm(keeper, armed))
     at_nas = {one.job_id: at for one in armed or () if (at := seconds(one.fire_at)) is not None}
     judged = dict(_judged(todo, at_nas, known=armed is not None))
     fires = keeper.records.fires() if keeper.records else {}
@@ -76,6 +83,24 @@ def look(keeper: Keeper, armed: Sequence[Armed] | None, *, active: bool) -> Boar
     ours = keeper.watchdog_id
     foreign = [each for each in at_nas if each not in jobs and each not in left and each != ours]
     return Board(rows, at_nas.get(ours), judged.get(ours) == "missing", len(foreign))
+
+
+def to_disarm(keeper: Keeper, armed: Sequence[Armed] | None) -> tuple[str, ...]:
+    """What of NAS's list (None: unknown) to cancel so that a home has nothing armed.
+
+    Its jobs, orphans, its watchdog and test fires; not what other profiles want.
+    """
+    try:
+        others = keeper.others()
+    except Exception as error:
+        raise Problem(f"the jobs of other profiles cannot be read: {error}") from None
+
+    def is_spared(job_id: str) -> bool:
+        if job_id.startswith(WATCHDOG) and not job_id.startswith(PROBE):
+            return job_id != keeper.watchdog_id
+        return job_id in others
+
+    return plan([], armed, spare=is_spared).cancels
 
 
 def seconds(fire_at: str | None) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from nas_sdk.planning import Armed
 
 from ..keeper import Keeper
-from .board import Board, Row, look
+from .board import Board, Row, look, to_disarm
 from .findings import Finding, ok, problem, warning
 from .problems import Problem
 from .words import distance, moment
@@ -27,11 +27,12 @@ def arms(keeper: Keeper, armed: Sequence[Armed], *, active: bool) -> Iterator[Fi
     """Each way in which NAS's list and the store differ; then the watchdog."""
     try:
         board = look(keeper, armed, active=active)
+        left = len(to_disarm(keeper, armed)) if not active else 0
     except Problem as error:
         yield problem("arms", str(error), "mend or restore cron/jobs.json in the agent home")
         return
     if not active:
-        yield _switched_away(board)
+        yield _switched_away(left)
         return
     now = keeper.system.time()
     found = {what: rows for what in _SAID if (rows := board.having(what))}
@@ -47,10 +48,9 @@ def arms(keeper: Keeper, armed: Sequence[Armed], *, active: bool) -> Iterator[Fi
     yield _watchdog(keeper, board, wanted, now)
 
 
-def _switched_away(board: Board) -> Finding:
-    left = sum(row.armed is not None for row in board.rows) + board.foreign
+def _switched_away(left: int) -> Finding:
     if not left:
-        return ok("arms", "nothing is armed, as cron.provider is not chronos")
+        return ok("arms", "nothing of this home is armed, as cron.provider is not chronos")
     reason = f"{left} one-shots are still armed though cron.provider is not chronos"
     return warning("arms", reason, "run `chronos disarm`, or set cron.provider to chronos")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -13,7 +14,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from nas_sdk.agent import WATCHDOG
 from nas_sdk.client import NasClient
 from nas_sdk.converger import REMEDY
 from nas_sdk.errors import (
@@ -33,6 +33,7 @@ from nas_sdk.settings import user_agent
 
 from ..host import Settings
 from ..keeper import Keeper
+from .board import PROBE
 from .check_config import LOG_IN, is_loopback
 from .findings import Finding, ok, problem, skipped, warning
 from .words import length
@@ -145,21 +146,26 @@ def callback(settings: Settings) -> Finding:
 def fire(client: NasClient, settings: Settings, log: Path) -> Finding:
     """Have NAS fire a one-shot of no job, and see whether the agent takes its token."""
     # An id like a watchdog's: no converge cancels it, and hermes answers that it is gone.
-    probe = f"{WATCHDOG}doctor-{secrets.token_hex(4)}"
+    probe = f"{PROBE}{secrets.token_hex(4)}"
     seen = log.stat().st_size if log.exists() else 0
     give_up = time.monotonic() + FIRE_SECONDS
+    is_fired = False
     try:
         client.provision(probe, datetime.now(UTC), settings.callback_url)
         while probe in {one.job_id for one in client.list_armed()}:
             why = _refusal(log, seen)
             if why or time.monotonic() > give_up:
-                client.cancel(probe)
                 return _untaken(why)
             time.sleep(0.5)
+        is_fired = True
     except BadRequestError as error:
         return problem("fire", f"NAS does not take the callback URL: {error}", "mend callback_url")
     except NasError as error:
         return problem("fire", f"NAS could not be asked for a test fire: {error}", _remedy(error))
+    finally:  # also when a person has lost patience
+        if not is_fired:
+            with contextlib.suppress(NasError):
+                client.with_options(max_attempts=1).cancel(probe)
     return ok("fire", "NAS's test fire came through, and its token was good")
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nas_sdk import reconcile as planning
-from nas_sdk.agent import WATCHDOG
 from nas_sdk.errors import NasError, TokenError
 
 from . import inside
+from .board import to_disarm
 from .problems import Problem
 
 PATIENCE_SECONDS = 120.0
@@ -37,19 +36,10 @@ def disarm(args: argparse.Namespace) -> int:
     """Cancel this home's one-shots, its watchdog too; other profiles keep theirs."""
     keeper = inside.keeper()
     try:
-        others = keeper.others()
-    except Exception as error:
-        raise Problem(f"nothing is cancelled: the jobs of other profiles: {error}") from None
-
-    def is_spared(job_id: str) -> bool:
-        foreign = job_id.startswith(WATCHDOG) and job_id != keeper.watchdog_id
-        return foreign or job_id in others
-
-    try:
         client = keeper.client()
-        todo = planning.plan([], client.list_armed(), spare=is_spared)
+        cancels = to_disarm(keeper, client.list_armed())
         show = _show if sys.stderr.isatty() else None
-        outcomes = client.cancel_many(todo.cancels, on_progress=show)
+        outcomes = client.cancel_many(cancels, on_progress=show)
     except TokenError as error:
         raise Problem(f"no usable login: {error}; log in to Nous with hermes") from None
     except NasError as error:

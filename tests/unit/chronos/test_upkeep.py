@@ -1,12 +1,19 @@
 """`chronos reconcile` and `chronos disarm`."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from chronos_plugin.cli import inside, main
+from chronos_plugin.cli.board import PROBE
+from chronos_plugin.cli.check_arms import arms
+from chronos_plugin.cli.check_nas import fire
+from chronos_plugin.cli.findings import Finding
 from chronos_plugin.keeper import Process
+from nas_sdk import NasClient, NasConnectionError
+from nas_sdk.agent import WATCHDOG
 from tests.unit.chronos.conftest import World
 
 OTHER = Path("/agent/home/profiles/other")
@@ -105,6 +112,46 @@ def test_disarm_of_a_home_that_has_switched_away(
     world.hermes.config = {"active": False}
     assert main(["disarm"]) == 0
     assert "still chronos" not in capsys.readouterr().out
+    assert world.armed() == {}
+
+
+def test_a_test_fire_that_was_left_is_disarmed(world: World) -> None:
+    world.nas.arm(f"{PROBE}1234", "2026-01-02T00:00:00Z")
+    world.nas.arm(f"{WATCHDOG}of-another", "2026-01-02T00:00:00Z")
+    assert main(["disarm"]) == 0
+    assert set(world.armed()) == {f"{WATCHDOG}of-another"}
+
+
+def test_doctor_and_disarm_agree_about_a_home_that_has_switched_away(world: World) -> None:
+    world.hermes.config = {"active": False}
+    world.hermes.stores[OTHER] = {}
+    world.hermes.add("theirs", 60, home=OTHER)
+    world.nas.arm("theirs", "2026-01-02T00:00:00Z")
+    assert [each.state for each in switched_away(world)] == ["ok"]
+    world.nas.arm("orphan", "2026-01-02T00:00:00Z")
+    world.nas.arm(inside.keeper().watchdog_id, "2026-01-02T00:00:00Z")
+    [found] = switched_away(world)
+    assert (found.state, found.reason[:2]) == ("warning", "2 ")
+    assert main(["disarm"]) == 0
+    assert [each.state for each in switched_away(world)] == ["ok"]
+
+
+def switched_away(world: World) -> list[Finding]:
+    armed = list(world.nas.armed().values())
+    return list(arms(inside.onlooker(), armed, active=False))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), NasConnectionError("no answer")])
+def test_a_test_fire_is_cancelled_whatever_comes_between(
+    world: World, tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(client: NasClient) -> None:
+        assert [job_id.startswith(PROBE) for job_id in world.armed()] == [True]
+        raise error
+
+    monkeypatch.setattr(NasClient, "list_armed", interrupted)
+    with suppress(KeyboardInterrupt):
+        fire(inside.keeper().client(), world.hermes.settings(), tmp_path / "agent.log")
     assert world.armed() == {}
 
 
