@@ -30,10 +30,21 @@ def hermes() -> Iterator[Finding]:
         yield problem("hermes", str(error), "install hermes 0.18.2 or later")
         return
     yield ok("hermes", f"{target.hermes}, run by {target.python}")
-    if shutil.which("hermes") and (other := targets.find(None, here=False)).site != target.site:
+    if shutil.which("hermes"):
+        yield from _on_the_path(target)
+    yield from _fresh(target)
+
+
+def _on_the_path(target: Target) -> Iterator[Finding]:
+    try:
+        other = targets.find(None, here=False)
+    except Problem as error:
+        reason = f"the hermes on the PATH may be another one: {error}"
+        yield warning("hermes", reason, "look at that one with --hermes and its Python")
+        return
+    if other.site != target.site:
         reason = f"the hermes on the PATH is another one, run by {other.python}"
         yield warning("hermes", reason, "look at that one with --hermes hermes")
-    yield from _fresh(target)
 
 
 def _fresh(target: Target) -> Iterator[Finding]:

@@ -54,6 +54,9 @@ print(json.dumps({
 _SHEBANG = re.compile(
     r"#!(?:(?P<plain>/\S*python\S*)|/bin/sh\n\'\'\'exec\' \"?(?P<long>[^\"\n]+?)\"? \"\$0\")"
 )
+_SHELL = re.compile(r"#!.*\b(?:ba|da|z)?sh\b")
+_EXEC = re.compile(r"""^\s*exec (?:"(?P<quoted>/[^"$`\\\n]+)"|(?P<plain>/[^\s"'$`\\]+))""", re.M)
+"""Where a shell script that hermes's installer puts on the PATH leads."""
 
 
 class Target(NamedTuple):
@@ -117,17 +120,25 @@ def _python(hermes: str | None, *, here: bool) -> Path:
     found = shutil.which(hermes or "hermes")
     if found is None:
         raise Problem(f"there is no {hermes or 'hermes on the PATH'}; name it with --hermes PATH")
-    program = Path(found)
+    # Not resolved: a link of a virtual environment is what makes its Python that one's.
+    return _interpreter(Path(found).absolute())
+
+
+def _interpreter(program: Path, hops: int = 3) -> Path:
+    """The Python behind a program: a Python, a console script, or a shell script to one.
+
+    Console scripts are known as pip, pipx and uv write them.
+    """
     if program.resolve().name.startswith("python"):
         return program
-    return _interpreter(program)
-
-
-def _interpreter(program: Path) -> Path:
-    """The Python in the first lines of a console script, as pip, pipx and uv write it."""
-    with program.open("rb") as file:
-        head = file.read(4096).decode("utf-8", "replace")
+    try:
+        with program.open("rb") as file:
+            head = file.read(4096).decode("utf-8", "replace")
+    except OSError as error:
+        raise Problem(f"{program} cannot be read: {error.strerror}") from None
     match = _SHEBANG.match(head)
+    if not match and hops and (leads := _EXEC.search(head) if _SHELL.match(head) else None):
+        return _interpreter(Path(leads["quoted"] or leads["plain"]), hops - 1)
     python = Path(match["long"] or match["plain"]) if match else None
     if python is None or not python.name.startswith("python") or not python.exists():
         raise Problem(f"{program} does not say which Python runs it; name that with --hermes PATH")

@@ -154,6 +154,15 @@ def test_another_hermes_on_the_path_and_no_hook(patient: Agent, tmp_path: Path) 
     assert answers.status == 1
 
 
+def test_a_hermes_on_the_path_that_does_not_say_its_python(patient: Agent, tmp_path: Path) -> None:
+    shim = tmp_path / "hermes"
+    shim.write_text('#!/bin/sh\nexec "$HERMES" "$@"\n')
+    shim.chmod(0o755)
+    answers = doctor(patient.hermes, PATH=f"{tmp_path}:{os.defpath}")
+    assert "does not say which Python runs it" in answers.told("hermes", "warning")
+    assert answers.states("ok") > WELL
+
+
 def test_a_gateway_that_was_started_without_the_hook(new_agent: AgentMaker) -> None:
     agent = new_agent()
     bundled = replace(agent.hermes, extra={"CHRONOS_HOOK": "0"})

@@ -96,6 +96,57 @@ def test_install_makes_hermes_load_ours(
     assert hermes.which() == ["ours", "ours"]
 
 
+SHIMS = (
+    '#!/usr/bin/env bash\nunset PYTHONPATH\nexec "{}" "$@"\n',
+    "#!/bin/sh\nexec {} $@\n",
+)
+
+
+@pytest.mark.parametrize("shim", SHIMS)
+def test_a_shell_script_that_leads_to_hermes_is_followed(
+    shim: str, hermes: Environment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = script(tmp_path / "hermes", shim.format(hermes.hermes))
+    assert chronos("install", "--dry-run", "--hermes", program) == 0
+    assert f"run by {hermes.python}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('#!/bin/sh\nexec "$HERMES" "$@"\n', "does not say which Python runs it"),
+        ('#!/bin/sh\nexec "{}" "$@"\n', "does not say which Python runs it"),
+        ('#!/bin/sh\nexec "/no/such/hermes" "$@"\n', "/no/such/hermes cannot be read"),
+    ],
+)
+def test_a_shell_script_that_leads_nowhere(
+    text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "hermes"
+    script(program, text.format(program))
+    assert chronos("install", "--hermes", program) == 1
+    assert said in capsys.readouterr().err
+
+
+def script(file: Path, text: str) -> Path:
+    file.write_text(text)
+    file.chmod(0o755)
+    return file
+
+
+def test_a_python_of_the_current_directory_is_not_looked_up_on_the_path(
+    hermes: Environment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    script(tmp_path / "python", "#!/bin/sh\nexit 1\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(hermes.python.parent)
+    assert chronos("install", "--dry-run", "--hermes", "./python") == 0
+    assert f"run by {hermes.python}" in capsys.readouterr().out
+
+
 def test_the_hook_is_compiled_where_python_writes_no_bytecode(
     hermes: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
