@@ -46,7 +46,7 @@ class Keeper(AgentConverger):
         with self.turn:
             self._nas = self._nas or NasClient(
                 self._settings.portal_url or "unset",
-                RenewingSource(lambda renew: self._host.access_token(self.home, renew)),
+                RenewingSource(lambda new: self._host.access_token(self.home, new), self.system),
                 user_agent="chronos",
                 allow_http=self._settings.allow_http,
                 clock=self.system,

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from .clocks import Clock
 from .errors import ConfigurationError, TokenError
 
 if TYPE_CHECKING:
@@ -17,25 +18,33 @@ TokenSource = str | Callable[[], str]
 AsyncTokenSource = str | Callable[[], str | Awaitable[str]]
 """The same for `AsyncNasClient`: the callable may be asynchronous."""
 
+RENEW_AGAIN_SECONDS = 300.0
+"""A token that was renewed is not renewed again sooner."""
+
 
 class RenewingSource:
     """A `TokenSource` over a login that keeps its token until it expires.
 
     A source is called again only after a 401. A login that has the same token then does not
-    know that NAS refuses it, and is asked to renew it: once, for if a token that is just
-    renewed is refused as well, its age is not what is wrong with it.
+    know that NAS refuses it, and is asked to renew it; then not again for a while
+    (`RENEW_AGAIN_SECONDS`), for if a token that is just renewed is refused as well, its age
+    is not what is wrong with it.
     """
 
-    def __init__(self, resolve: Callable[[bool], str]) -> None:
+    def __init__(self, resolve: Callable[[bool], str], clock: Clock | None = None) -> None:
         """`resolve(renew)` returns the login's token, a new one if `renew`; it may raise."""
         self._resolve = resolve
+        self._clock = clock or Clock()
         self._last = self._renewed = ""
+        self._again = 0.0
 
     def __call__(self) -> str:
         """The token to use now."""
         token = self._resolve(False)
-        if token == self._last != self._renewed:
+        now = self._clock.monotonic()
+        if token == self._last and (token != self._renewed or now >= self._again):
             token = self._renewed = self._resolve(True)
+            self._again = now + RENEW_AGAIN_SECONDS
         self._last = token
         return token
 

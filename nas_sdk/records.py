@@ -63,6 +63,7 @@ class Records:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             with self._fires.open("a", encoding="utf-8") as file:  # a line at a time: whole
                 file.write(json.dumps({"job_id": job_id, "due": due, "at": at}) + "\n")
+            self._sweep_fires()
 
     def running(self) -> list[Running]:
         """The processes that serve now, oldest first."""
@@ -81,6 +82,9 @@ class Records:
     def _sweep(self) -> None:
         for file in self._processes():
             _is_free(file, remove=True)
+        self._sweep_fires()
+
+    def _sweep_fires(self) -> None:
         if self._fires.exists() and self._fires.stat().st_size > FIRES_MAX:
             lines = self._fires.read_text("utf-8").splitlines(keepends=True)
             fresh = self._fires.with_suffix(f".{os.getpid()}")

@@ -80,6 +80,8 @@ def examine(*, fire: bool) -> Iterator[Finding]:
     # After the fire, at which a dashboard loads the provider.
     patience = LOADED_SECONDS if fired.state == "ok" else 0.0
     yield from check_hermes.running(keeper.home, active=settings.active, patience=patience)
+    if armed is not None:  # what was armed at first may have fired meanwhile
+        armed = check_nas.nas(client)[1]
     if armed is None:
         yield skipped("arms", "NAS does not say what is armed")
     else:

@@ -28,7 +28,8 @@ def keeper(**client_options: Any) -> Keeper:
     PROCESS.serving = True  # a person waits here, but for NAS and not for a prompt
     process = PROCESS
     if client_options:
-        process = Process(PROCESS.host, PROCESS.system, **client_options)
+        options = PROCESS.client_options | client_options
+        process = Process(PROCESS.host, PROCESS.system, **options)
         process.serving = True
     try:
         settings = process.host.settings()

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from nas_sdk import ConfigurationError, TokenError
-from nas_sdk.auth import AsyncTokens, RenewingSource, Token, Tokens
+from nas_sdk.auth import RENEW_AGAIN_SECONDS, AsyncTokens, RenewingSource, Token, Tokens
+from nas_sdk.testing.time import VirtualClock
 
 SECRET = "s3cr3t-t0ken"
 
@@ -253,6 +254,18 @@ def test_a_token_that_was_just_renewed_is_not_renewed_again() -> None:
     source = RenewingSource(login)
     assert [source() for _ in range(10)] == ["token-0"] + ["token-1"] * 9
     assert login.renewals == 1
+
+
+def test_a_token_that_was_renewed_long_ago_is_renewed_again() -> None:
+    login, clock = Login(), VirtualClock()
+    source = RenewingSource(login, clock)
+    assert [source(), source()] == ["token-0", "token-1"]
+    clock.sleep(RENEW_AGAIN_SECONDS - 1)
+    assert source() == "token-1"
+    clock.sleep(1)
+    assert [source() for _ in range(3)] == ["token-2"] * 3
+    clock.sleep(RENEW_AGAIN_SECONDS)
+    assert source() == "token-3"
 
 
 def test_a_login_that_has_a_new_token_is_not_renewed() -> None:

@@ -86,6 +86,15 @@ def test_fires_do_not_grow_for_ever(records: Records) -> None:
     assert records.fires().keys() == {"newer"}
 
 
+def test_fires_do_not_grow_for_ever_in_a_process_that_lives_on(records: Records) -> None:
+    records.serve("/mine", "1", 1.0)
+    file = records.folder / "fires.jsonl"
+    file.write_text('{"job_id": "older", "due": 1, "at": 2}\n' * (FIRES_MAX // 30))
+    records.fired("new", 3.0, 4.0)
+    assert file.stat().st_size < FIRES_MAX
+    assert records.fires().keys() == {"older", "new"}
+
+
 def test_what_cannot_be_read_is_passed_over(records: Records) -> None:
     records.fired("a", 1.0, 2.0)
     with (records.folder / "fires.jsonl").open("ab") as file:

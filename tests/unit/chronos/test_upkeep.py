@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from chronos_plugin.cli import inside, main
+from chronos_plugin.cli import check_hermes, check_nas, doctor, inside, main
 from chronos_plugin.cli.board import PROBE
 from chronos_plugin.cli.check_arms import arms
 from chronos_plugin.cli.check_nas import fire
-from chronos_plugin.cli.findings import Finding
+from chronos_plugin.cli.findings import Finding, skipped
 from chronos_plugin.keeper import Process
 from nas_sdk import NasClient, NasConnectionError
 from nas_sdk.agent import WATCHDOG
@@ -153,6 +153,31 @@ def test_a_test_fire_is_cancelled_whatever_comes_between(
     with suppress(KeyboardInterrupt):
         fire(inside.keeper().client(), world.hermes.settings(), tmp_path / "agent.log")
     assert world.armed() == {}
+
+
+def test_doctor_compares_the_store_with_what_is_armed_then(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+
+    def meanwhile(settings: object) -> Finding:
+        world.hermes.change("j1", next_run_at="2026-01-01T05:00:00+00:00")
+        world.provider().reconcile()
+        return skipped("callback", "j1 has fired, and is armed for its next run")
+
+    def nothing(*args: object, **options: object) -> list[Finding]:
+        return []
+
+    for name in ("hermes", "running"):
+        monkeypatch.setattr(check_hermes, name, nothing)
+    monkeypatch.setattr(doctor, "config", nothing)
+    monkeypatch.setattr(doctor, "login", nothing)
+    monkeypatch.setattr(inside, "login", lambda: {"there": True})
+    monkeypatch.setattr(check_nas, "keys", lambda settings: skipped("keys", "not here"))
+    monkeypatch.setattr(check_nas, "callback", meanwhile)
+    found = {each.check: each for each in doctor.examine(fire=False)}
+    assert (found["nas"].state, found["arms"].state) == ("ok", "ok")
 
 
 def test_disarm_that_fails_says_why(world: World, capsys: pytest.CaptureFixture[str]) -> None:
