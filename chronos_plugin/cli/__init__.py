@@ -20,14 +20,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     args = command_line().parse_args(argv)
     try:
+        status = _try(args, argv)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # as of `chronos tail | head -1`; Python flushes again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _try(args: argparse.Namespace, argv: list[str]) -> int:
+    try:
         return _run(args, argv)
     except Problem as problem:
         if args.run is doctor.doctor:
             return doctor.hopeless(problem, args)
         print(f"chronos {args.command}: {problem}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def _run(args: argparse.Namespace, argv: list[str]) -> int:

@@ -1,6 +1,8 @@
 """`chronos reconcile` and `chronos disarm`."""
 
 import os
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -197,6 +199,19 @@ def test_outside_of_hermes_one_line_says_what_to_do(
     assert capsys.readouterr().err == (
         "chronos disarm: there is no hermes on the PATH; name it with --hermes PATH\n"
     )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_is_no_traceback(unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "chronos_plugin.cli", "doctor"]
+    environment = os.environ | {"PATH": os.defpath, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, env=environment, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_a_home_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
