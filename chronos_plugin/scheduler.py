@@ -62,7 +62,7 @@ class _Provider:
         ticket = keeper.request()
         if self.process.serving or (keeper.wait(ticket, PROMPT_SECONDS) and not keeper.unarmed):
             return
-        ids = [job_id for job_id in keeper.unarmed if job_id != keeper.watchdog_id]
+        ids = keeper.missing()
         what = f"{len(ids)} jobs are" if len(ids) > 2 else f"{', '.join(ids) or 'your change'} is"
         problem = textwrap.shorten(f"chronos: {what} not armed yet: {keeper.trouble}", 80)
         sys.stderr.write(f"{problem}\nchronos: {keeper.remedy or REMEDY}\n")

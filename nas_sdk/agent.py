@@ -61,6 +61,11 @@ class AgentConverger(Converger):
     def taken(self, job_ids: Collection[str]) -> Collection[str]:
         """Which of these jobs another process has the fire of in hand."""
 
+    def missing(self) -> list[str]:
+        """What `unarmed` is to a person: jobs, or `the watchdog` if nothing else is."""
+        jobs = [job_id for job_id in self.unarmed if job_id != self.watchdog_id]
+        return jobs or ["the watchdog"] * len(self.unarmed)
+
     def keep_records(self, folder: Path) -> None:
         """Leave there for people who ask that this process serves, and what it fired."""
         self.records = Records(folder)

@@ -166,6 +166,17 @@ def test_a_prompt_names_the_job_that_nas_refuses(
     assert "chronos: j1 is not armed yet: provision" in capsys.readouterr().err
 
 
+def test_a_prompt_says_when_only_the_watchdog_is_missing(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+    world.hermes.config = {"watchdog": True}
+    world.nas.fail_next(503, operation="provision", times=100)
+    world.provider().on_jobs_changed()
+    assert "chronos: the watchdog is not armed yet" in capsys.readouterr().err
+
+
 def test_a_server_is_more_patient_than_a_prompt(world: World) -> None:
     world.hermes.add("j1", 3600)
     world.nas.fail_next(delay=10.0)
