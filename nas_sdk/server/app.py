@@ -1,14 +1,12 @@
 """The HTTP side: the contract's three operations, the key set, and the wiring of a server."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
 import attrs
 from aiohttp import web
 
-from nas_sdk.errors import InvalidRequestError
-from nas_sdk.server import answers, bodies, rules
+from nas_sdk.server import answers, bodies, intake, rules
 from nas_sdk.server.accounts import Accounts, Agent, InvalidTokenError, UnprovisionedError
 from nas_sdk.server.clock import Clock, system_clock
 from nas_sdk.server.delivery import TIMEOUT_S, Caller, open_session
@@ -19,7 +17,6 @@ from nas_sdk.server.relay import PER_AGENT, Relay
 from nas_sdk.server.store.base import Store
 
 BODY_LIMIT: Final = 65_536
-BODY_TIMEOUT_S: Final = 30
 
 
 def _without_slash(url: str) -> str:
@@ -181,10 +178,4 @@ async def _to_page(request: web.Request) -> web.Response:
 
 
 async def _body(request: web.Request) -> bytes:
-    if request.content_type != "application/json":
-        raise InvalidRequestError("Content-Type: is not application/json", field="Content-Type")
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.read()
-    except TimeoutError:
-        raise InvalidRequestError("body: did not arrive in time", field="body") from None
+    return await intake.body(request, intake.JSON)

@@ -110,6 +110,21 @@ def test_the_units_fit_each_other() -> None:
     assert f"port {found['hermes-door.socket']['Socket']['ListenStream']}" in SELF_HOSTING
 
 
+def test_nobody_joins_the_cluster_without_a_password() -> None:
+    (cluster,) = re.findall(r"^cluster \{\n(.*?)^\}", SELF_HOSTING, re.DOTALL | re.MULTILINE)
+    (user,) = re.findall(r"authorization \{ user: (\w+), password: \$\w+ \}", cluster)
+    routes = re.findall(r'"nats://(.*?)"', cluster)
+    assert len(routes) == 3
+    assert all(route.startswith(f"{user}:<password>@") for route in routes)
+    assert "0.0.0.0" not in cluster
+
+
+def test_an_agent_is_added_once_the_server_has_made_its_file() -> None:
+    service = units()["nas-server.service"]["Service"]
+    assert "http://127.0.0.1:8787/readyz" in service["ExecStartPost"]
+    assert "--retry-connrefused" in service["ExecStartPost"]
+
+
 def test_the_unit_of_the_server_starts_it() -> None:
     (program, *arguments) = units()["nas-server.service"]["Service"]["ExecStart"].split()
     assert Path(program).name == "nas-server"

@@ -33,14 +33,16 @@ def is_own(request: web.Request) -> bool:
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse changes that another site asks for; add what keeps a browser from harm."""
-    if request.method not in ("GET", "HEAD") and not is_own(request):
-        response: web.StreamResponse = web.json_response(
-            {"error": "forbidden", "error_description": "only the page itself may ask for this"},
-            status=403,
-        )
-    else:
-        response = await handler(request)
+    """Refuse changes that another site asks for."""
+    if request.method in ("GET", "HEAD") or is_own(request):
+        return await handler(request)
+    return web.json_response(
+        {"error": "forbidden", "error_description": "only the page itself may ask for this"},
+        status=403,
+    )
+
+
+async def protect(request: web.Request, response: web.StreamResponse) -> None:
+    """Add what keeps a browser from harm, to errors as well."""
     response.headers.update(HEADERS)
     response.headers.setdefault("Cache-Control", "no-store")
-    return response

@@ -1,4 +1,4 @@
-"""How often somebody may try to log in."""
+"""How often somebody may try to log in with what is not the token."""
 
 import math
 from collections import OrderedDict
@@ -29,7 +29,3 @@ class Throttle:
             return math.ceil(wait / 1_000)
         self._free_at[address] = free_at + EVERY_MS
         return 0
-
-    def succeeded(self, address: str) -> None:
-        """Give all tries back to whoever needed no more."""
-        self._free_at.pop(address, None)

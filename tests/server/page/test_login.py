@@ -1,17 +1,23 @@
 """Who gets to see the page, and who cannot do anything through it."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from http.cookies import SimpleCookie
 from typing import Any
 
 import aiohttp
 import pytest
 
+from nas_sdk.server.intake import FORM
 from nas_sdk.server.page.access import SESSION_MS, Access
+from nas_sdk.server.page.guard import HEADERS
+from nas_sdk.server.page.routes import BODY_LIMIT
 from nas_sdk.server.page.throttle import EVERY_MS, TRIES, Throttle
 from nas_sdk.server.store import MemoryStore, Store
 from tests.server.page.conftest import Admin, administered
 from tests.support.nas_in_process import hosted
 
+JSON_BODY = {"Content-Type": "application/json"}
 EVERYTHING = ["", "login", "state", "contract", "static/page.js"]
 KEPT_FROM_STRANGERS = ["", "contract"]
 
@@ -67,15 +73,21 @@ async def test_the_cookie_is_kept_from_scripts_and_other_sites(admin: Admin) -> 
         assert cookie_of(await public.log_in())["secure"]
 
 
-async def test_tries_are_few(admin: Admin) -> None:
+async def test_tries_with_what_is_not_the_token_are_few(admin: Admin) -> None:
     answers = [(await admin.log_in("wrong")).status for _ in range(TRIES)]
     assert answers == [403] * TRIES
-    refused = await admin.log_in()
+    refused = await admin.log_in("wrong")
     assert (refused.status, refused.headers["Retry-After"]) == (429, "10")
     assert "Wait 10 s" in await refused.text()
     admin.nas.clock.now += EVERY_MS
-    answers = [(await admin.log_in()).status for _ in range(TRIES + 1)]
-    assert answers == [303] * (TRIES + 1)
+    assert [(await admin.log_in("wrong")).status for _ in range(2)] == [403, 429]
+
+
+async def test_nobody_keeps_out_who_has_the_token(admin: Admin) -> None:
+    answers = [(await admin.log_in("wrong")).status for _ in range(TRIES + 1)]
+    assert answers == [403] * TRIES + [429]
+    assert [(await admin.log_in()).status for _ in range(TRIES + 1)] == [303] * (TRIES + 1)
+    assert (await admin.log_in("wrong")).status == 429
 
 
 def test_tries_are_counted_for_each_address() -> None:
@@ -177,6 +189,42 @@ async def test_browsers_are_told_to_trust_nothing_else(admin: Admin, path: str) 
     assert headers["Cache-Control"] == ("no-cache" if path.startswith("static") else "no-store")
 
 
-async def test_big_forms_are_refused(admin: Admin) -> None:
-    answer = await admin.ask("POST", "login", data={"token": "x" * 100_000})
-    assert answer.status == 400
+@pytest.mark.parametrize("path", ["login", "fire"])
+async def test_errors_are_guarded_as_well(admin: Admin, path: str) -> None:
+    await admin.log_in()
+    for answer in (await admin.ask("POST", path, data=b"x"), await admin.ask("GET", "nothing")):
+        assert answer.status in (400, 404, 405)
+        assert {*HEADERS.items()} <= {*answer.headers.items()}
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_big_bodies_are_refused(admin: Admin) -> None:
+    form = {"Content-Type": FORM}
+    fits = b"token=".ljust(BODY_LIMIT, b"x")
+    assert (await admin.ask("POST", "login", data=fits, headers=form)).status == 403
+    answer = await admin.ask("POST", "login", data=fits + b"x", headers=form)
+    assert (answer.status, "is too large" in await answer.text()) == (400, True)
+    await admin.log_in()
+    answer = await admin.ask("POST", "fire", data=b" " * (BODY_LIMIT + 1), headers=JSON_BODY)
+    assert (answer.status, "is too large" in await answer.text()) == (400, True)
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas_sdk.server.intake.TIMEOUT_S", 0.01)
+    await admin.log_in()
+    never = asyncio.Event()
+
+    async def stuck() -> AsyncIterator[bytes]:
+        yield b"{"
+        await never.wait()
+
+    for path, kind in (("login", {"Content-Type": FORM}), ("fire", JSON_BODY)):
+        answer = await admin.ask("POST", path, data=stuck(), headers=kind)
+        assert (answer.status, "in time" in await answer.text()) == (400, True)
+
+
+async def test_an_unknown_charset_is_no_error_of_the_server(admin: Admin) -> None:
+    form = {"Content-Type": f"{FORM}; charset=nope"}
+    assert (await admin.ask("POST", "login", data=b"token=x", headers=form)).status == 403
