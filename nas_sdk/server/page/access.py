@@ -34,10 +34,13 @@ class Access:
 
     async def set_token(self, token: str) -> None:
         """Make ``token`` the one there is; the same one again changes nothing."""
+        if await self._hash() != hash_token(token):
+            await self._end_sessions()  # or they would be back with the token they were for
         await self._store.write(_ADMIN, _TOKEN, {"hash": hash_token(token)})
 
     async def turn_off(self) -> None:
         """Have no token, and so no page."""
+        await self._end_sessions()
         await self._store.write(_ADMIN, _TOKEN, None)
 
     async def login(self, token: str, now: int) -> str | None:
@@ -64,6 +67,10 @@ class Access:
     async def logout(self, secret: str) -> None:
         """End a session."""
         await self._store.write(_SESSION, hash_token(secret), None)
+
+    async def _end_sessions(self) -> None:
+        for key in await self._store.scan(_SESSION):
+            await self._store.write(_SESSION, key, None)
 
     async def _hash(self) -> str | None:
         record = await self._store.read(_ADMIN, _TOKEN)

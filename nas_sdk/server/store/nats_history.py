@@ -11,11 +11,16 @@ from nas_sdk.server.history import Attempt
 from nas_sdk.server.logs import say
 from nas_sdk.server.store.base import StoreError
 from nas_sdk.server.store.nats_direct import AWAY, direct, words
-from nas_sdk.server.store.nats_link import Link, Patience
+from nas_sdk.server.store.nats_link import TROUBLE, Link, Patience
 from nas_sdk.server.store.slots import token
 
 AT_ONCE: Final = 4
 """How many attempts are written at a time, so that in a burst the fires come first."""
+
+WAITING: Final = 1_000
+"""How many may wait for that; those beyond are not kept."""
+END_S: Final = 5.0
+"""How long the end, and whoever asks for attempts, waits for those."""
 
 _FOUND: Final = {"204", "404"}
 
@@ -31,6 +36,9 @@ class NatsHistory:
 
     def add(self, attempt: Attempt) -> None:
         """Have an attempt kept soon. No delivery waits for it, or fails because of it."""
+        if len(self._writing) >= WAITING:
+            say("attempt_not_kept", level=logging.WARNING, reason="too many wait already")
+            return
         task = asyncio.create_task(self._write(attempt))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
@@ -41,13 +49,13 @@ class NatsHistory:
         try:
             async with self._turns:
                 await self._link.ask(self._subject(token(attempt.agent)), data, headers)
-        except StoreError as error:
+        except (*TROUBLE, StoreError) as error:
             say("attempt_not_kept", level=logging.WARNING, reason=str(error))
 
     async def written(self) -> None:
-        """Wait until what was added so far is kept, or is not going to be."""
+        """Wait until what was added so far is kept, or is not going to be; a while at most."""
         if self._writing:
-            await asyncio.wait(list(self._writing))
+            await asyncio.wait(list(self._writing), timeout=END_S)
 
     async def newest(self, now: int, limit: int, agent: str | None) -> list[Attempt]:
         """Return up to ``limit`` attempts, of one agent or of all, the newest first."""

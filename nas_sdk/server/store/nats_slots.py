@@ -13,6 +13,7 @@ moment, and would then remove the new one in place of the old.
 """
 
 import asyncio
+from typing import Final
 
 import attrs
 
@@ -20,6 +21,9 @@ from nas_sdk.server.rules import OneShot
 from nas_sdk.server.store.nats_alarms import Alarms
 from nas_sdk.server.store.nats_link import ConflictError, Link
 from nas_sdk.server.store.slots import Alarm, Job, Slot, text_of, token
+
+AT_ONCE: Final = 64
+"""How many slots are read at a time."""
 
 
 class Slots:
@@ -43,7 +47,10 @@ class Slots:
 
     async def dead(self) -> list[OneShot]:
         """Return what was given up, in the order in which it was."""
-        slots = await asyncio.gather(*map(self.read, await self.marked_dead()))
+        jobs = await self.marked_dead()
+        slots: list[Slot] = []
+        for start in range(0, len(jobs), AT_ONCE):  # fires must not wait for a day's worth
+            slots += await asyncio.gather(*map(self.read, jobs[start : start + AT_ONCE]))
         dead = [slot.one for slot in slots if slot.one is not None and slot.one.dead]
         return sorted(dead, key=lambda one: one.not_before_ms)
 

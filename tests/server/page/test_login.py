@@ -137,6 +137,19 @@ async def test_a_new_token_ends_the_sessions_of_the_old() -> None:
         assert (await admin.ask("GET", "")).status == 404
 
 
+async def test_a_token_that_comes_back_does_not_bring_its_sessions() -> None:
+    store = MemoryStore()
+    async with administered(store) as admin:
+        await admin.log_in()
+        await Access(store).new_token()
+        await Access(store).set_token(admin.token)  # as a configured one is at the next start
+        assert (await admin.ask("GET", "state")).status == 401
+        await admin.log_in()
+        await Access(store).turn_off()
+        await Access(store).set_token(admin.token)
+        assert (await admin.ask("GET", "state")).status == 401
+
+
 async def test_no_secret_is_kept_as_it_is() -> None:
     store = MemoryStore()
     async with administered(store) as admin:

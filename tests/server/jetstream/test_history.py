@@ -1,0 +1,57 @@
+"""Attempts that a cluster does not take: none is in the way of anything."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from nas_sdk.server.history import Attempt
+from nas_sdk.server.rules import Outcome, fresh, lease
+from nas_sdk.server.store import nats_history
+from nas_sdk.server.store.nats_history import NatsHistory
+from nas_sdk.server.store.nats_link import TROUBLE, Link
+from nas_sdk.server.store.nats_setup import Place, connect, prepare
+from nas_sdk.times import format_instant
+from tests.support.jetstream_store import new_url
+from tests.support.nats_cluster import NatsCluster, nats_cluster
+
+NOW = 1_800_000_000_000
+
+
+def attempt(job: str) -> Attempt:
+    at = format_instant(NOW)
+    one = lease(fresh("a", job, at, "https://a.example.com", f"{job}:{at}", "os_1", NOW), NOW)
+    return Attempt.of(one, Outcome(ended=True, note="202"), None, NOW)
+
+
+@pytest.fixture
+async def stopped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsHistory]:
+    """The history of a store whose only server is gone."""
+    with nats_cluster(tmp_path_factory.mktemp("nats-gone"), 1) as cluster:
+        place = await _prepared(cluster)
+        client = await connect(place)
+        cluster.kill()
+        yield NatsHistory(Link(client, place.names))
+        with contextlib.suppress(*TROUBLE):
+            await client.close()
+
+
+async def _prepared(cluster: NatsCluster) -> Place:
+    place = Place.parse(new_url(cluster))
+    client = await connect(place)
+    await prepare(Link(client, place.names), place.hosts, 15)
+    await client.close()
+    return place
+
+
+async def test_those_that_wait_are_bounded_and_so_is_the_wait_for_them(
+    stopped: NatsHistory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(nats_history, "WAITING", 10)
+    monkeypatch.setattr(nats_history, "END_S", 0.05)
+    for n in range(12):
+        stopped.add(attempt(f"job{n}"))
+    async with asyncio.timeout(5):  # each of them would be tried for 10 s
+        await stopped.written()
+    assert [record.message for record in caplog.records] == ["attempt_not_kept"] * 2
