@@ -43,6 +43,7 @@ COMMANDS = (
     "incidents",
     "lib.sh",
     "lock",
+    "mutate",
     "pictures",
     "regen",
     "simulate",
