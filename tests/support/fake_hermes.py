@@ -33,6 +33,7 @@ class FakeHermes(Host):
         self.token_calls = self.renewals = 0
         self.runs: list[str] = []
         self.alive: set[str] = set()
+        self.asked_since: list[float] = []
         self.tickers: list[Mapping[str, Any]] = []
         self.recovered = 0
         self.on_run: Callable[[str], object] = lambda job_id: None
@@ -86,6 +87,7 @@ class FakeHermes(Host):
         return job.get("enabled", True) and job.get("state") not in ("paused", "completed")
 
     def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
+        self.asked_since.append(since)
         return self.alive & set(job_ids)
 
     # What people do.

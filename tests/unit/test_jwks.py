@@ -151,6 +151,68 @@ def test_keys_that_arrive_renew_the_patience_for_the_next_outage(
     assert cache.get("p256") is not None
 
 
+Look = Callable[[JwksCache], object]
+
+
+def in_thread(cache: JwksCache) -> object:
+    return cache.get("p256")
+
+
+def in_loop(cache: JwksCache) -> object:
+    return asyncio.run(cache.get_async("p256"))
+
+
+def after_an_outage(server: JwksServer, look: Look, fetch_seconds: float) -> JwksCache:
+    """A cache whose first look came to nothing, and whose next one may fetch."""
+    now = [1e9]
+
+    def fetch() -> bytes:
+        if now[0] == 1e9:
+            raise OSError
+        threading.Event().wait(fetch_seconds)
+        server.gate.wait()
+        return document()
+
+    cache = JwksCache(fetch, timeout=60, max_wait=60, clock=lambda: now[0])
+    assert look(cache) is None
+    now[0] += 31
+    return cache
+
+
+@pytest.mark.parametrize("look", [in_thread, in_loop])
+def test_a_short_wait_leaves_patience_for_another(server: JwksServer, look: Look) -> None:
+    cache = after_an_outage(server, look, 0.2)  # slower than a caller that does not wait
+    assert look(cache) is not None
+
+
+@pytest.mark.parametrize("look", [in_thread, in_loop])
+def test_a_long_wait_uses_the_patience_up(
+    server: JwksServer, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every look at this clock costs 100 s.
+    monkeypatch.setattr("nas_sdk.jwks.time", SimpleNamespace(monotonic=count(0, 100).__next__))
+    cache = after_an_outage(server, look, 0)
+    server.close()
+    with rescue(server.gate) as needed:
+        assert look(cache) is None
+        assert not needed.is_set()
+
+
+def test_nobody_waits_for_a_hung_fetch_longer_than_for_any() -> None:
+    gate = threading.Event()
+
+    def hang() -> bytes:
+        gate.wait()
+        return document()
+
+    cache = JwksCache(hang, timeout=0.01)
+    with rescue(gate) as needed:
+        assert cache.get("p256") is None
+        assert not needed.is_set()
+    gate.set()
+    join_fetches()
+
+
 def test_a_hung_fetch_is_given_up_and_another_one_made() -> None:
     now, gate, calls = [1e9], threading.Event(), []
 

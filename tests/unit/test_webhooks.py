@@ -14,8 +14,10 @@ import pytest
 from multidict import CIMultiDict
 
 from nas_sdk.errors import ConfigurationError, NasError
+from nas_sdk.fire_errors import TOKEN_MAX
 from nas_sdk.jwks import JwksCache
 from nas_sdk.webhooks import (
+    BODY_MAX,
     AsyncFireVerifier,
     BadFireError,
     Fire,
@@ -170,6 +172,7 @@ EDGES: dict[str, tuple[dict[str, float], str | None]] = {
     "not before": ({"nbf": NOW + 31}, "not_yet_valid"),
     "not before long ago": ({"nbf": 0}, None),
     "lifetime": ({"exp": NOW + 600}, None),
+    "lifetime of a second": ({"exp": NOW + 1}, None),
     "lifetime too long": ({"exp": NOW + 601}, "lifetime"),
     "lifetime of nothing": ({"exp": NOW}, "lifetime"),
     "fractions": ({"iat": NOW - 0.25, "exp": NOW + 89.75}, None),
@@ -196,6 +199,17 @@ def test_the_leeway_may_be_changed() -> None:
 def test_a_token_may_say_more_than_we_read() -> None:
     claims = verifier_of().verify_token(good_token(NOW, jti="a", sub="b", later={"x": 1}))
     assert claims.raw["later"] == {"x": 1}
+    assert "later" not in repr(claims)
+    assert claims == verifier_of().verify_token(good_token(NOW))
+
+
+def test_sizes_hold_to_the_byte() -> None:
+    assert token_reason("x" * TOKEN_MAX) == "malformed"
+    assert token_reason("x" * (TOKEN_MAX + 1)) == "oversized"
+    body = json.dumps(BODY).ljust(BODY_MAX)
+    assert verifier_of().verify(TOKEN, body).job_id == BODY["job_id"]
+    with pytest.raises(BadFireError, match="longer than"):
+        verifier_of().verify(TOKEN, body + " ")
 
 
 def test_a_header_may_say_more_than_we_read() -> None:

@@ -21,8 +21,15 @@ SURVIVORS: Final = ROOT / "tests" / "mutation" / "survivors.toml"
 CHRONOS: Final = tuple(
     f"tests/unit/chronos/test_{name}.py" for name in ("overdue", "fires", "keeper", "provider")
 )
-BROKEN: Final = "test_every_broken_token_is_refused_for_its_own_reason"
-TOKENS: Final = ("tests/unit/test_webhooks.py", f"tests/security/test_tokens.py::{BROKEN}")
+BROKEN: Final = (
+    "test_every_broken_token_is_refused_for_its_own_reason",
+    "test_whatever_the_libraries_raise_is_a_refusal",
+    "test_tasks_get_the_same_verdicts",
+)
+TOKENS: Final = (
+    "tests/unit/test_webhooks.py",
+    *(f"tests/security/test_tokens.py::{name}" for name in BROKEN),
+)
 KEYS: Final = (
     "tests/unit/test_key_book.py",
     "tests/unit/test_jwks.py",
@@ -31,7 +38,7 @@ KEYS: Final = (
 TESTS: Final[Mapping[str, tuple[str, ...]]] = {
     "nas_sdk.reconcile": ("tests/unit/test_reconcile.py",),
     "nas_sdk.planning": ("tests/unit/test_reconcile.py",),
-    "nas_sdk.converger": CHRONOS,
+    "nas_sdk.converger": ("tests/unit/test_converger.py", *CHRONOS),
     "chronos_plugin.scheduler": CHRONOS,
     "chronos_plugin.keeper": CHRONOS,
     "nas_sdk.webhooks": TOKENS,

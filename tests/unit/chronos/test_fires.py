@@ -189,12 +189,46 @@ def test_a_fire_waits_no_longer_than_20_seconds(world: World) -> None:
     assert world.system.time() - before <= 30
 
 
+def test_a_fire_waits_for_an_arm_that_fails_at_first(world: World) -> None:
+    world.hermes.add("j1", 0, every=600)
+    world.nas.fail_next(503, times=1000)
+
+    def recover() -> None:
+        world.system.sleep(18)
+        world.nas.faults.clear()
+
+    world.system.spawn(recover, "outage")
+    assert world.provider().fire_due("j1")
+    assert world.armed() == {"j1": world.hermes.next_run("j1")}
+
+
+def test_a_fire_that_ran_nothing_waits_for_nothing(world: World) -> None:
+    world.hermes.add("j1", 0, every=600)
+    world.hermes.claim("j1")
+    world.nas.fail_next(delay=10.0)
+    before = world.system.time()
+    assert not world.provider().fire_due("j1")
+    assert world.system.time() == before
+
+
+def test_a_run_that_fails_on_a_later_host_waits_for_nothing(later_world: World) -> None:
+    later_world.hermes.add("j1", 0, every=600)
+    provider = later_world.provider()
+    claimed = provider.claim_fire("j1")
+    later_world.hermes.on_run = crash
+    later_world.nas.fail_next(delay=10.0)
+    before = later_world.system.time()
+    with pytest.raises(RuntimeError, match="disk"):
+        provider.fire_claimed(claimed)
+    assert later_world.system.time() == before
+
+
+def crash(job_id: str) -> None:
+    raise RuntimeError("the disk is full")
+
+
 def test_a_fire_that_raises_is_followed_by_a_converge(world: World) -> None:
     world.hermes.add("j1", 0, every=60)
-
-    def crash(job_id: str) -> None:
-        raise RuntimeError("the disk is full")
-
     world.hermes.on_run = crash
     provider = world.provider()
     with pytest.raises(RuntimeError, match="disk"):

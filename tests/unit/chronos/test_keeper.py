@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chronos_plugin.keeper import Process
+from chronos_plugin.keeper import RUN_SECONDS, Process
 from nas_sdk.agent import WATCHDOG
 from nas_sdk.planning import WATCHDOG_MS, WATCHDOG_SLACK_MS
 from nas_sdk.times import parse_instant
@@ -41,6 +41,8 @@ def test_one_keeper_for_a_home_whatever_becomes_of_its_settings(world: World) ->
     world.hermes.config = {"callback_url": "https://moved.example.com", "watchdog": True}
     assert process.keeper() is keeper
     assert (keeper.callback_url, keeper.watchdog) == ("https://moved.example.com", True)
+    assert keeper.records
+    assert keeper.records.folder == HOME / "cron" / "chronos"
     world.hermes.config = {"portal_url": "https://other.test"}
     assert process.keeper() is not keeper
 
@@ -375,6 +377,7 @@ def test_a_verified_fire_heals_every_home(world: World) -> None:
     world.hermes.add("theirs", 600, home=OTHER)
     process = world.boot()
     process.heal()
+    assert process.serving  # what gets fires is no command at a prompt
     world.system.sleep(5)
     assert set(world.armed()) == {"mine", "theirs"}
 
@@ -487,3 +490,4 @@ def test_two_claims_stale_and_live(world: World) -> None:
     process = world.boot()
     names = set(world.hermes.stores[HOME])
     assert set(process.keeper().taken(names)) == {"live", "ticker"}
+    assert world.hermes.asked_since == [now - RUN_SECONDS]

@@ -28,13 +28,24 @@ def test_unavailable_without_configuration(
     assert caplog.messages[-1] == f"not set or not usable: cron.chronos.{name}"
 
 
+def test_nothing_is_said_of_what_nobody_uses(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.hermes.config = {"active": False, "portal_url": ""}
+    assert not world.provider().is_available()
+    assert caplog.messages == []
+
+
 def test_unavailable_without_a_login(world: World) -> None:
     world.hermes.logged_in = False
     assert not world.provider().is_available()
 
 
-def test_available_with_both_and_asks_nobody(world: World) -> None:
+def test_available_with_both_and_asks_nobody(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     assert world.provider().is_available()
+    assert caplog.messages == []
     assert world.nas.requests == []
     assert world.hermes.token_calls == 0
     assert world.system.spawned == []
@@ -106,6 +117,7 @@ def test_start_converges_and_returns(world: World) -> None:
     assert set(world.armed()) == {"j1"}
     assert world.hermes.recovered == 1
     assert world.hermes.tickers == []
+    assert "chronos-keys" in world.system.spawned  # the first fire need not wait for them
 
 
 def test_a_change_moves_the_arm_before_the_prompt_returns(
@@ -146,6 +158,19 @@ def test_a_prompt_is_held_up_at_most_10_seconds_and_says_so(
     assert said[0].startswith("chronos: 3 jobs are not armed yet: list_armed: no answer of ")
     assert "chronos reconcile" in said[1]
     assert all(len(line) <= 80 for line in said)
+
+
+def test_a_prompt_names_two_jobs_and_counts_more(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        world.hermes.add(f"j{number}", 60)
+    world.nas.fail_next(400, operation="provision", times=100)
+    world.provider().on_jobs_changed()
+    assert capsys.readouterr().err.startswith("chronos: j1, j2 ")
+    world.hermes.add("j3", 60)
+    world.provider().on_jobs_changed()
+    assert capsys.readouterr().err.startswith("chronos: 3 jobs ")
 
 
 def test_a_prompt_names_the_job_that_could_not_be_armed(
@@ -192,6 +217,14 @@ def test_registering_a_job_raises_when_it_is_not_armed(later_world: World) -> No
     with pytest.raises(NotArmedError, match=r"j1 is saved but not armed.*503.*chronos reconcile"):
         world.provider().register_job({"id": "j1"})
     assert world.system.time() - before <= 10
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_registering_a_job_raises_when_nas_refuses_it(later_world: World, status: int) -> None:
+    later_world.hermes.add("j1", 60)
+    later_world.nas.fail_next(status, operation="provision")
+    with pytest.raises(NotArmedError, match="j1 is saved but not armed"):
+        later_world.provider().register_job({"id": "j1"})
 
 
 def test_registering_a_job_arms_it(later_world: World) -> None:
