@@ -91,8 +91,9 @@ class Watch:
             return gathered
 
     async def _gather(self, agent: str | None) -> dict[str, Any]:
-        armed, too_many = await self._armed(agent)
+        # In this order, so that a fire that ends meanwhile is not shown as armed beside its end.
         attempts = await self._store.attempts(self._clock(), KEEP_PER_AGENT, agent)
+        armed, too_many = await self._armed(agent)
         dead = [one for one in await self._store.dead() if agent in (None, one.agent)]
         return {
             "armed": armed,
