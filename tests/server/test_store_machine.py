@@ -228,7 +228,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def keeps_the_dead(self) -> None:
-        dead = {(one.agent, one.job_id) for one in self.do(self.store.dead())}
+        dead = {(one.agent, one.job_id) for one in self.do(self.store.dead(1000))}
         assert dead == {name for name, one in self.model.items() if one.dead}
 
 

@@ -16,6 +16,8 @@ from nas_sdk.server.page.facts import Lateness, lateness
 from nas_sdk.server.store import Store, open_store
 from nas_sdk.times import format_instant
 
+SHOWN: Final = 100
+"""How many of those given up are listed, the newest."""
 _PASSWORD: Final = re.compile(r"//[^/]*@")
 
 
@@ -113,7 +115,7 @@ async def status(store: Store, options: Namespace) -> None:
             "attempts": one.attempt,
             "last": one.note,
         }
-        for one in await store.dead()
+        for one in await store.dead(SHOWN)
     ]
     facts: dict[str, Any] = {
         "store": without_password(options.store),
@@ -127,6 +129,8 @@ async def status(store: Store, options: Namespace) -> None:
         print(json.dumps({**facts, **more, "dead": dead}))
         return
     more = {"late": _late(late), "keys": ", ".join(keys) or "none yet"}
-    _show(options, {**facts, "dead": len(dead), **more, "page": "on" if page else "off"})
+    _show(options, {**facts, "dead": counts.dead, **more, "page": "on" if page else "off"})
     for each in dead:
         print("  " + "  ".join(str(value) for value in each.values()))
+    if counts.dead > len(dead):
+        print(f"  and {counts.dead - len(dead)} more that were given up before")

@@ -94,13 +94,13 @@ class Watch:
         # In this order, so that a fire that ends meanwhile is not shown as armed beside its end.
         attempts = await self._store.attempts(self._clock(), KEEP_PER_AGENT, agent)
         armed, too_many = await self._armed(agent)
-        dead = [one for one in await self._store.dead() if agent in (None, one.agent)]
+        dead = await self._store.dead(SHOWN, agent)
         return {
             "armed": armed,
             "too_many": too_many,
             "lateness": attrs.asdict(facts.lateness(attempts)),
             "attempts": [facts.attempt(each) for each in attempts[:SHOWN]],
-            "dead": dead[: -SHOWN - 1 : -1],
+            "dead": dead,
         }
 
     async def _armed(self, agent: str | None) -> tuple[list[OneShot], bool]:

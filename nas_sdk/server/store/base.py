@@ -90,8 +90,8 @@ class Store(Protocol):
     async def release(self, held: Sequence[OneShot]) -> None:
         """Hand back deliveries that were leased and not made."""
 
-    async def dead(self) -> list[OneShot]:
-        """Return what was given up, of all agents."""
+    async def dead(self, limit: int, agent: str | None = None) -> list[OneShot]:
+        """Return up to ``limit`` given up, of one agent or of all, the newest first."""
 
     async def upcoming(self, limit: int) -> list[OneShot]:
         """Return the first ``limit`` of all agents in order of when they need attention.

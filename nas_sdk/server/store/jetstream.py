@@ -25,7 +25,7 @@ from nas_sdk.server.store.slots import Job, Slot
 
 AT_ONCE: Final = 64
 SORTED: Final = 20_000
-"""How many one-shots are read to put them in order."""
+"""How many slots may have to be read to put what is armed in order."""
 USUAL: Final = Tuning()
 
 
@@ -213,15 +213,15 @@ class JetStreamStore:
                 return
             slot = await self._slots.read(job)
 
-    async def dead(self) -> list[OneShot]:
+    async def dead(self, limit: int, agent: str | None = None) -> list[OneShot]:
         """See `Store.dead`."""
-        return await self._slots.dead()
+        return await self._slots.dead(limit, agent)
 
     async def upcoming(self, limit: int) -> list[OneShot]:
         """See `Store.upcoming`. The cluster keeps no order; it takes all slots to find it."""
-        stream = await self._link.api(f"STREAM.INFO.{self._link.names.alarms}", {})
-        if stream["state"]["messages"] > SORTED:
-            raise TooManyError(f"more than {SORTED} one-shots are armed; ask for one agent")
+        stream = await self._link.api(f"STREAM.INFO.{self._link.names.state}", {})
+        if stream["state"]["num_subjects"] > SORTED:
+            raise TooManyError(f"more than {SORTED} jobs are known; ask for one agent")
         armed = await self._slots.live(None)
         return nsmallest(limit, armed, key=lambda one: (one.wake_ms, one.agent, one.job_id))
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from heapq import nsmallest
+from heapq import nlargest, nsmallest
 from random import random
 
 from nas_sdk.server.history import Attempt, History
@@ -69,9 +69,10 @@ class MemoryStore:
         for one in held:
             self._book.release(one)
 
-    async def dead(self) -> list[OneShot]:
+    async def dead(self, limit: int, agent: str | None = None) -> list[OneShot]:
         """See `Store.dead`."""
-        return self._book.dead()
+        dead = (one for one in self._book.dead() if agent in (None, one.agent))
+        return nlargest(limit, dead, key=lambda one: one.not_before_ms)
 
     async def upcoming(self, limit: int) -> list[OneShot]:
         """See `Store.upcoming`."""

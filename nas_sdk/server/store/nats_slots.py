@@ -19,7 +19,7 @@ import attrs
 
 from nas_sdk.server.rules import OneShot
 from nas_sdk.server.store.nats_alarms import Alarms
-from nas_sdk.server.store.nats_link import ConflictError, Link
+from nas_sdk.server.store.nats_link import ConflictError, Found, Link
 from nas_sdk.server.store.slots import Alarm, Job, Slot, text_of, token
 
 AT_ONCE: Final = 64
@@ -40,23 +40,28 @@ class Slots:
 
     async def live(self, agent: str | None) -> list[OneShot]:
         """Return what an agent, or all of them, have armed, with every answered change."""
-        whose = "*" if agent is None else token(agent)
-        found = await self._link.all_of(self._link.names.subject("one", whose, "*"))
+        found = await self._all_of("one", agent)
         slots = (Slot.decode(_job(subject), *record) for subject, record in found.items())
         return [slot.live for slot in slots if slot.live is not None]
 
-    async def dead(self) -> list[OneShot]:
-        """Return what was given up, in the order in which it was."""
-        jobs = await self.marked_dead()
-        slots: list[Slot] = []
-        for start in range(0, len(jobs), AT_ONCE):  # fires must not wait for a day's worth
-            slots += await asyncio.gather(*map(self.read, jobs[start : start + AT_ONCE]))
-        dead = [slot.one for slot in slots if slot.one is not None and slot.one.dead]
-        return sorted(dead, key=lambda one: one.not_before_ms)
+    async def dead(self, limit: int, agent: str | None) -> list[OneShot]:
+        """Return what was given up, the newest first."""
+        jobs = await self.marked_dead(agent)
+        dead: list[OneShot] = []
+        while jobs and len(dead) < limit:  # a few at a time: fires must not wait for a day's worth
+            slots = await asyncio.gather(*map(self.read, jobs[:AT_ONCE]))
+            dead += [slot.one for slot in slots if slot.one is not None and slot.one.dead]
+            del jobs[:AT_ONCE]
+        return dead[:limit]
 
-    async def marked_dead(self) -> list[Job]:
-        """Return the jobs that have, or had of late, a one-shot that was given up."""
-        return [*map(_job, await self._link.all_of(self._link.names.subject("dead", "*", "*")))]
+    async def marked_dead(self, agent: str | None = None) -> list[Job]:
+        """Return the jobs that have, or had of late, a one-shot given up, the newest first."""
+        marks = await self._all_of("dead", agent)
+        return [_job(subject) for subject in sorted(marks, key=marks.__getitem__, reverse=True)]
+
+    async def _all_of(self, kind: str, agent: str | None) -> dict[str, Found]:
+        whose = "*" if agent is None else token(agent)
+        return await self._link.all_of(self._link.names.subject(kind, whose, "*"))
 
     async def change(self, slot: Slot, left: OneShot | None, now: int) -> Slot:
         """Keep ``left`` in place of what a slot has, with an alarm of its own; ConflictError."""

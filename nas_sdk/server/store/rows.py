@@ -61,10 +61,11 @@ def armed(db: sqlite3.Connection, agent: str) -> list[OneShot]:
     return [_one_shot(row) for row in rows]
 
 
-def dead(db: sqlite3.Connection) -> list[OneShot]:
-    """Return what was given up."""
-    rows = db.execute(f"{_ROW} WHERE wake_ms IS NULL ORDER BY not_before_ms")
-    return [_one_shot(row) for row in rows]
+def dead(db: sqlite3.Connection, limit: int, agent: str | None) -> list[OneShot]:
+    """Return what was given up, the newest first."""
+    which = "WHERE wake_ms IS NULL AND agent = coalesce(:agent, agent)"
+    query = f"{_ROW} {which} ORDER BY not_before_ms DESC LIMIT :limit"
+    return [_one_shot(row) for row in db.execute(query, {"agent": agent, "limit": limit})]
 
 
 def upcoming(db: sqlite3.Connection, limit: int) -> list[OneShot]:

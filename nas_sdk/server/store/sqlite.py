@@ -105,9 +105,9 @@ class SqliteStore:
         """See `Store.release`."""
         await self._writer.run(lambda: self._ledger.release(held), lasting=False)
 
-    async def dead(self) -> list[OneShot]:
+    async def dead(self, limit: int, agent: str | None = None) -> list[OneShot]:
         """See `Store.dead`."""
-        return await self._read(rows.dead)
+        return await self._read(lambda db: rows.dead(db, limit, agent))
 
     async def upcoming(self, limit: int) -> list[OneShot]:
         """See `Store.upcoming`."""
