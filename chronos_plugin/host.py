@@ -57,12 +57,11 @@ class Host:
         return Path(get_hermes_home()).resolve()
 
     def homes(self) -> list[Path]:
-        """The homes of all profiles of this installation that ever had a job."""
+        """The homes of all profiles of this installation."""
         from hermes_constants import get_default_hermes_root
 
         root = Path(get_default_hermes_root()).resolve()
-        homes = [root, *sorted(root.glob("profiles/*"))]
-        return [home for home in homes if (home / "cron" / "jobs.json").is_file()]
+        return [root, *sorted(root.glob("profiles/*/"))]
 
     def settings(self, home: Path | None = None) -> Settings:
         """The configuration of a home, by default of the calling thread's."""

@@ -1,7 +1,8 @@
 """Makes hermes load chronos_plugin as its cron provider `chronos`; `chronos install` put it here.
 
 It runs at every start of this Python, so it imports nothing that is not loaded by then,
-and it does nothing until hermes loads its cron providers. CHRONOS_HOOK=0 turns it off.
+and it does nothing until hermes loads its cron providers or starts its web server.
+CHRONOS_HOOK=0 turns it off.
 """
 
 import os
@@ -13,15 +14,17 @@ if MYPY:  # importing typing costs every Python start
 
 PACKAGE = "plugins.cron_providers"
 NAMES = (f"{PACKAGE}.chronos", f"{PACKAGE}.chronos.verify")
+WEB_SERVER = "hermes_cli.web_server"
+ATTEND_SECONDS = 3.0  # a fire that woke the machine is here by then, and does the same
 
 
 class Finder:
-    """Waits for one package, and lets the other finders find it."""
+    """Waits for two modules, and lets the other finders find them."""
 
     @staticmethod
     def find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
-        """Find the package as anyone else does, with the seeding to follow."""
-        if name != PACKAGE:
+        """Find a module as anyone else does, with an act of ours to follow."""
+        if name not in ACTS:
             return None
         finders = [each for each in sys.meta_path if each is not Finder]
         finds = (getattr(each, "find_spec", None) for each in finders)
@@ -33,9 +36,11 @@ class Finder:
 
             def exec_module(module: "Any") -> None:
                 execute(module)
-                if Finder in sys.meta_path:
+                act = ACTS.pop(name, None)
+                if act is not None:
+                    act(module)
+                if not ACTS and Finder in sys.meta_path:
                     sys.meta_path.remove(Finder)
-                seed(module)
 
             loader.exec_module = exec_module
         return spec
@@ -60,6 +65,40 @@ def seed(package: "Any") -> None:
         )
         logging.getLogger("cron.chronos").warning(message, error, __file__)
 
+
+def attend(server: "Any") -> None:
+    """Have the web server look at the jobs: up to 0.19 it tells no provider what it changes."""
+    start = getattr(server, "start_server", None)
+    if start is None:
+        return
+
+    def start_server(*args: "Any", **options: "Any") -> "Any":
+        import threading
+
+        timer = threading.Timer(ATTEND_SECONDS, converge)
+        timer.daemon = True
+        timer.start()
+        return start(*args, **options)
+
+    server.start_server = start_server
+
+
+def converge() -> None:
+    """Arm what is missing, and follow what changes from now on, if hermes chose our provider."""
+    try:
+        from cron.scheduler_provider import resolve_cron_scheduler
+
+        process = getattr(resolve_cron_scheduler(), "process", None)
+        if process is not None and not process.serving:
+            process.heal()
+    except Exception as error:
+        import logging
+
+        message = "changes of jobs are not noticed until the next fire: %s"
+        logging.getLogger("cron.chronos").warning(message, error)
+
+
+ACTS = {PACKAGE: seed, WEB_SERVER: attend}
 
 if os.environ.get("CHRONOS_HOOK") != "0":
     sys.meta_path.insert(0, Finder)

@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 
 import chronos_plugin
@@ -13,8 +12,8 @@ from nas_sdk.times import parse_instant
 from tests.hermes.conftest import AgentMaker
 from tests.support.agents import Agent
 from tests.support.hermes_env import MAIN, VERSIONS, HermesEnvironment
-from tests.support.hermes_host import API_KEY, HermesServer, Loaded, eventually
-from tests.support.matrix import Matrix, Seen
+from tests.support.hermes_host import HermesServer, Loaded, eventually
+from tests.support.matrix import STEPS, Matrix, Seen
 
 LATEST = VERSIONS[-1]
 SERVERS = [
@@ -68,10 +67,10 @@ def test_command_line(version: str, new_agent: AgentMaker, matrix: Matrix) -> No
 
 @pytest.mark.parametrize(("version", "kind"), SERVERS)
 def test_server(version: str, kind: str, new_agent: AgentMaker, matrix: Matrix) -> None:
-    changes = ("pause", "remove") if kind == "gateway" else ()
-    seen = matrix(version, kind, "load", "verify", "fire", "re-arm", *changes)
+    seen = matrix(version, kind, *STEPS[:-1])
     agent = new_agent(version)
     with agent.serving(kind) as server:
+        change_through(server, agent, seen)
         assert server.fire("no-token", "0123456789ab", "2026-06-18T12:34:56Z").status_code == 401
         assert is_ours(server.loaded())
         seen("load")
@@ -87,28 +86,24 @@ def test_server(version: str, kind: str, new_agent: AgentMaker, matrix: Matrix) 
         eventually(lambda: next_is_armed(agent, recurring, due), "the next one-shot")
         eventually(lambda: once not in agent.armed(), "the end of the one-shot")
         seen("re-arm")
-        if changes:
-            change_through(server, agent, agent.hermes.create_job("changed", "every 2h"), seen)
     for job in (recurring, once):
         assert [fire.status for fire in agent.fires(job)] == [202]
     assert agent.hermes.home.outputs(recurring) == ["recurring ran"]
     assert agent.hermes.runs("recurring") == agent.hermes.runs("once") == 1
 
 
-def change_through(gateway: HermesServer, agent: Agent, job: str, seen: Seen) -> None:
-    """Pause, resume and remove a job through the gateway's own API."""
-
-    def ask(method: str, path: str) -> None:
-        key = {"Authorization": f"Bearer {API_KEY}"}
-        url = f"{gateway.url}/api/jobs/{path}"
-        assert httpx.request(method, url, headers=key, trust_env=False).is_success
-
-    ask("POST", f"{job}/pause")
+def change_through(server: HermesServer, agent: Agent, seen: Seen) -> None:
+    """Create, pause, resume and remove a job through a server's own API, before any fire."""
+    told = server.ask("POST", "", name="changed", schedule="every 2h", prompt="say hello")
+    job = told.get("job", told)["id"]
+    eventually(lambda: agent.armed().get(job) == agent.due(job), "the one-shot of a new job")
+    seen("create")
+    server.ask("POST", f"/{job}/pause")
     eventually(lambda: job not in agent.armed(), "the end of a paused job's one-shot")
-    ask("POST", f"{job}/resume")
+    server.ask("POST", f"/{job}/resume")
     eventually(lambda: agent.armed().get(job) == agent.due(job), "the one-shot of a resumed job")
     seen("pause")
-    ask("DELETE", job)
+    server.ask("DELETE", f"/{job}")
     eventually(lambda: job not in agent.armed(), "the end of a removed job's one-shot")
     seen("remove")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
@@ -22,7 +22,7 @@ from tools.demo.process import Served
 T = TypeVar("T")
 
 API_KEY = "a-key-of-this-test-only"
-"""What the gateway's own API asks for."""
+"""What the API of a server asks for."""
 _PATIENCE = 30.0
 _POLL = 0.05
 _CREATED = re.compile(r"^Created job: (\w+)$", re.MULTILINE)
@@ -126,6 +126,7 @@ class Hermes:
             "API_SERVER_HOST": "127.0.0.1",
             "API_SERVER_PORT": str(port),
             "API_SERVER_KEY": API_KEY,
+            "HERMES_DASHBOARD_SESSION_TOKEN": API_KEY,
         }
         command: list[str | Path] = [
             self.environment.hermes,
@@ -133,7 +134,8 @@ class Hermes:
         ]
         log = self.home.root / f"{kind}.log"
         process = Served(command, self.variables(**api), log, re.compile(ready))
-        server = HermesServer(self, process, f"http://127.0.0.1:{port}")
+        jobs = "/api/jobs" if kind == "gateway" else "/api/cron/jobs"
+        server = HermesServer(self, process, f"http://127.0.0.1:{port}", jobs)
         try:
             process.start()
             eventually(server.answers, f"hermes {kind} at {server.url}")
@@ -152,6 +154,22 @@ class HermesServer:
     hermes: Hermes
     process: Served
     url: str
+    jobs: str
+    """The path of its API of cron jobs."""
+
+    def ask(self, method: str, path: str, **body: str) -> dict[str, Any]:
+        """Use its API of cron jobs; what it answers."""
+        answer = httpx.request(
+            method,
+            f"{self.url}{self.jobs}{path}",
+            headers={"Authorization": f"Bearer {API_KEY}"},
+            json=body or None,
+            timeout=_PATIENCE,
+            trust_env=False,
+        )
+        assert answer.is_success, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
 
     def answers(self) -> bool:
         """Whether it listens already; AssertionError when it has ended."""

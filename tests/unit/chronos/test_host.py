@@ -132,13 +132,12 @@ def test_settings_of_another_home(modules: Modules) -> None:
     assert modules.override is None
 
 
-def test_homes_are_those_with_a_store(modules: Modules) -> None:
-    for home in ("", "profiles/one", "profiles/two", "profiles/empty"):
-        (modules.home / home).mkdir(exist_ok=True, parents=True)
-    for home in ("", "profiles/one", "profiles/two"):
-        (modules.home / home / "cron").mkdir()
-        (modules.home / home / "cron" / "jobs.json").write_text("{}")
+def test_homes_are_those_of_all_profiles(modules: Modules) -> None:
     profiles = modules.home / "profiles"
+    assert Host().homes() == [modules.home]
+    for name in ("two", "one"):
+        (profiles / name).mkdir(parents=True)
+    (profiles / "note.txt").touch()
     assert Host().homes() == [modules.home, profiles / "one", profiles / "two"]
 
 
