@@ -44,10 +44,8 @@ class _Provider:
         if hasattr(self.host_base, "recover_interrupted"):
             self.host_base.recover_interrupted(self)
         settings = self.process.host.settings()
-        self.process.system.spawn(
-            lambda: keys(settings.jwks_url, settings.allow_http).prefetch(), "chronos-keys"
-        )
         self.reconcile()
+        self.process.system.spawn(lambda: keys(settings.jwks_url, settings.allow_http), "nas-keys")
         if self.process.keeper().given_up:
             self.process.fall_back(settings.home)
 

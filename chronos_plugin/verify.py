@@ -34,10 +34,12 @@ def verify(
 
 
 def keys(url: str, allow_http: bool) -> Any:
-    """NAS's keys, one cache for the process, also when many threads ask for it at once."""
+    """NAS's keys on their way, one cache for the process, also when many threads ask for it."""
     from nas_sdk.jwks import JwksCache
 
-    return _KEYS.setdefault(url, JwksCache(url, max_wait=COLD_SECONDS, allow_http=allow_http))
+    made = JwksCache(url, max_wait=COLD_SECONDS, allow_http=allow_http)
+    (kept := _KEYS.setdefault(url, made)).prefetch()
+    return kept
 
 
 @functools.cache

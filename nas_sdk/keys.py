@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -39,14 +40,14 @@ class VerifyKey:
 
 @cache
 def require_pyjwt() -> None:
-    """Import PyJWT; ImportError naming the extra when it or cryptography is not installed."""
-    try:
-        import cryptography  # noqa: F401
-        import jwt  # noqa: F401
-    except ImportError:
+    """ImportError naming the extra when PyJWT or cryptography is not installed.
+
+    Imports neither: that takes as long as many a fetch of keys, and can be done meanwhile.
+    """
+    if not all(map(find_spec, ("jwt", "cryptography"))):
         raise ImportError(
             "verifying fire tokens needs PyJWT and cryptography: pip install 'nas-sdk[webhooks]'"
-        ) from None
+        )
 
 
 def parse_key_set(document: object) -> dict[str, VerifyKey]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 # The pattern of the contract's schema FireAt, with groups.
 _INSTANT = re.compile(
@@ -27,6 +28,11 @@ def parse_instant(text: str) -> int:
     """
     if not isinstance(text, str):
         raise ValueError(f"not a text but {type(text).__name__}: {_SHAPE}")
+    return _parse(text)
+
+
+@lru_cache(maxsize=32_768)  # a converge reads the time of every job several times
+def _parse(text: str) -> int:
     match = _INSTANT.fullmatch(text)
     if match is None:
         raise ValueError(f"{_complaint(text)} in {text[:40]!r}: {_SHAPE}")

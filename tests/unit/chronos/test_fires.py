@@ -194,7 +194,7 @@ def test_a_fire_waits_for_an_arm_that_fails_at_first(world: World) -> None:
     world.nas.fail_next(503, times=1000)
 
     def recover() -> None:
-        world.system.sleep(18)
+        world.system.sleep(5)
         world.nas.faults.clear()
 
     world.system.spawn(recover, "outage")
