@@ -137,10 +137,10 @@ class Stage:
         at = format_instant(parse_instant("2026-01-01T00:00:00Z"))
         return server.fire(self.nas.fire_token(self.agent.access, **claims), job, at).status_code
 
-    def dashboard(self, key: str) -> AbstractContextManager[HermesServer]:
-        """The dashboard's server, to which NAS sends nothing, with the key of its session."""
+    def dashboard(self) -> AbstractContextManager[HermesServer]:
+        """The dashboard's server, without our hook, to which NAS sends nothing."""
         hermes = self.agent.hermes
-        extra = {**hermes.extra, "HERMES_DASHBOARD_SESSION_TOKEN": key}
+        extra = {**hermes.extra, "CHRONOS_HOOK": "0"}
         return replace(hermes, extra=extra).serving("serve")
 
     @contextmanager
