@@ -38,6 +38,13 @@ def _try(args: argparse.Namespace, argv: list[str]) -> int:
             return doctor.hopeless(problem, args)
         print(f"chronos {args.command}: {problem}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        what = f"{type(error).__name__}: {error}"
+        where = "PYTHONDEVMODE=1 in the environment shows where"
+        print(f"chronos {args.command}: went wrong: {what}; {where}", file=sys.stderr)
+        return 1
 
 
 def _run(args: argparse.Namespace, argv: list[str]) -> int:

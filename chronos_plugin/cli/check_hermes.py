@@ -81,7 +81,7 @@ def running(home: Path, *, active: bool, patience: float = 0.0) -> Iterator[Find
     if gateway is not None and active and gateway not in {each.pid for each in processes}:
         yield problem("running", f"the gateway (process {gateway}) runs without chronos", RESTART)
     elif not processes:
-        reason = "no gateway or dashboard has loaded chronos; a dashboard does at its first fire"
+        reason = "no gateway or dashboard has loaded chronos; a dashboard does as it starts"
         yield warning("running", reason, "start one: `hermes gateway run` or `hermes dashboard`")
 
 

@@ -62,6 +62,20 @@ def test_reconcile_that_fails_says_why(world: World, capsys: pytest.CaptureFixtu
     assert said.count("\n") == 1
 
 
+@pytest.mark.usefixtures("world")
+def test_what_nobody_foresaw_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError("of hermes's own")
+
+    monkeypatch.setattr("chronos_plugin.cli.upkeep.reconcile", broken)
+    assert main(["reconcile"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("chronos reconcile: went wrong: ZeroDivisionError: of hermes's own; ")
+    assert said.count("\n") == 1
+
+
 def test_a_fire_time_that_cannot_be_read_is_told_of(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
