@@ -65,7 +65,7 @@ class JetStreamStore:
             if serving:
                 await alarms.start()
         except BaseException:
-            await link.client.close()
+            await link.close()
             raise
         return cls(link, alarms, chance)
 
@@ -257,4 +257,4 @@ class JetStreamStore:
         """See `Store.close`."""
         await self._alarms.close()
         await self._history.written()
-        await self._link.client.close()
+        await self._link.close()

@@ -6,6 +6,7 @@ safe to ask twice.
 
 import asyncio
 import base64
+import contextlib
 import json
 import secrets
 from typing import Any, Final
@@ -88,6 +89,12 @@ class Link:
         """Ask through ``client``, which is connected and is somebody else's to close."""
         self.client = client
         self.names = names
+
+    async def close(self) -> None:
+        """Hang up. When the connection was lost, what waited to be sent is lost, too."""
+        # From Python 3.12 on, asyncio answers such a write with a TypeError.
+        with contextlib.suppress(TypeError, *TROUBLE):
+            await self.client.close()
 
     async def get(self, subject: str) -> Found:
         """Return a record, or the newest of those that match; 0 and nothing without any."""

@@ -1,7 +1,6 @@
 """Attempts that a cluster does not take: none is in the way of anything."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +9,7 @@ from nas_sdk.server.history import Attempt
 from nas_sdk.server.rules import Outcome, fresh, lease
 from nas_sdk.server.store import nats_history
 from nas_sdk.server.store.nats_history import NatsHistory
-from nas_sdk.server.store.nats_link import TROUBLE, Link
+from nas_sdk.server.store.nats_link import Link
 from nas_sdk.server.store.nats_setup import Place, connect, prepare
 from nas_sdk.times import format_instant
 from tests.support.jetstream_store import new_url
@@ -32,9 +31,8 @@ async def stopped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nat
         place = await _prepared(cluster)
         client = await connect(place)
         cluster.kill()
-        yield NatsHistory(Link(client, place.names))
-        with contextlib.suppress(*TROUBLE):
-            await client.close()
+        yield NatsHistory(link := Link(client, place.names))
+        await link.close()
 
 
 async def _prepared(cluster: NatsCluster) -> Place:
