@@ -15,6 +15,7 @@ from multidict import CIMultiDict
 
 from nas_sdk.errors import ConfigurationError, NasError
 from nas_sdk.fire_errors import TOKEN_MAX
+from nas_sdk.fire_tokens import read_header
 from nas_sdk.jwks import JwksCache
 from nas_sdk.webhooks import (
     BODY_MAX,
@@ -26,7 +27,7 @@ from nas_sdk.webhooks import (
     FireVerifier,
     Headers,
 )
-from tests.support.mint import good_claims, public_jwk, public_pem, signed
+from tests.support.mint import b64, good_claims, public_jwk, public_pem, signed
 from tests.support.tokens import AUDIENCE, ISSUER, good_token, key_set
 
 NOW = 1_790_000_000
@@ -163,6 +164,8 @@ def test_an_issuer_may_be_left_open_but_not_out_of_the_token(issuer: str | None)
     assert token_reason(good_token(NOW, iss=None), issuer=issuer) == "claims"
 
 
+YEAR_10000 = 253_402_300_800
+
 EDGES: dict[str, tuple[dict[str, float], str | None]] = {
     "expired, within the leeway": ({"iat": NOW - 90, "exp": NOW - 29}, None),
     "expired": ({"iat": NOW - 90, "exp": NOW - 30}, "expired"),
@@ -171,6 +174,8 @@ EDGES: dict[str, tuple[dict[str, float], str | None]] = {
     "not before, within the leeway": ({"nbf": NOW + 30}, None),
     "not before": ({"nbf": NOW + 31}, "not_yet_valid"),
     "not before long ago": ({"nbf": 0}, None),
+    "not before the last second of 9999": ({"nbf": YEAR_10000 - 1}, "not_yet_valid"),
+    "not before the year 10000": ({"nbf": YEAR_10000}, "claims"),
     "lifetime": ({"exp": NOW + 600}, None),
     "lifetime of a second": ({"exp": NOW + 1}, None),
     "lifetime too long": ({"exp": NOW + 601}, "lifetime"),
@@ -210,6 +215,15 @@ def test_sizes_hold_to_the_byte() -> None:
     assert verifier_of().verify(TOKEN, body).job_id == BODY["job_id"]
     with pytest.raises(BadFireError, match="longer than"):
         verifier_of().verify(TOKEN, body + " ")
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_a_token_has_one_spelling_whatever_pyjwt_says(part: int) -> None:
+    canonical = [b64(b'{"alg":"RS256","kid":"k"}'), b64(b"x"), b64(b"y")]
+    assert read_header(".".join(canonical)) == ("RS256", "k")
+    strayed = canonical.copy()
+    strayed[part] = strayed[part][:-1] + chr(ord(strayed[part][-1]) + 1)  # bits nobody reads
+    assert reason(lambda: read_header(".".join(strayed))) == "malformed"
 
 
 def test_a_header_may_say_more_than_we_read() -> None:
