@@ -46,21 +46,34 @@ def test_a_mutant_is_named_by_its_function_and_has_one_fault() -> None:
 
 @pytest.mark.parametrize(("refused", "alive"), [(2, ["f: n > 3 -> n >= 3"]), (3, [])])
 def test_what_no_test_notices_survives(tmp_path: Path, refused: int, alive: list[str]) -> None:
-    (tmp_path / "small.py").write_text("def f(n):\n    return n > 3\n")
-    tests = f"from small import f\ndef test_f():\n    assert f(4)\n    assert not f({refused})\n"
-    (tmp_path / "test_small.py").write_text(tests)
-    order = {"module": "small", "tests": ["test_small.py"], "scratch": ".", "part": [0, 1]}
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.mutation.run", json.dumps(order)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(command.ROOT), str(tmp_path)])},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    done = run_small(tmp_path, f"    assert f(4)\n    assert not f({refused})\n")
+    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [name for name, _ in found["alive"]] == alive
     assert found["tried"] == 3
+
+
+def test_tests_that_fail_without_a_mutant_are_shown_to_the_end(tmp_path: Path) -> None:
+    done = run_small(tmp_path, "    assert f(3), 'not so small'\n")
+    assert done.returncode == 1
+    assert "the tests of small fail without a mutant" in done.stderr
+    assert "AssertionError: not so small" in done.stderr
+    assert "FAILED test_small.py::test_f" in done.stderr
+
+
+def run_small(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
+    """Examine a module of one line with a test of these."""
+    (folder / "small.py").write_text("def f(n):\n    return n > 3\n")
+    (folder / "test_small.py").write_text(f"from small import f\ndef test_f():\n{test}")
+    order = {"module": "small", "tests": ["test_small.py"], "scratch": ".", "part": [0, 1]}
+    return subprocess.run(
+        [sys.executable, "-m", "tools.mutation.run", json.dumps(order)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(command.ROOT), str(folder)])},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_survivors_are_explained_or_told_of() -> None:

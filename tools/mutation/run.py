@@ -120,8 +120,9 @@ def _test(module: str, source: str, tests: Sequence[str], names: Path | None) ->
     for stream in (1, 2):
         os.dup2(said, stream)
     sys.meta_path = _First([_Planted(module, source), *sys.meta_path])
+    told = io.TextIOWrapper(io.FileIO(said, "w", closefd=False), write_through=True)
     try:
-        with contextlib.redirect_stdout(io.TextIOWrapper(io.FileIO(said, "w", closefd=False))):
+        with contextlib.redirect_stdout(told):
             status = int(pytest.main([*ARGUMENTS, *tests]))
     except BaseException:
         os.write(said, traceback.format_exc().encode())
