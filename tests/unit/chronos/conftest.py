@@ -1,4 +1,5 @@
 import json
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,12 @@ class World:
             self.deliver(fire)
             self.system.sleep(0.001)
         self.system.sleep(max(0.0, end - self.system.time()))
+
+
+@pytest.fixture(autouse=True)
+def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long an outage is survived hangs on the waits between the tries."""
+    monkeypatch.setattr(random, "random", lambda: 0.5)
 
 
 def _world(*, two_phases: bool) -> Iterator[World]:
