@@ -112,3 +112,9 @@ def test_threads_that_read_the_clock_in_another_order_see_the_fetch(book: KeyBoo
     assert not book.begin(None, START - 0.001)
     book.succeeded(KEYS, START)
     assert book.find("p256", START - 0.001) == (KEYS["p256"], True)
+
+
+def test_a_clock_that_is_set_back_by_more_than_a_moment_loses_the_fetch(book: KeyBook) -> None:
+    assert book.begin(None, START)
+    assert book.is_fetching(START - 2)
+    assert not book.is_fetching(START - 2.001)
