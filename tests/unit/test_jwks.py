@@ -199,9 +199,10 @@ def test_a_long_wait_uses_the_patience_up(
 
 
 def test_nobody_waits_for_a_hung_fetch_longer_than_for_any() -> None:
-    gate = threading.Event()
+    gate, holds_exit_up = threading.Event(), []
 
     def hang() -> bytes:
+        holds_exit_up.append(not threading.current_thread().daemon)
         gate.wait()
         return document()
 
@@ -211,6 +212,7 @@ def test_nobody_waits_for_a_hung_fetch_longer_than_for_any() -> None:
         assert not needed.is_set()
     gate.set()
     join_fetches()
+    assert holds_exit_up == [False]
 
 
 def test_a_hung_fetch_is_given_up_and_another_one_made() -> None:
@@ -222,7 +224,7 @@ def test_a_hung_fetch_is_given_up_and_another_one_made() -> None:
             gate.wait()
         return document()
 
-    cache = JwksCache(fetch, timeout=5, clock=lambda: now[0])
+    cache = JwksCache(fetch, clock=lambda: now[0])
     cache.prefetch()
     now[0] += 19.9
     cache.prefetch()
@@ -233,6 +235,25 @@ def test_a_hung_fetch_is_given_up_and_another_one_made() -> None:
     gate.set()
     join_fetches()
     assert calls == [1e9, 1e9 + 20.0]
+
+
+def test_keys_are_fresh_for_5_minutes_and_good_for_a_day_more() -> None:
+    now, calls = [1e9], []
+
+    def fetch() -> bytes:
+        calls.append(now[0])
+        return document() if len(calls) == 1 else b""
+
+    cache = JwksCache(fetch, clock=lambda: now[0])
+    assert cache.get("p256") is not None
+    for age in (299.9, 300.0, 300.0 + 86_399.9):
+        now[0] = 1e9 + age
+        cache.prefetch()
+        join_fetches()
+        assert cache.is_warm
+    assert calls == [1e9, 1e9 + 300.0, 1e9 + 86_699.9]
+    now[0] = 1e9 + 86_700.0
+    assert not cache.is_warm
 
 
 def join_fetches() -> None:
