@@ -156,12 +156,12 @@ def test_nothing_is_spared_unless_a_subclass_says_so(
 ) -> None:
     caplog.set_level(logging.INFO, "nas_sdk")
     nas.arm("orphan", AT)
-    jobs.wanted = [OneShot("j1", AT), OneShot("j2", AT)]
+    jobs.wanted = [OneShot("j1", AT), OneShot("j2", AT), OneShot("j3", AT)]
     nas.fail_next(400, operation="provision")
     jobs.request()
     system.sleep(1)
-    assert set(nas.armed()) == {"j2"}
-    assert "armed 1, cancelled 1, failed 1" in caplog.messages
+    assert set(nas.armed()) == {"j2", "j3"}
+    assert "armed 2, cancelled 1, failed 1" in caplog.messages
     caplog.clear()
     jobs.wanted = jobs.wanted[1:]
     jobs.request()
@@ -170,7 +170,7 @@ def test_nothing_is_spared_unless_a_subclass_says_so(
     jobs.wanted = []
     jobs.request()
     system.sleep(1)
-    assert caplog.messages == ["armed 0, cancelled 1, failed 0"]
+    assert caplog.messages == ["armed 0, cancelled 2, failed 0"]
 
 
 def test_an_error_without_words_is_told_by_its_name(jobs: Jobs, system: VirtualSystem) -> None:
@@ -178,6 +178,14 @@ def test_an_error_without_words_is_told_by_its_name(jobs: Jobs, system: VirtualS
     jobs.request()
     system.sleep(0.1)
     assert jobs.trouble == "KeyError"
+
+
+def test_a_job_whose_time_cannot_be_read_is_named(jobs: Jobs, system: VirtualSystem) -> None:
+    jobs.wanted = [OneShot("j1", "tomorrow")]
+    jobs.request()
+    system.sleep(0.1)
+    assert jobs.unarmed == ("j1",)
+    assert jobs.trouble == "when job j1 fires cannot be read: give it a new time"
 
 
 def test_before_the_first_converge_everything_may_have_moved(
