@@ -5,7 +5,8 @@ import threading
 import httpx
 import pytest
 
-from chronos_plugin.scheduler import NotArmedError
+from chronos_plugin.keeper import PROCESS
+from chronos_plugin.scheduler import NotArmedError, new_provider
 from tests.support.fake_hermes import CALLBACK, HOME
 from tests.unit.chronos.conftest import World
 
@@ -49,6 +50,15 @@ def test_available_with_both_and_asks_nobody(
     assert world.nas.requests == []
     assert world.hermes.token_calls == 0
     assert world.system.spawned == []
+
+
+def test_the_provider_of_this_process_stands_on_its_hermes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PROCESS, "host", world.hermes)
+    provider = new_provider()
+    assert provider.process is PROCESS
+    assert isinstance(provider, world.hermes.base)
 
 
 def test_its_name_is_what_the_configuration_says(world: World) -> None:
@@ -158,6 +168,20 @@ def test_a_prompt_is_held_up_at_most_10_seconds_and_says_so(
     assert said[0].startswith("chronos: 3 jobs are not armed yet: list_armed: no answer of ")
     assert "chronos reconcile" in said[1]
     assert all(len(line) <= 80 for line in said)
+
+
+def test_a_prompt_is_told_nothing_wider_than_a_terminal(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.nas.fail_next(400, operation="provision", times=100)
+    for length in range(1, 21):  # for each of them the line is cut after another word
+        job_id = "j" * length
+        world.hermes.add(job_id, 60)
+        world.provider().on_jobs_changed()
+        world.hermes.remove(job_id)
+        said = capsys.readouterr().err.splitlines()
+        assert said[0].startswith(f"chronos: {job_id} is not armed yet: ")
+        assert all(len(line) <= 80 for line in said)
 
 
 def test_a_prompt_names_two_jobs_and_counts_more(
