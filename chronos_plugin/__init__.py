@@ -1,7 +1,5 @@
 """Chronos: hermes cron jobs that NAS wakes the agent for."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

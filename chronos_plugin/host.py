@@ -61,7 +61,8 @@ class Host:
         from hermes_constants import get_default_hermes_root
 
         root = Path(get_default_hermes_root()).resolve()
-        return [root, *sorted(root.glob("profiles/*/"))]
+        homes, files = [root, *sorted(root.glob("profiles/*/"))], ("config.yaml", "cron/jobs.json")
+        return [home for home in homes if any((home / name).is_file() for name in files)]
 
     def settings(self, home: Path | None = None) -> Settings:
         """The configuration of a home, by default of the calling thread's."""
@@ -100,12 +101,13 @@ class Host:
         """Every job of a home. Raises when its store cannot be read."""
         from cron import jobs
 
+        if not (path := home / "cron" / "jobs.json").exists():  # hermes makes a home of it
+            return []
         if hasattr(jobs, "use_cron_store"):
             with _at_home(home), jobs.use_cron_store(home):
                 records = jobs.load_jobs()
         else:
-            path = home / "cron" / "jobs.json"
-            data = json.loads(path.read_text("utf-8-sig"), strict=False) if path.exists() else []
+            data = json.loads(path.read_text("utf-8-sig"), strict=False)
             records = data["jobs"] if isinstance(data, dict) else data
         return [job for job in records if isinstance(job, dict) and job.get("id")]
 

@@ -101,7 +101,7 @@ class Process:
         self.ticking = False  # hermes's built-in ticker has taken over
         self.stop_event: Any = threading.Event()
         self._ticker: tuple[Path, Mapping[str, Any]] | None = None
-        self._keepers: dict[tuple[Path, str, bool], Keeper] = {}
+        self.keepers: dict[tuple[Path, str, bool], Keeper] = {}
         self._lock = threading.Lock()
 
     def keeper(self, settings: Settings | None = None) -> Keeper:
@@ -109,7 +109,7 @@ class Process:
         settings = settings or self.host.settings()
         key = settings.home, settings.portal_url, settings.allow_http
         with self._lock:
-            keeper = self._keepers[key] = self._keepers.get(key) or Keeper(self, settings)
+            keeper = self.keepers[key] = self.keepers.get(key) or Keeper(self, settings)
         keeper.callback_url, keeper.watchdog = settings.callback_url, settings.watchdog
         if self.serving:
             keeper.follow(keeper.home / "cron" / "jobs.json", self.stop_event)

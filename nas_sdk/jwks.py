@@ -30,8 +30,8 @@ from .jwks_http import JwksFetchError, fetch_over_http
 from .key_book import KeyBook
 from .keys import UnusableKeyError, VerifyKey, parse_key_set, require_pyjwt
 
-# Errors whose text is ours; what a foreign one says is not known to be harmless.
-_TOLD = (JwksFetchError, UnusableKeyError)
+# Errors whose text holds nothing of an answer; of a foreign one that is not known.
+_TOLD = (JwksFetchError, UnusableKeyError, ImportError)
 _log = logging.getLogger("nas_sdk.jwks")
 
 

@@ -39,7 +39,7 @@ def _try(args: argparse.Namespace, argv: list[str]) -> int:
         print(f"chronos {args.command}: {problem}", file=sys.stderr)
         return 1
     except Exception as error:
-        if sys.flags.dev_mode:
+        if isinstance(error, BrokenPipeError) or sys.flags.dev_mode:
             raise
         what = f"{type(error).__name__}: {error}"
         where = "PYTHONDEVMODE=1 in the environment shows where"

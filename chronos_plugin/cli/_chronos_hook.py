@@ -16,6 +16,7 @@ PACKAGE = "plugins.cron_providers"
 NAMES = (f"{PACKAGE}.chronos", f"{PACKAGE}.chronos.verify")
 WEB_SERVER = "hermes_cli.web_server"
 ATTEND_SECONDS = 3.0  # a fire that woke the machine is here by then, and does the same
+LOOK_SECONDS = 60.0  # for profiles that are made later; a look is a glance at a directory
 
 
 class Finder:
@@ -57,45 +58,58 @@ def seed(package: "Any") -> None:
     except Exception as error:
         for name in NAMES:
             sys.modules.pop(name, None)
-        import logging
-
-        message = (
+        warn(
             "chronos_plugin cannot be loaded (%s), so hermes's own chronos is used; install "
-            "nas-sdk again, or delete %s and chronos_hook.pth beside it"
+            "nas-sdk again, or delete %s and chronos_hook.pth beside it",
+            error,
+            __file__,
         )
-        logging.getLogger("cron.chronos").warning(message, error, __file__)
 
 
 def attend(server: "Any") -> None:
-    """Have the web server look at the jobs: up to 0.19 it tells no provider what it changes."""
+    """Have the web server look after the jobs: up to 0.19 it tells no provider what it changes."""
     start = getattr(server, "start_server", None)
     if start is None:
         return
 
     def start_server(*args: "Any", **options: "Any") -> "Any":
-        import threading
+        try:
+            import threading
 
-        timer = threading.Timer(ATTEND_SECONDS, converge)
-        timer.daemon = True
-        timer.start()
+            threading.Thread(target=look, name="chronos-attend", daemon=True).start()
+        except Exception as error:
+            warn("changes of jobs are not noticed until the next fire: %s", error)
         return start(*args, **options)
 
     server.start_server = start_server
 
 
-def converge() -> None:
-    """Arm what is missing, and follow what changes from now on, if hermes chose our provider."""
-    try:
-        from cron.scheduler_provider import resolve_cron_scheduler
+def look() -> None:
+    """Converge every home that no event was about yet, and those that are made later."""
+    import time
 
-        process = getattr(resolve_cron_scheduler(), "process", None)
-        if process is not None and not process.serving:
-            process.heal()
-    except Exception as error:
-        import logging
+    time.sleep(ATTEND_SECONDS)
+    seen = set()  # type: set[Any]
+    while True:
+        try:
+            from chronos_plugin.keeper import PROCESS
 
-        message = "changes of jobs are not noticed until the next fire: %s"
-        logging.getLogger("cron.chronos").warning(message, error)
+            homes = set(PROCESS.host.homes())
+            if homes - seen - {key[0] for key in list(PROCESS.keepers)}:
+                PROCESS.heal()
+            seen |= homes
+        except ImportError:  # the package is gone; without it there is nothing to look after
+            return
+        except Exception as error:
+            warn("changes of jobs may not be noticed until the next fire: %s", error)
+        time.sleep(LOOK_SECONDS)
+
+
+def warn(message: str, *arguments: "Any") -> None:
+    """Log as hermes's provider does."""
+    import logging
+
+    logging.getLogger("cron.chronos").warning(message, *arguments)
 
 
 ACTS = {PACKAGE: seed, WEB_SERVER: attend}

@@ -15,6 +15,7 @@ from nas_sdk.records import Records, Running
 from . import inside
 from . import target as targets
 from .findings import Finding, ok, problem, warning
+from .install import HOOK
 from .problems import Problem
 from .target import Target
 
@@ -62,6 +63,11 @@ def _fresh(target: Target) -> Iterator[Finding]:
             reason = f"a fresh hermes loads another {what}: {found[what]}"
             yield problem("fresh", reason, fix)
             return
+    hook = target.site / HOOK
+    if hook.is_file() and hook.read_bytes() != Path(__file__).with_name(HOOK).read_bytes():
+        reason = f"the hook is of another version of this package: {hook}"
+        yield problem("fresh", reason, "run `chronos install` again")
+        return
     yield ok("fresh", f"a fresh hermes loads chronos {found['version']} from {OURS}")
 
 

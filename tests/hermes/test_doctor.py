@@ -13,6 +13,7 @@ from threading import Thread
 
 import pytest
 
+from chronos_plugin.cli.install import HOOK
 from nas_sdk import NasClient
 from tests.hermes.conftest import AgentMaker
 from tests.support.agents import Agent
@@ -152,6 +153,18 @@ def test_another_hermes_on_the_path_and_no_hook(patient: Agent, tmp_path: Path) 
     assert "loads another provider" in answers.told("fresh")
     assert "chronos install" in answers.told("fresh")
     assert answers.status == 1
+
+
+def test_a_hook_of_another_version(patient: Agent) -> None:
+    hook = patient.hermes.environment.site_packages / HOOK
+    ours = hook.read_text()
+    hook.write_text(f"{ours}\n# older\n")
+    try:
+        answers = doctor(patient.hermes)
+    finally:
+        hook.write_text(ours)
+    assert "another version" in answers.told("fresh")
+    assert "chronos install" in answers.told("fresh")
 
 
 def test_a_hermes_on_the_path_that_does_not_say_its_python(patient: Agent, tmp_path: Path) -> None:

@@ -219,9 +219,10 @@ class JetStreamStore:
 
     async def upcoming(self, limit: int) -> list[OneShot]:
         """See `Store.upcoming`. The cluster keeps no order; it takes all slots to find it."""
-        stream = await self._link.api(f"STREAM.INFO.{self._link.names.state}", {})
-        if stream["state"]["num_subjects"] > SORTED:
-            raise TooManyError(f"more than {SORTED} jobs are known; ask for one agent")
+        if await self._slots.count() > SORTED:
+            raise TooManyError(
+                f"more than {SORTED} jobs have one, or had of late; ask for one agent"
+            )
         armed = await self._slots.live(None)
         return nsmallest(limit, armed, key=lambda one: (one.wake_ms, one.agent, one.job_id))
 

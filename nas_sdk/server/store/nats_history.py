@@ -17,7 +17,7 @@ from nas_sdk.server.store.slots import token
 AT_ONCE: Final = 4
 """How many attempts are written at a time, so that in a burst the fires come first."""
 
-WAITING: Final = 1_000
+WAITING: Final = 10_000
 """How many may wait for that; those beyond are not kept."""
 END_S: Final = 5.0
 """How long the end, and whoever asks for attempts, waits for those."""
@@ -33,11 +33,14 @@ class NatsHistory:
         self._link = link
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._writing: set[asyncio.Task[None]] = set()
+        self._full = False
 
     def add(self, attempt: Attempt) -> None:
         """Have an attempt kept soon. No delivery waits for it, or fails because of it."""
-        if len(self._writing) >= WAITING:
-            say("attempt_not_kept", level=logging.WARNING, reason="too many wait already")
+        was_full, self._full = self._full, len(self._writing) >= WAITING
+        if self._full:
+            if not was_full:
+                say("attempts_not_kept", level=logging.WARNING, reason=f"{WAITING} wait already")
             return
         task = asyncio.create_task(self._write(attempt))
         self._writing.add(task)

@@ -171,6 +171,13 @@ class Link:
             found |= await self.last(newest, subjects[start : start + PAGE])
         return found
 
+    async def count(self, pattern: str) -> int:
+        """Return how many records match."""
+        beyond = 2**31  # a page that is empty, but comes with the total
+        question = {"subjects_filter": pattern, "offset": beyond}
+        answer = await self.api(f"STREAM.INFO.{self.names.state}", question)
+        return int(answer.get("total", 0))
+
     async def _subjects(self, newest: int, pattern: str) -> list[str]:
         found: list[str] = []
         while True:

@@ -38,6 +38,10 @@ class Slots:
         """Return what a job has, as its last answered change left it."""
         return Slot.decode(job, *await self._link.get(self._subject("one", job)))
 
+    async def count(self) -> int:
+        """Return how many slots there are, those without a one-shot among them."""
+        return await self._link.count(self._link.names.subject("one", "*", "*"))
+
     async def live(self, agent: str | None) -> list[OneShot]:
         """Return what an agent, or all of them, have armed, with every answered change."""
         found = await self._all_of("one", agent)

@@ -134,9 +134,14 @@ def test_settings_of_another_home(modules: Modules) -> None:
 
 def test_homes_are_those_of_all_profiles(modules: Modules) -> None:
     profiles = modules.home / "profiles"
-    assert Host().homes() == [modules.home]
     for name in ("two", "one"):
         (profiles / name).mkdir(parents=True)
+    assert Host().homes() == []
+    for home, file in ((modules.home, "config.yaml"), (profiles / "one", "config.yaml")):
+        (home / file).touch()
+    (profiles / "two" / "cron").mkdir()
+    (profiles / "two" / "cron" / "jobs.json").touch()
+    (profiles / "lost+found").mkdir()  # hermes would make a home of it if asked for its jobs
     (profiles / "note.txt").touch()
     assert Host().homes() == [modules.home, profiles / "one", profiles / "two"]
 
@@ -145,6 +150,10 @@ def test_jobs_by_hermes_s_own_hand(modules: Modules) -> None:
     records = [{"id": "a"}, "junk", {"name": "no id"}]
     modules.jobs(use_cron_store=modules.use_cron_store, load_jobs=lambda: records)
     home = modules.home / "profiles" / "one"
+    assert Host().jobs(home) == []
+    assert modules.stores_used == []  # hermes would make a home of it
+    (home / "cron").mkdir(parents=True)
+    (home / "cron" / "jobs.json").touch()
     assert Host().jobs(home) == [{"id": "a"}]
     assert modules.stores_used == [home]
     assert modules.override is None

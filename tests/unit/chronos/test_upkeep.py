@@ -215,14 +215,26 @@ def test_outside_of_hermes_one_line_says_what_to_do(
     )
 
 
+PRINTS = """
+import sys
+from chronos_plugin.cli import main, tail
+tail.tail = lambda _: print("a line of the log", flush=True)
+sys.exit(main(["tail"]))
+"""
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_has_gone_is_no_traceback(unbuffered: str) -> None:
+@pytest.mark.parametrize("command", [["-m", "chronos_plugin.cli", "doctor"], ["-c", PRINTS]])
+def test_a_reader_that_has_gone_is_no_traceback(command: list[str], unbuffered: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "chronos_plugin.cli", "doctor"]
     environment = os.environ | {"PATH": os.defpath, "PYTHONUNBUFFERED": unbuffered}
     done = subprocess.run(
-        command, stdout=writer, stderr=subprocess.PIPE, env=environment, check=False
+        [sys.executable, *command],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=environment,
+        check=False,
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")

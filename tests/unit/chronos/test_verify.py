@@ -2,14 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from chronos_plugin import verify
-from chronos_plugin.host import Settings
 from nas_sdk import jwks as jwks_module
 from tests.support.jwks_server import JwksServer, jwks_server
 from tests.support.tokens import AUDIENCE, ISSUER, broken_tokens, good_token, key_set
@@ -67,13 +66,21 @@ def test_an_empty_audience_refuses(jwks: JwksServer) -> None:
     assert not ask(good_token(time.time()), jwks, audience="")
 
 
-def test_plain_http_elsewhere_is_allowed_by_name(world: World) -> None:
+def test_plain_http_elsewhere_is_allowed_by_name(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def fetch_over_http(url: str, *, allow_http: bool, **_: object) -> Callable[[], bytes]:
+        asked.append((url, allow_http))
+        return lambda: b"{}"
+
+    monkeypatch.setattr(jwks_module, "fetch_over_http", fetch_over_http)
     world.hermes.config = {"allow_http": True}
-    verifier = verify.get_fire_verifier()
     url = "http://nas.example.com/jwks"
-    verify.keys(url, True)._fetch = lambda: b"{}"
-    claims = verifier(token="x.y.z", expected_audience=AUDIENCE, jwks_or_key=url)
-    assert claims is None
+    verifier = verify.get_fire_verifier()
+    assert verifier(token="x.y.z", expected_audience=AUDIENCE, jwks_or_key=url) is None
+    assert asked == [(url, True)]
 
 
 def test_thirty_fires_cost_one_fetch(jwks: JwksServer) -> None:
@@ -83,9 +90,9 @@ def test_thirty_fires_cost_one_fetch(jwks: JwksServer) -> None:
 
 def test_the_keys_are_fetched_ahead(world: World, jwks: JwksServer) -> None:
     world.hermes.config = {"jwks_url": jwks.url}
-    settings: Settings = world.hermes.settings()
-    verify.keys(settings.jwks_url, settings.allow_http).prefetch()
-    jwks.arrived.acquire()
+    world.provider().start(threading.Event())
+    world.system.sleep(1)
+    assert jwks.arrived.acquire(timeout=30)
     assert ask(good_token(time.time()), jwks)
     assert jwks.fetches == 1
 
