@@ -11,7 +11,7 @@ import pytest
 
 from chronos_plugin import keeper
 
-ROOT, PROFILE = Path("/home/hermes"), Path("/home/hermes/profiles/one")
+ROOT, PROFILE = Path("/agent/home"), Path("/agent/home/profiles/one")
 
 
 @pytest.fixture
