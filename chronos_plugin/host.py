@@ -61,7 +61,8 @@ class Host:
         from hermes_constants import get_default_hermes_root
 
         root = Path(get_default_hermes_root()).resolve()
-        homes, files = [root, *sorted(root.glob("profiles/*/"))], ("config.yaml", "cron/jobs.json")
+        homes = [root, *sorted(root.glob("profiles/*/"))]
+        files = ("config.yaml", "cron/jobs.json")
         return [home for home in homes if any((home / name).is_file() for name in files)]
 
     def settings(self, home: Path | None = None) -> Settings:

@@ -245,7 +245,7 @@ class Converger(ABC):
         first, longest = BACKOFF
         step = min(longest, first * 2.0 ** min(self._failures, 10))
         asked = max(_asked(error) for error in errors)
-        wait = asked + step * (0.5 + random.random() / 2)  # noqa: S311
+        wait = asked + step * (0.5 + random.random() / 2)  # noqa: S311 - jitter, no secret
         self.log.warning("not everything is armed: %s; again in %.0f s", errors[0], wait)
         with self.turn:
             self._failures += 1

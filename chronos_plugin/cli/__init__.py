@@ -33,18 +33,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _try(args: argparse.Namespace, argv: list[str]) -> int:
     try:
         return _run(args, argv)
-    except Problem as problem:
-        if args.run is doctor.doctor:
-            return doctor.hopeless(problem, args)
-        print(f"chronos {args.command}: {problem}", file=sys.stderr)
-        return 1
+    except BrokenPipeError:
+        raise
+    except Problem as error:
+        problem = error
     except Exception as error:
-        if isinstance(error, BrokenPipeError) or sys.flags.dev_mode:
+        if sys.flags.dev_mode:
             raise
         what = f"{type(error).__name__}: {error}"
-        where = "PYTHONDEVMODE=1 in the environment shows where"
-        print(f"chronos {args.command}: went wrong: {what}; {where}", file=sys.stderr)
-        return 1
+        problem = Problem(f"went wrong: {what}; PYTHONDEVMODE=1 in the environment shows where")
+    if args.run is doctor.doctor:
+        return doctor.hopeless(problem, args)
+    print(f"chronos {args.command}: {problem}", file=sys.stderr)
+    return 1
 
 
 def _run(args: argparse.Namespace, argv: list[str]) -> int:
@@ -63,7 +64,7 @@ def _run(args: argparse.Namespace, argv: list[str]) -> int:
     if not target.has_plugin:
         raise Problem(install.how_to_add(target))
     again = [str(target.python), "-P", "-m", "chronos_plugin.cli", *argv]
-    return subprocess.run(again, check=False).returncode  # noqa: S603
+    return subprocess.run(again, check=False).returncode  # noqa: S603 - a Python that was found, no shell
 
 
 def command_line() -> argparse.ArgumentParser:

@@ -89,17 +89,18 @@ def look() -> None:
     import time
 
     time.sleep(ATTEND_SECONDS)
+    try:
+        from chronos_plugin.keeper import PROCESS
+    except Exception as error:
+        warn("changes of jobs are not noticed until the next fire: %s", error)
+        return
     seen = set()  # type: set[Any]
     while True:
         try:
-            from chronos_plugin.keeper import PROCESS
-
             homes = set(PROCESS.host.homes())
             if homes - seen - {key[0] for key in list(PROCESS.keepers)}:
                 PROCESS.heal()
             seen |= homes
-        except ImportError:  # the package is gone; without it there is nothing to look after
-            return
         except Exception as error:
             warn("changes of jobs may not be noticed until the next fire: %s", error)
         time.sleep(LOOK_SECONDS)

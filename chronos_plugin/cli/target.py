@@ -103,7 +103,7 @@ def run_json(python: Path, code: str) -> dict[str, Any]:
     """What a program prints as its last line, in a fresh process of that Python."""
     # -P keeps the current directory out of it, as it is for the `hermes` program.
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - a Python that was found, no shell
             [python, "-P", "-c", code], capture_output=True, text=True, timeout=120, check=False
         )
         return dict(json.loads(done.stdout.strip().rpartition("\n")[2]))

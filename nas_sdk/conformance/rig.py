@@ -85,7 +85,7 @@ class Rig:
         self.wire = wire
         self.contract = contract or shipped()
         self.prefix = f"conf-{secrets.token_hex(4)}-"
-        self.random = random.Random(given.seed)  # noqa: S311
+        self.random = random.Random(given.seed)  # noqa: S311 - it is to be repeatable
         self.agent = Agent(self, bearer(given.token, "the agent's token"))
         second = given.second
         self.other = Agent(self, bearer(second, "the second agent's token") if second else NOBODY)

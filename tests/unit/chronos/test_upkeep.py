@@ -1,5 +1,6 @@
 """`chronos reconcile` and `chronos disarm`."""
 
+import json
 import os
 import subprocess
 import sys
@@ -60,6 +61,19 @@ def test_reconcile_that_fails_says_why(world: World, capsys: pytest.CaptureFixtu
     said = capsys.readouterr().err
     assert said.startswith("chronos reconcile: not everything is armed: list_armed: NAS answered")
     assert said.count("\n") == 1
+
+
+def test_doctor_tells_what_nobody_foresaw_as_a_finding(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**_: object) -> None:
+        raise ZeroDivisionError("of hermes's own")
+
+    monkeypatch.setattr(doctor, "examine", broken)
+    assert main(["doctor", "--json"]) == 1
+    (finding,) = json.loads(capsys.readouterr().out)
+    assert finding["state"] == "problem"
+    assert "ZeroDivisionError: of hermes's own" in finding["reason"]
 
 
 @pytest.mark.usefixtures("world")
