@@ -124,6 +124,12 @@ def _add_serve(commands: Any, store: argparse.ArgumentParser, defaults: dict[str
         help="deliveries to one agent at a time (default: %(default)s)",
     )
     parser.add_argument(
+        "--calls",
+        type=options.calls,
+        metavar="N",
+        help="calls an agent may make a second, in the long run; 0: any (default: %(default)s)",
+    )
+    parser.add_argument(
         "--grace",
         type=options.seconds,
         metavar="S",

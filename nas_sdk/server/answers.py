@@ -44,6 +44,11 @@ def identity_rejected() -> RefusedError:
     return RefusedError(403, "invalid_client", "this token belongs to no provisioned agent")
 
 
+def slow_down(wait_s: int) -> RefusedError:
+    """Return the refusal of a call by an agent that makes too many."""
+    return RefusedError(429, "slow_down", "too many requests", {"Retry-After": str(wait_s)})
+
+
 def shield(metrics: Metrics) -> Middleware:
     """Return a middleware that lets nothing out but answers of the contract, and counts them."""
 

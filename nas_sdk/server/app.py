@@ -15,8 +15,13 @@ from nas_sdk.server.metrics import CONTENT_TYPE, CountsCache, Metrics
 from nas_sdk.server.page.routes import Page
 from nas_sdk.server.relay import PER_AGENT, Relay
 from nas_sdk.server.store.base import Store
+from nas_sdk.server.throttle import Throttle
 
 BODY_LIMIT: Final = 65_536
+CALLS: Final = 100
+AT_ONCE_S: Final = 60
+"""An agent may make the calls of so many seconds at once: all its jobs, after a loss."""
+AGENTS: Final = 100_000
 
 
 def _without_slash(url: str) -> str:
@@ -32,6 +37,8 @@ class Settings:
     allow_private_callbacks: bool = False
     per_agent: int = PER_AGENT
     """Deliveries that may be under way for one agent at a time."""
+    calls: int = CALLS
+    """Calls that one agent may make a second, in the long run; 0 is no limit."""
     answer_timeout_s: float = TIMEOUT_S
     """How long an agent may take to answer a fire."""
     grace_s: float = 10.0
@@ -58,6 +65,7 @@ class Nas:
         self.accounts = Accounts(store)
         self.keys = KeyRing(store)
         self.metrics = Metrics()
+        self._throttle = _throttle(settings.calls)
         self._counts = CountsCache(store.counts, clock)
         self.relay: Relay
         self.app = web.Application(
@@ -166,11 +174,18 @@ class Nas:
         if scheme.lower() != "bearer" or not token:
             raise answers.unauthorized("a bearer token is needed")
         try:
-            return await self.accounts.identify(token)
+            agent = await self.accounts.identify(token)
         except InvalidTokenError:
             raise answers.unauthorized("the token is expired or unknown", known=True) from None
         except UnprovisionedError:
             raise answers.identity_rejected() from None
+        if self._throttle and (wait_s := self._throttle.wait_s(agent.name, self._clock())):
+            raise answers.slow_down(wait_s)
+        return agent
+
+
+def _throttle(calls: int) -> Throttle | None:
+    return Throttle(calls * AT_ONCE_S, 1_000 / calls, AGENTS) if calls else None
 
 
 async def _to_page(request: web.Request) -> web.Response:

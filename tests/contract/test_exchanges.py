@@ -54,6 +54,7 @@ def fire(**changes: object) -> Exchange:
         provision(response_headers={"content-type": "application/json", "x-extra": "1"}),
         provision(status=None),
         provision(response_body=None),
+        provision(request_body=None),
         provision(status=503, response_body=b'{"error": "server_error"}'),
         provision(
             method="GET", url=f"{BASE}/list", request_body=b"", response_body=b'{"armed":[]}'

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nas_sdk import IdentityRejectedError, NasClient, UnauthorizedError
+from nas_sdk import IdentityRejectedError, NasClient, RateLimitedError, UnauthorizedError
 from nas_sdk.server.__main__ import main
 from nas_sdk.server.cli.admin import without_password
 from nas_sdk.server.clock import system_clock
@@ -218,6 +218,17 @@ async def test_a_stop_waits_for_a_delivery_and_hands_back_a_longer_one(tmp_path:
             await asyncio.to_thread(server.start)
             await agent.until(2)
     assert agent.fires[0].fire_at == agent.fires[1].fire_at
+
+
+def test_how_often_an_agent_may_call_is_an_option(tmp_path: Path) -> None:
+    with nas_server(tmp_path, "--calls", "1") as server:
+        login = server.add_agent()
+        with NasClient(server.url, login.token, max_attempts=1) as client:
+            began = time.monotonic()
+            with pytest.raises(RateLimitedError) as refused:
+                while time.monotonic() < began + 60:
+                    client.list_armed()
+    assert refused.value.retry_after == 1
 
 
 def test_a_second_server_on_the_same_store(server: NasServer, terminal: Terminal) -> None:

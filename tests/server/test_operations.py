@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from nas_sdk.server import keys, metrics
+from nas_sdk.server.app import AT_ONCE_S
 from nas_sdk.server.store import MemoryStore, Store, StoreError
 from nas_sdk.server.store.base import Counts
 from tests.support.nas_in_process import Hosted, eventually, hosted
@@ -53,6 +54,25 @@ async def test_arm_list_replace_cancel(nas: Hosted) -> None:
     await nas.cancel(GOOD["job_id"])
     await nas.cancel(GOOD["job_id"])
     assert (await nas.call("GET", LIST))[1] == {"armed": []}
+
+
+async def test_an_agent_that_calls_too_often_waits_and_no_other() -> None:
+    async with hosted(MemoryStore(), calls=2) as nas:
+        for _ in range(2 * AT_ONCE_S):
+            assert (await nas.call("GET", LIST))[0] == 200
+        answer = await nas.call("POST", PROVISION, json=GOOD)
+        refused(answer, 429, "slow_down")
+        assert answer[2]["Retry-After"] == "1"
+        _, other = await nas.nas.accounts.add("other", None, 0)
+        as_other = {"Authorization": f"Bearer {other}"}
+        assert (await nas.call("GET", LIST, headers=as_other))[0] == 200
+        nas.clock.now += 500
+        assert [(await nas.call("GET", LIST))[0] for _ in range(2)] == [200, 429]
+
+
+async def test_calls_need_not_be_limited() -> None:
+    async with hosted(MemoryStore(), calls=0) as nas:
+        assert {(await nas.call("GET", LIST))[0] for _ in range(AT_ONCE_S)} == {200}
 
 
 async def test_unknown_members_are_ignored(nas: Hosted) -> None:

@@ -166,7 +166,8 @@ class _Request:
         url = urlsplit(exchange.url)
         self.path = self.name = operation.name
         self.method = operation.method
-        self.body = exchange.request_body or None
+        # A body that was not seen whole is taken for a good one.
+        self.body = b"{}" if exchange.request_body is None else exchange.request_body or None
         self.content_type = _media_type(exchange.request_headers)
         self.parameters = RequestParameters(
             query=ImmutableMultiDict(parse_qsl(url.query)),
@@ -183,7 +184,6 @@ class _Response:
         self.status_code = int(exchange.status or 0)
         self.headers = Headers(list(exchange.response_headers.items()))
         self.content_type = _media_type(exchange.response_headers)
-        # A body that was not seen whole is taken for a good one.
         self.data = b"{}" if exchange.response_body is None else exchange.response_body
         self.key = (self.status_code, self.content_type, not self.data)
 

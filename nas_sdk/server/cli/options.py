@@ -16,6 +16,7 @@ USUAL: Final[dict[str, Any]] = {
     "admin_token": None,
     "allow_private_callbacks": False,
     "per_agent": 8,
+    "calls": 100,
     "grace": 10.0,
     "log_level": "info",
 }
@@ -86,6 +87,11 @@ def port(text: str) -> int:
 def count(text: str) -> int:
     """Parse a number of deliveries."""
     return int(_number(text, 1, 10_000))
+
+
+def calls(text: str) -> int:
+    """Parse a number of calls a second; 0 stands for no limit."""
+    return int(_number(text, 0, 1_000_000))
 
 
 def seconds(text: str) -> float:

@@ -32,6 +32,7 @@ async def serve(options: Namespace) -> None:
             issuer=options.issuer or _issuer(options.host, url),
             allow_private_callbacks=options.allow_private_callbacks,
             per_agent=options.per_agent,
+            calls=options.calls,
             grace_s=options.grace,
         )
         _raise_file_limit()

@@ -16,13 +16,18 @@ from nas_sdk.server.page import files
 from nas_sdk.server.page.access import SESSION_MS, Access
 from nas_sdk.server.page.contract import contract_html
 from nas_sdk.server.page.guard import guard, protect
-from nas_sdk.server.page.throttle import Throttle
 from nas_sdk.server.page.watch import Wanted, Watch
 from nas_sdk.server.relay import Relay
 from nas_sdk.server.store.base import Store
+from nas_sdk.server.throttle import Throttle
 
 COOKIE: Final = "nas_admin"
 BODY_LIMIT: Final = 16_384
+TRIES: Final = 5
+"""To log in with what is not the token, from one address, at once."""
+EVERY_MS: Final = 10_000
+"""A try that was used up comes back after so long."""
+ADDRESSES: Final = 1_000
 HOURS: Final = (1, 6, 24)
 OFF: Final = "the page is off: `nas-server admin token` makes the token to log in with"
 _HTML: Final = "text/html"
@@ -46,7 +51,7 @@ class Page:
         self._clock = clock
         self._secure = secure
         self._access = Access(store)
-        self._throttle = Throttle()
+        self._throttle = Throttle(TRIES, EVERY_MS, ADDRESSES)
         self._watch = Watch(store, counts, clock)
         self.app = web.Application(middlewares=[guard, self._on])
         self.app.on_response_prepare.append(protect)

@@ -11,8 +11,7 @@ import pytest
 from nas_sdk.server.intake import FORM
 from nas_sdk.server.page.access import SESSION_MS, Access
 from nas_sdk.server.page.guard import HEADERS
-from nas_sdk.server.page.routes import BODY_LIMIT
-from nas_sdk.server.page.throttle import EVERY_MS, TRIES, Throttle
+from nas_sdk.server.page.routes import BODY_LIMIT, EVERY_MS, TRIES
 from nas_sdk.server.store import MemoryStore, Store
 from tests.server.page.conftest import Admin, administered
 from tests.support.nas_in_process import hosted
@@ -88,24 +87,6 @@ async def test_nobody_keeps_out_who_has_the_token(admin: Admin) -> None:
     assert answers == [403] * TRIES + [429]
     assert [(await admin.log_in()).status for _ in range(TRIES + 1)] == [303] * (TRIES + 1)
     assert (await admin.log_in("wrong")).status == 429
-
-
-def test_tries_are_counted_for_each_address() -> None:
-    throttle = Throttle()
-    assert [throttle.wait_s("a", 0) for _ in range(TRIES + 2)] == [0] * TRIES + [10, 10]
-    assert throttle.wait_s("b", 0) == 0
-    assert throttle.wait_s("a", EVERY_MS - 1) == 1
-    assert [throttle.wait_s("a", EVERY_MS) for _ in range(2)] == [0, 10]
-    assert [throttle.wait_s("a", 100 * EVERY_MS) for _ in range(TRIES + 1)] == [0] * TRIES + [10]
-
-
-def test_addresses_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas_sdk.server.page.throttle.ADDRESSES", 2)
-    throttle = Throttle()
-    for _ in range(TRIES):
-        throttle.wait_s("a", 0)
-    assert throttle.wait_s("a", 0) == 10
-    assert [throttle.wait_s(each, 0) for each in "bca"] == [0, 0, 0]
 
 
 async def test_a_login_ends(store: Store) -> None:

@@ -1,0 +1,31 @@
+"""How often somebody may do something. Pure."""
+
+import math
+from collections import OrderedDict
+
+
+class Throttle:
+    """So many times at once for everybody, then one at a time."""
+
+    def __init__(self, at_once: int, every_ms: float, known: int) -> None:
+        """Give back a time that was used up after ``every_ms``.
+
+        So many are ``known`` apart; whoever is forgotten starts anew.
+        """
+        self._full_ms = at_once * every_ms
+        self._every_ms = every_ms
+        self._known = known
+        self._free_at: OrderedDict[str, float] = OrderedDict()
+
+    def wait_s(self, who: str, now: int) -> int:
+        """Use up a time and return 0; or return how many seconds to wait for the next."""
+        # Not beyond what there is to use up: the clock may have been set back.
+        free_at = min(max(self._free_at.pop(who, now), now), now + self._full_ms)
+        self._free_at[who] = free_at
+        if len(self._free_at) > self._known:
+            self._free_at.popitem(last=False)
+        wait = free_at + self._every_ms - self._full_ms - now
+        if wait > 0:
+            return math.ceil(wait / 1_000)
+        self._free_at[who] = free_at + self._every_ms
+        return 0
