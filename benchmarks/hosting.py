@@ -4,7 +4,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.load import post
@@ -21,8 +21,16 @@ AGENTS = 1_000
 class Stores:
     """Stores of a kind, all on the disk of this machine."""
 
-    def __init__(self, directory: Path, new: Callable[[int], str]) -> None:
-        """Have ``new`` tell the URL of the store with a number."""
+    def __init__(
+        self, directory: Path, new: Callable[[int], str], beside: tuple[int, ...] = ()
+    ) -> None:
+        """Have ``new`` tell the URL of the store with a number.
+
+        The processes ``beside`` the server are those of the store.
+        """
+        self.beside = beside
+        self.filled: tuple[str, float] | None = None
+        """A store that is full, and what it takes on disk, in MiB; kept for later rounds."""
         self._directory = directory
         self._new = new
         self._numbers = itertools.count(1)
@@ -33,8 +41,12 @@ class Stores:
 
     def disk_mb(self) -> float:
         """Return what all of them take, in MiB."""
-        files = (each for each in self._directory.rglob("*") if each.is_file())
-        return sum(each.stat().st_size for each in files) / 2**20
+        size = 0
+        for folder, _, names in os.walk(self._directory):
+            for name in names:
+                with suppress(FileNotFoundError):  # a server at work renames and removes
+                    size += (Path(folder) / name).stat().st_size
+        return size / 2**20
 
 
 def provision(token: str, job_id: str, due_ms: int, url: str) -> bytes:
@@ -58,7 +70,8 @@ def stores(kind: str) -> Iterator[Stores]:
             yield Stores(directory, lambda n: f"sqlite:{directory / f'nas-{n}.db'}")
         else:
             with nats_cluster(directory, 1 if kind == "nats1" else 3) as cluster:
-                yield Stores(directory, lambda n: f"{cluster.url}/S{n}")
+                beside = tuple(node.pid for node in cluster.nodes)
+                yield Stores(directory, lambda n: f"{cluster.url}/S{n}", beside)
 
 
 @asynccontextmanager
