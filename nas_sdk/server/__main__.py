@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -24,9 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, or 2 with one line on stderr."""
     try:
         asyncio.run(_run(arguments))
+        sys.stdout.flush()
     except (OptionError, StoreError, AccountError) as error:
         print(f"nas-server: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read along has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 130
     return 0
@@ -81,10 +86,16 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
     return parser
 
 
+def _shown(url: str) -> str:
+    return admin.without_password(url).replace("%", "%%")
+
+
 def _store_options(defaults: dict[str, Any]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, parents=[_common()])
     parser.add_argument(
-        "--store", metavar="URL", help="sqlite:PATH or nats://HOST:PORT,… (default: %(default)s)"
+        "--store",
+        metavar="URL",
+        help=f"sqlite:PATH or nats://HOST:PORT,… (default: {_shown(defaults['store'])})",
     )
     parser.set_defaults(store=defaults["store"])
     return parser

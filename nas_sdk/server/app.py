@@ -68,6 +68,7 @@ class Nas:
         self._throttle = _throttle(settings.calls)
         self._counts = CountsCache(store.counts, clock)
         self.relay: Relay
+        self._stopped = False
         self.app = web.Application(
             middlewares=[answers.shield(self.metrics)], client_max_size=BODY_LIMIT
         )
@@ -115,6 +116,12 @@ class Nas:
             )
             self.relay.start()
             yield
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Begin no more deliveries, and let those under way end or hand them back; only once."""
+        if not self._stopped:
+            self._stopped = True
             await self.relay.stop(self._settings.grace_s)
 
     async def _provision(self, request: web.Request) -> web.Response:
@@ -160,7 +167,7 @@ class Nas:
         return web.json_response({"status": "ok"})
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        await self._store.next_due()  # a round trip through the writer; StoreError is a 503
+        await self._store.write("probe", "readyz", {})  # StoreError is a 503
         return web.json_response({"status": "ready"})
 
     async def _metrics(self, request: web.Request) -> web.Response:

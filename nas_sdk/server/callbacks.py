@@ -16,6 +16,10 @@ from nas_sdk.fields import check_callback_url
 _FIELD = "agent_callback_url"
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 """All that IANA has given out. NAT64, v4-compatible and site-local addresses lie outside."""
+_NOT_PUBLIC: Final = tuple(
+    ipaddress.IPv4Network(each) for each in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")
+)
+"""What Pythons of 2023 take for public, and where clouds keep their metadata."""
 _6TO4: Final = ipaddress.IPv6Network("2002::/16")
 """Leads, like NAT64, to any IPv4 address. Teredo does too, but counts as not global."""
 
@@ -64,6 +68,8 @@ def is_private(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
     if isinstance(ip, ipaddress.IPv6Address) and (ip not in _GLOBAL_UNICAST or ip in _6TO4):
+        return True
+    if isinstance(ip, ipaddress.IPv4Address) and any(ip in each for each in _NOT_PUBLIC):
         return True
     return not ip.is_global or ip.is_multicast
 

@@ -7,6 +7,7 @@ import os
 from typing import Final
 
 import aiohttp
+from aiohttp.resolver import AsyncResolver
 
 from nas_sdk._version import __version__
 from nas_sdk.retries import parse_retry_after
@@ -18,6 +19,8 @@ from nas_sdk.server.rules import OneShot, Outcome
 
 TIMEOUT_S: Final = 30
 DRAIN_S: Final = 1
+LOOK_UP_S: Final = 5
+"""How long a name server may take, each of two times."""
 ANSWER_LIMIT: Final = 16_384
 _ENDS: Final = frozenset({*range(200, 300), 410})
 
@@ -26,6 +29,8 @@ def open_session(*, allow_private: bool, timeout_s: float = TIMEOUT_S) -> aiohtt
     """Return a session for calls to agents, which must be closed by the caller."""
     connector = aiohttp.TCPConnector(
         limit=0,  # the relay has limits of its own, per agent
+        # Not in threads: a few names that take long would hold up everybody's.
+        resolver=AsyncResolver(timeout=LOOK_UP_S, tries=2),
         # An agent's machine stops when it is idle: only a burst may reuse its connections.
         keepalive_timeout=2.0,
         socket_factory=None if allow_private else callbacks.public_socket,
@@ -58,11 +63,14 @@ class Caller:
         self._issuer = issuer
         self._clock = clock
 
-    async def call(self, one: OneShot) -> Outcome:
-        """Deliver ``one`` once and return how that ended; whatever the agent does, no error."""
+    async def call(self, one: OneShot) -> Outcome | None:
+        """Deliver ``one`` once and return how that ended; whatever the agent does, no error.
+
+        None when there is nobody to deliver it to: its agent is not provisioned any more.
+        """
         agent = await self._accounts.find(one.agent)
         if agent is None or agent.revoked:
-            return Outcome(ended=True, note="revoked: the agent is not provisioned any more")
+            return None
         token = await self._token(agent)
         try:
             return await self._post(one, token)

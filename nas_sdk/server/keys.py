@@ -73,7 +73,7 @@ class KeyRing:
 
     async def refresh(self, now: int) -> None:
         """See what the store has, if that was last done a while ago; make the first key."""
-        if now < self._fresh_until:
+        if 0 < self._fresh_until - now <= REFRESH_MS:  # not after a clock was set back
             return
         await self._load()
         if not self._keys:

@@ -5,6 +5,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+LIBRARIES = ("aiohttp", "asyncio")
+"""Whose troubles are told, too."""
 LOGGER = logging.getLogger("nas_server")
 
 
@@ -31,6 +33,20 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class Terse(JsonLines):
+    """Formats what a library says without its words, which may be those of a request."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        error = record.exc_info[0] if record.exc_info else None
+        fields = {"library": record.name, "error": None if error is None else error.__name__}
+        told = logging.LogRecord(
+            record.name, record.levelno, record.pathname, record.lineno, "trouble", None, None
+        )
+        told.fields = fields
+        return super().format(told)
+
+
 def configure(level: str) -> None:
     """Send the logs of the server to stderr from ``level`` on."""
     handler = logging.StreamHandler()
@@ -38,3 +54,7 @@ def configure(level: str) -> None:
     LOGGER.addHandler(handler)
     LOGGER.setLevel(level.upper())
     LOGGER.propagate = False
+    beside = logging.StreamHandler()
+    beside.setFormatter(Terse())
+    for name in LIBRARIES:
+        logging.getLogger(name).addHandler(beside)

@@ -8,11 +8,11 @@ from collections import Counter
 from typing import Final
 
 from nas_sdk.server.clock import Clock
-from nas_sdk.server.delivery import Caller
+from nas_sdk.server.delivery import TIMEOUT_S, Caller
 from nas_sdk.server.logs import say
 from nas_sdk.server.metrics import Metrics
 from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.server.store.base import Store
+from nas_sdk.server.store.base import Store, StoreError
 
 BATCH: Final = 500
 PER_AGENT: Final = 8
@@ -86,7 +86,10 @@ class Relay:
         for task in held:
             task.cancel()
         await asyncio.gather(*held, return_exceptions=True)
-        await self._store.release(list(held.values()))
+        try:
+            await self._store.release(list(held.values()))
+        except StoreError as error:  # their leases end them
+            say("not_handed_back", level=logging.WARNING, reason=str(error))
         say("relay_stopped", handed_back=len(held))
 
     async def _begin_due(self) -> bool:
@@ -123,17 +126,28 @@ class Relay:
         self._metrics.began(started - one.not_before_ms if one.attempt == 1 else None)
         word = "handed_back"
         try:
-            outcome = await self._caller.call(one)
-            word = outcome.note.partition(":")[0]
-            await self._settle(one, outcome, started)
+            if _is_stale(one, started):
+                await self._store.release([one])
+                self.expect(one.not_before_ms)
+            elif (outcome := await self._caller.call(one)) is None:
+                word = "revoked"
+                await self._drop(one)
+            else:
+                word = outcome.note.partition(":")[0]
+                await self._settle(one, outcome, started)
         except Exception as error:  # the lease runs out, and the fire is delivered again
             say("delivery_failed", level=logging.ERROR, error=True, reason=str(error))
         finally:
             self._metrics.ended(word)
 
+    async def _drop(self, one: OneShot) -> None:
+        # Nobody had it, so its key is not remembered: the agent may be back, and arm it again.
+        await self._store.withdraw(one.agent, one.job_id, one.schedule_id, self._clock())
+        say("fire_dropped", agent=one.agent, job_id=one.job_id, reason="the agent is revoked")
+
     async def _settle(self, one: OneShot, outcome: Outcome, started: int) -> None:
         now = self._clock()
-        left = await self._store.settle(one, outcome, now)
+        left = await self._settled(one, outcome)
         if left is not None and not left.dead:
             self.expect(left.wake_ms)
         say(
@@ -149,3 +163,20 @@ class Relay:
             took_ms=now - started,
             dead=left is not None and left.dead,
         )
+
+    async def _settled(self, one: OneShot, outcome: Outcome) -> OneShot | None:
+        """Note an outcome; a store that fails is tried again until the lease is over."""
+        while True:
+            now = self._clock()
+            try:
+                return await self._store.settle(one, outcome, now)
+            except StoreError as error:
+                if one.lease_until_ms is None or now >= one.lease_until_ms:
+                    raise
+                say("not_settled_yet", level=logging.WARNING, reason=str(error))
+                await asyncio.sleep(LOOK_UP_S)
+
+
+def _is_stale(one: OneShot, now: int) -> bool:
+    """Tell whether a lease came too late, or was slept over: its delivery could outlast it."""
+    return one.lease_until_ms is not None and now > one.lease_until_ms - TIMEOUT_S * 1_000

@@ -21,7 +21,7 @@ from tests.conformance.planting import Bug
 
 Claims = dict[str, Any]
 Mint = Callable[[KeyRing, Claims, int], str]
-Call = Callable[[OneShot], Awaitable[Outcome]]
+Call = Callable[[OneShot], Awaitable[Outcome | None]]
 
 
 def minting(mint: Mint) -> Callable[[Nas], None]:
@@ -78,8 +78,9 @@ def calling(change: Callable[[Call, OneShot], Any]) -> Callable[[Nas], None]:
     return apply
 
 
-async def _follow(call: Call, one: OneShot) -> Outcome:
+async def _follow(call: Call, one: OneShot) -> Outcome | None:
     outcome = await call(one)
+    assert outcome is not None
     if outcome.note.startswith("307"):
         url = f"{one.callback_url}/elsewhere"
         async with aiohttp.ClientSession() as session, session.post(url, json={}):
@@ -87,26 +88,28 @@ async def _follow(call: Call, one: OneShot) -> Outcome:
     return outcome
 
 
-async def _no_base(call: Call, one: OneShot) -> Outcome:
+async def _no_base(call: Call, one: OneShot) -> Outcome | None:
     parts = urlsplit(one.callback_url)
     return await call(attrs.evolve(one, callback_url=f"{parts.scheme}://{parts.netloc}"))
 
 
-async def _other_instant(call: Call, one: OneShot) -> Outcome:
+async def _other_instant(call: Call, one: OneShot) -> Outcome | None:
     text = format_instant(parse_instant(one.fire_at) + 1)
     return await call(attrs.evolve(one, fire_at=text))
 
 
-async def _hurried(call: Call, one: OneShot) -> Outcome:
+async def _hurried(call: Call, one: OneShot) -> Outcome | None:
     outcome = await call(one)
+    assert outcome is not None
     return attrs.evolve(outcome, retry_after_ms=None)
 
 
 def ending(*notes: str, ended: bool = True) -> Callable[[Nas], None]:
     """Answers of the agent that are taken for the end, or are not."""
 
-    async def change(call: Call, one: OneShot) -> Outcome:
+    async def change(call: Call, one: OneShot) -> Outcome | None:
         outcome = await call(one)
+        assert outcome is not None
         meant = outcome.note.startswith(notes)
         return attrs.evolve(outcome, ended=ended) if meant else outcome
 

@@ -91,6 +91,7 @@ def test_status_for_people_and_programs(server: NasServer) -> None:
         "due": 0,
         "lateness": {"of": 0, "p50_ms": None, "p99_ms": None, "worst_ms": None},
         "page": False,
+        "dead_count": 0,
         "dead": [],
     }
     shown = dict(line.split(None, 1) for line in server.command("status").splitlines())
@@ -257,6 +258,17 @@ def test_wrong_use_is_one_line(tmp_path: Path, terminal: Terminal) -> None:
     assert "secret" not in short
     assert "write sqlite:PATH" in terminal.complaint("status", "--store", "redis:x")
     assert "No such file" in terminal.complaint("status", "--store", f"sqlite:{tmp_path}/no/x.db")
+    assert "cannot open ~nobody-here" in terminal.complaint(
+        "status", "--store", "sqlite:~nobody-here/nas.db"
+    )
+    assert "cannot listen on a..b" in terminal.complaint("serve", "--host", "a..b", "--port", "0")
+    assert "is not a base URL" in terminal.complaint("serve", "--issuer", "https://")
+    for line, words in (
+        ("port = true", "a value"),
+        ('allow_private_callbacks = "yes"', "true or false"),
+    ):
+        (tmp_path / "kind.toml").write_text(line)
+        assert words in terminal.complaint("status", "--config", str(tmp_path / "kind.toml"))
     assert "say --issuer" in terminal.complaint("serve", "--host", "0.0.0.0", "--port", "0")
     assert "is not a base URL" in terminal.complaint("serve", "--issuer", "nas.example.com")
     assert "is not TOML" in terminal.complaint("status", "--config", str(tmp_path / "broken.toml"))
@@ -272,6 +284,32 @@ def test_wrong_use_is_one_line(tmp_path: Path, terminal: Terminal) -> None:
     assert "true or false" in terminal.complaint(
         "status", NAS_SERVER_ALLOW_PRIVATE_CALLBACKS="maybe"
     )
+
+
+def test_an_empty_variable_says_nothing(tmp_path: Path, terminal: Terminal) -> None:
+    store = f"sqlite:{tmp_path / 'nas.db'}"
+    assert terminal.run("status", "--store", store, NAS_SERVER_PORT="")[0] == 0
+
+
+def test_help_shows_no_password(terminal: Terminal) -> None:
+    given = {"NAS_SERVER_STORE": "nats://nas:hunter%2@127.0.0.1:4222"}
+    for command in ("serve", "status"):
+        status, out, _ = terminal.run(command, "--help", **given)
+        assert (status, "hunter" in out, "127.0.0.1:4222" in out) == (0, False, True)
+
+
+def test_a_broken_request_does_not_get_into_the_log(server: NasServer) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hunter\x01\r\n\r\n"
+        )
+        assert b" 400 " in connection.recv(4_096)
+    server.stop()
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert [line["library"] for line in lines if line["event"] == "trouble"] == ["aiohttp.server"]
+    assert "hunter" not in server.log.read_text()
+    server.start()
 
 
 def test_flags_win_over_the_environment_and_that_over_the_file(

@@ -87,3 +87,11 @@ async def test_a_token_lives_ninety_seconds(store: Store) -> None:
 async def test_a_clock_set_back_still_finds_a_key(store: Store, back: int) -> None:
     ring = await opened(store)
     assert kid_of(ring, T - back) in published(ring, T - back)
+
+
+async def test_a_clock_that_was_set_back_hides_no_rotation(store: Store) -> None:
+    ring = KeyRing(store)
+    await ring.refresh(T + 3_600_000)
+    new = (await KeyRing(store).rotate(T)).kid
+    await ring.refresh(T)
+    assert new in {key["kid"] for key in ring.jwks(T)["keys"]}

@@ -268,6 +268,17 @@ async def test_the_key_set(nas: Hosted) -> None:
     assert (key["kty"], key["crv"], key["alg"]) == ("EC", "P-256", keys.ALGORITHM)
 
 
+async def test_a_server_that_can_keep_nothing_is_not_ready(
+    nas: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(nas.nas._store, "write", full)
+    refused(await nas.call("GET", "/readyz"), 503, "temporarily_unavailable")
+    assert (await nas.call("GET", "/healthz"))[0] == 200
+
+
 async def test_health_and_metrics(nas: Hosted) -> None:
     await nas.call("POST", PROVISION, json=GOOD)
     assert (await nas.call("GET", "/healthz"))[:2] == (200, {"status": "ok"})

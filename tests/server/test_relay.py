@@ -2,14 +2,17 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import jwt
 import pytest
 
-from nas_sdk.server import rules
+from nas_sdk.server import relay, rules
+from nas_sdk.server.delivery import TIMEOUT_S
 from nas_sdk.server.rules import OneShot
-from nas_sdk.server.store import Store
+from nas_sdk.server.store import MemoryStore, Store, StoreError
+from nas_sdk.times import format_instant
 from tests.support.agent_stub import AgentStub, accepted, agent_stub, gone, held, status
 from tests.support.nas_in_process import Hosted, eventually, hosted
 
@@ -277,16 +280,82 @@ async def test_a_revoked_agent_gets_no_fire(nas: Hosted, agent: AgentStub, store
     await nas.nas.accounts.revoke("agent")
     nas.advance(1_000)
     await eventually(lambda: none_armed(store, "agent"))
+    await settled(nas)
     assert agent.fires == []
+    _, nas.token = await nas.nas.accounts.add("agent", None, nas.clock())
+    await nas.provision("job", 0, agent.url)  # the same fire: nobody has had it
+    await agent.until(1)
 
 
 async def test_a_name_that_leads_to_a_private_address_is_not_called(store: Store) -> None:
     async with hosted(store, allow_private_callbacks=False) as nas, agent_stub(nas.clock) as agent:
-        # A name that passes when it is armed; what it stands for is seen on connecting.
-        port = agent.url.rpartition(":")[2]
-        await nas.provision("job", 0, f"http://0x7f.1:{port}")
+        # Kept as a name would be that passes when it is armed, and leads there on connecting.
+        at, now = format_instant(nas.clock()), nas.clock()
+        await store.provision(rules.fresh("agent", "job", at, agent.url, "key", "os_1", now), now)
+        nas.nas.relay.look()
         assert "private address" in (await noted(store)).note
         assert agent.fires == []
+
+
+async def test_names_are_not_looked_up_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    # There are few, and a name server that does not answer would hold up every agent's fires.
+    looked_up: list[object] = []
+    look_up = socket.getaddrinfo
+
+    def seen(host: str, *rest: Any, **more: Any) -> Any:
+        looked_up.append(host)
+        return look_up(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", seen)
+    store = MemoryStore()
+    async with hosted(store) as nas:
+        await nas.provision("job", 0, "http://agent.invalid")
+        assert (await noted(store)).note.startswith("unreachable")
+    assert "agent.invalid" not in looked_up
+
+
+async def test_a_relay_outlives_a_store_that_fails(
+    nas: Hosted, agent: AgentStub, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "LOOK_UP_S", 0.01)
+    for name in ("due", "settle"):
+        monkeypatch.setattr(store, name, failing_once(getattr(store, name)))
+    await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    await settled(nas, set())
+    assert len(agent.fires) == 1
+
+
+def failing_once(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    calls: list[object] = []
+
+    async def failing(*given: Any, **more: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 1:
+            raise StoreError("the disk is full")
+        return await call(*given, **more)
+
+    return failing
+
+
+async def test_a_lease_that_came_late_is_handed_back(
+    nas: Hosted, agent: AgentStub, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By the end of a delivery it would be another process's turn.
+    due, slow = store.due, [rules.LEASE_MS - TIMEOUT_S * 1_000 + 1]
+
+    async def late(*given: Any, **more: Any) -> list[OneShot]:
+        taken = await due(*given, **more)
+        if taken and slow:
+            nas.clock.now += slow.pop()
+        return taken
+
+    monkeypatch.setattr(store, "due", late)
+    await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    await settled(nas, set())
+    (attempt,) = await store.attempts(nas.clock(), 10)
+    assert (attempt.number, len(agent.fires)) == (2, 1)
 
 
 async def test_each_attempt_is_kept_with_its_answer(

@@ -7,6 +7,7 @@ import stat
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -316,7 +317,7 @@ async def test_a_group_that_is_undone_loses_nothing_that_is_due(path: Path) -> N
     go_on = threading.Event()
 
     def fail() -> None:
-        raise sqlite3.OperationalError("planted")
+        raise sqlite3.IntegrityError("planted")
 
     busy = asyncio.ensure_future(store._writer.run(go_on.wait))
     await asyncio.sleep(0)
@@ -328,4 +329,37 @@ async def test_a_group_that_is_undone_loses_nothing_that_is_due(path: Path) -> N
     assert [one.job_id for one in await due] == ["x"]
     with pytest.raises(StoreError, match="planted"):
         await failing
+    await store.close()
+
+
+async def test_a_link_to_the_file_is_the_same_file(path: Path) -> None:
+    store = await SqliteStore.open(path)
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    with pytest.raises(StoreError, match="in use by another nas-server"):
+        await SqliteStore.open(link)
+    await store.close()
+
+
+async def test_a_locked_file_is_waited_for_once_and_not_for_each(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "BUSY_S", 0.05)
+    store = await SqliteStore.open(path)
+    tries: list[int] = []
+    commit = Writer._commit
+
+    def counted(writer: Writer, group: list[Any], synchronous: str) -> None:
+        tries.append(len(group))
+        commit(writer, group, synchronous)
+
+    monkeypatch.setattr(Writer, "_commit", counted)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        calls = (store.provision(shot(f"job{n}"), T) for n in range(20))
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(each) for each in done} == {StoreError}
+        assert sum(tries) == 20  # none was tried again by itself
+        other.execute("ROLLBACK")
+    await store.provision(shot("later"), T)
     await store.close()

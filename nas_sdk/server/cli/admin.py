@@ -126,7 +126,7 @@ async def status(store: Store, options: Namespace) -> None:
     page = await Access(store).is_on()
     if options.json:
         more = {"lateness": attrs.asdict(late), "keys": keys, "page": page}
-        print(json.dumps({**facts, **more, "dead": dead}))
+        print(json.dumps({**facts, **more, "dead_count": counts.dead, "dead": dead}))
         return
     more = {"late": _late(late), "keys": ", ".join(keys) or "none yet"}
     _show(options, {**facts, "dead": counts.dead, **more, "page": "on" if page else "off"})

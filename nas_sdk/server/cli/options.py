@@ -1,6 +1,7 @@
 """Configuration: flags first, then the environment, then a file, then what is usual."""
 
 import os
+import re
 import tomllib
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
@@ -50,7 +51,7 @@ def gather(config: str | None, environment: Mapping[str, str] = os.environ) -> d
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     named = {name: environment.get(f"{PREFIX}{name.upper()}") for name in USUAL}
-    return {name: value for name, value in named.items() if value is not None}
+    return {name: value for name, value in named.items() if value}
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -65,7 +66,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         if name not in USUAL:
             raise OptionError(f"{path}: no option {name!r}; there are {', '.join(USUAL)}")
         if isinstance(usual, bool) != isinstance(value, bool):
-            raise OptionError(f"{path}: {name} is to be {'true or false' if usual else 'a value'}")
+            kind = "true or false" if isinstance(usual, bool) else "a value"
+            raise OptionError(f"{path}: {name} is to be {kind}")
     # Numbers as text, to be judged as the same flag would be.
     return {name: v if isinstance(v, bool) else str(v) for name, v in values.items()}
 
@@ -111,7 +113,7 @@ def _number(text: str, low: int, high: int, kind: type[int] | type[float] = int)
 
 def base_url(text: str) -> str:
     """Parse a base URL."""
-    if not text.startswith(("http://", "https://")) or any(c in text for c in "?# "):
+    if not re.fullmatch(r"https?://[^/?# ]+(/[^?# ]*)?", text):
         raise ArgumentTypeError(f"{text!r} is not a base URL, such as https://nas.example.com")
     return text
 

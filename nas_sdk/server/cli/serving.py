@@ -19,6 +19,7 @@ from nas_sdk.server.page.routes import OFF
 from nas_sdk.server.store import open_store
 
 CONNECTIONS_END_S = 5.0
+BACKLOG = 256
 SWITCH_S = 0.0005
 """The store's thread takes many short turns; at the usual 5 ms a busy loop starves it."""
 
@@ -44,23 +45,24 @@ async def serve(options: Namespace) -> None:
             if options.admin_token:
                 await access.set_token(options.admin_token)
             page = f"{url}/admin/" if await access.is_on() else OFF
-            await _serve(listener, url, page, Nas(store, settings).app)
+            await _serve(listener, url, page, Nas(store, settings))
         finally:
             await store.close()
 
 
-async def _serve(listener: socket.socket, url: str, page: str, app: web.Application) -> None:
+async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CONNECTIONS_END_S)
+    runner = web.AppRunner(nas.app, access_log=None, shutdown_timeout=CONNECTIONS_END_S)
     await runner.setup()
     try:
-        await web.SockSite(runner, listener, backlog=1_024).start()
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
         logs.say("ready", url=url, page=page)
         print(f"nas-server ready url={url}", flush=True)
         await stop.wait()
         logs.say("stopping")
+        await nas.stop()  # with the keys still published: agents verify what is under way
     finally:
         await runner.cleanup()
     logs.say("stopped")
@@ -71,11 +73,13 @@ def _listen(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise OptionError(f"cannot listen on {host}: {error.strerror}") from None
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "that is no host"
+        raise OptionError(f"cannot listen on {host}: {why}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(BACKLOG)  # only now nobody else gets the port
     except OSError as error:
         listener.close()
         raise OptionError(f"cannot listen on {host}:{port}: {error.strerror}") from None

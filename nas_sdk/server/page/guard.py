@@ -1,7 +1,6 @@
 """What every answer of the page carries, and from where a change may be asked for."""
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -28,7 +27,7 @@ def is_own(request: web.Request) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc == request.host
+    return origin in (f"http://{request.host}", f"https://{request.host}")
 
 
 @web.middleware

@@ -161,7 +161,7 @@ class SqliteStore:
 def _open(
     path: Path, serving: bool
 ) -> tuple[tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection], FileLock | None]:
-    path = path.expanduser()
+    path = _real(path)
     schema.create(path)
     lock = FileLock(path) if serving else None
     opened: list[sqlite3.Connection] = []
@@ -177,6 +177,14 @@ def _open(
             lock.release()
         raise
     return (writing, reading, looking_up), lock
+
+
+def _real(path: Path) -> Path:
+    """Return the file itself: a lock must be the same whatever link leads to it."""
+    try:
+        return path.expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise StoreError(f"cannot open {path}: {error}") from None
 
 
 def _prepare(path: Path, connection: sqlite3.Connection, serving: bool) -> None:

@@ -82,6 +82,9 @@ class Writer:
         # Whatever fails, the thread goes on: without it no later call would be answered.
         try:
             self._commit(group, synchronous)
+        except sqlite3.OperationalError as error:  # the file: each would wait for it as long
+            for job in group:
+                job.error = error
         except BaseException:  # one piece that fails must not fail its neighbours
             for job in group:
                 self._commit_alone(job, synchronous)
