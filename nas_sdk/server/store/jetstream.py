@@ -6,6 +6,7 @@ alarm in the cluster brings each slot to the attention of one process when its t
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from heapq import nsmallest
 from random import random
@@ -13,6 +14,7 @@ from typing import Final, Self
 
 from nas_sdk.server import rules
 from nas_sdk.server.history import Attempt
+from nas_sdk.server.logs import say
 from nas_sdk.server.rules import OneShot, Outcome
 from nas_sdk.server.store.base import Counts, Record, StoreError, TooManyError
 from nas_sdk.server.store.nats_alarms import Alarms, Ring, Tuning
@@ -24,6 +26,8 @@ from nas_sdk.server.store.nats_slots import Slots
 from nas_sdk.server.store.slots import Job, Slot
 
 AT_ONCE: Final = 64
+UNREADABLE_MS: Final = 60_000
+"""When a one-shot that is kept in no known way is looked at again."""
 SORTED: Final = 20_000
 """How many slots may have to be read to put what is armed in order."""
 USUAL: Final = Tuning()
@@ -84,10 +88,12 @@ class JetStreamStore:
             slot = await self._slots.read((wanted.agent, wanted.job_id))
             delivered = slot.remembered(wanted.dedup_key, now)
             schedule_id, write = rules.arm(wanted, slot.one, delivered)
-            if not write:
-                return schedule_id
             with contextlib.suppress(ConflictError):
-                await self._slots.change(slot, wanted, now)
+                if write:
+                    await self._slots.change(slot, wanted, now)
+                    self._held.pop(slot.job, None)
+                else:
+                    await self._slots.confirm(slot)
                 return schedule_id
 
     async def cancel(self, agent: str, job_id: str, now: int) -> None:
@@ -99,11 +105,15 @@ class JetStreamStore:
         return await self._remove((agent, job_id), lambda slot: slot.has(schedule_id), now)
 
     async def _remove(self, job: Job, fits: Callable[[Slot], bool], now: int) -> bool:
-        while fits(slot := await self._slots.read(job)):
+        while True:
+            slot = await self._slots.read(job)
             with contextlib.suppress(ConflictError):
+                if not fits(slot):
+                    await self._slots.confirm(slot)
+                    return False
                 await self._slots.change(slot, None, now)
+                self._held.pop(job, None)
                 return True
-        return False
 
     async def hasten(self, agent: str, job_id: str, schedule_id: str, now: int) -> OneShot | None:
         """See `Store.hasten`."""
@@ -127,6 +137,9 @@ class JetStreamStore:
         per_agent: int | None = None,
     ) -> list[OneShot]:
         """See `Store.due`. A few at a time, so that the first need not wait for the last."""
+        if under_way and per_agent is not None:
+            busy = {agent for agent, load in under_way.items() if load >= per_agent}
+            await self._alarms.make_room(now, busy)
         rings = self._alarms.take(now, min(limit, AT_ONCE), under_way, per_agent)
         begun = await asyncio.gather(
             *(self._begin(ring, now) for ring in rings), return_exceptions=True
@@ -135,35 +148,42 @@ class JetStreamStore:
         errors = [error for error in begun if isinstance(error, BaseException)]
         if errors and not leased:
             raise errors[0]
-        if under_way and per_agent is not None:
-            busy = {agent for agent, load in under_way.items() if load >= per_agent}
-            await self._alarms.make_room(now, busy)
+        for error in errors:
+            say("not_begun", level=logging.WARNING, reason=str(error))
         return leased
 
     async def _begin(self, ring: Ring, now: int) -> OneShot | None:
         """Lease what a ring is about; None when there is nothing to do now."""
-        again = ring.wake_ms
-        self._held.pop(ring.alarm.job, None)
+        again, leased = ring.wake_ms, False
         try:
             while True:
                 slot = await self._slots.read(ring.alarm.job)
                 if slot.live is not None and slot.alarm == ring.alarm.id:
-                    again = slot.live.wake_ms
+                    again, leased = slot.live.wake_ms, slot.live.lease_until_ms is not None
                     if again > now:
                         return None
                     with contextlib.suppress(ConflictError):
-                        leased = rules.lease(slot.live, now)
-                        self._held[slot.job] = await self._slots.write(slot, leased, slot.alarm)
-                        again = leased.wake_ms
-                        return leased
+                        self._held.pop(slot.job, None)
+                        one = rules.lease(slot.live, now)
+                        self._held[slot.job] = await self._slots.write(slot, one, slot.alarm)
+                        again, leased = one.wake_ms, True
+                        return one
                 else:
                     with contextlib.suppress(ConflictError):
                         if slot.revision == ring.alarm.base:
                             await self._slots.write(slot, slot.one, slot.alarm)
                         await self._alarms.answer(ring)
                         return None
+        except (
+            LookupError,
+            ValueError,
+            TypeError,
+        ) as error:  # what it is about can be read by no one here
+            say("one_shot_unreadable", level=logging.ERROR, reason=type(error).__name__)
+            again = now + UNREADABLE_MS
+            return None
         finally:
-            self._alarms.park(ring, again)
+            self._alarms.park(ring, again, leased=leased)
 
     async def next_due(self, busy: Collection[str] = ()) -> int | None:
         """See `Store.next_due`. Of what rang for this process; the cluster knows the rest."""
@@ -200,7 +220,10 @@ class JetStreamStore:
 
     async def release(self, held: Sequence[OneShot]) -> None:
         """See `Store.release`."""
-        await asyncio.gather(*map(self._release, held))
+        done = await asyncio.gather(*map(self._release, held), return_exceptions=True)
+        for error in done:
+            if error is not None:
+                raise error
 
     async def _release(self, tried: OneShot) -> None:
         job = tried.agent, tried.job_id

@@ -4,8 +4,10 @@ The cluster keeps the time of every alarm and hands each one that rings to one p
 process that does not answer within the hold time is taken for dead, and another gets it.
 """
 
+import asyncio
 import contextlib
 import heapq
+import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -15,6 +17,7 @@ from typing import Final
 import attrs
 from nats.aio.msg import Msg
 
+from nas_sdk.server.logs import say
 from nas_sdk.server.store.base import StoreError
 from nas_sdk.server.store.nats_link import TROUBLE, Link
 from nas_sdk.server.store.nats_pull import Pull
@@ -37,7 +40,7 @@ class Tuning:
     hold_s: float = 15.0
     """How long a process may go without answering an alarm that rang."""
     room: int = 4_000
-    """How many that rang a process has at a time."""
+    """How many that rang, and are not being delivered, a process has at a time."""
 
 
 @attrs.define(eq=False)
@@ -68,6 +71,9 @@ class Alarms:
         self._link = link
         self._tuning = tuning
         self._rings: dict[str, Ring] = {}
+        self._leased: set[str] = set()
+        """Those whose fires are being delivered, here or elsewhere: an agent that hangs would
+        fill the room with them."""
         self._expect: Callable[[int], object] = lambda _: None
         self._pull: Pull | None = None
 
@@ -79,7 +85,7 @@ class Alarms:
         """Take rings from now on until `close`."""
         tuning = self._tuning
         self._pull = Pull(
-            self._link, tuning.hold_s, lambda: tuning.room - len(self._rings), self.receive
+            self._link, tuning.hold_s, lambda: tuning.room - self._waiting(), self.receive
         )
         await self._pull.start()
 
@@ -90,6 +96,9 @@ class Alarms:
         with contextlib.suppress(*TROUBLE):
             for ring in self._rings.values():
                 await ring.message.nak()
+
+    def _waiting(self) -> int:
+        return len(self._rings) - len(self._leased)
 
     async def set(self, alarm: Alarm, now: int) -> None:
         """Have ``alarm`` ring shortly before its time; at once when that is near."""
@@ -114,8 +123,8 @@ class Alarms:
     async def answer(self, ring: Ring) -> None:
         """Be done with a ring. Should the cluster not hear of it, it rings again."""
         self._rings.pop(ring.alarm.id, None)
-        if self._pull is not None:
-            self._pull.look()
+        self._leased.discard(ring.alarm.id)
+        self._look()
         with contextlib.suppress(*TROUBLE):
             await ring.message.ack()
 
@@ -131,18 +140,31 @@ class Alarms:
         if alarm_id is not None and (ring := self._rings.get(alarm_id)) is not None:
             self.park(ring, wake_ms)
 
-    def park(self, ring: Ring, wake_ms: int) -> None:
-        """Take a ring in hand again at that time."""
+    def park(self, ring: Ring, wake_ms: int, *, leased: bool = False) -> None:
+        """Take a ring in hand again at that time; until then it may be ``leased``."""
         ring.in_hand, ring.wake_ms = False, wake_ms
+        if leased and ring.alarm.id in self._rings:
+            self._leased.add(ring.alarm.id)
+            self._look()
+        else:
+            self._leased.discard(ring.alarm.id)
+
+    def _look(self) -> None:
+        if self._pull is not None:
+            self._pull.look()
 
     async def receive(self, message: Msg) -> None:
         """Take what the cluster hands out."""
-        alarm = Alarm.decode(message.data)
-        if (known := self._rings.get(alarm.id)) is not None:
-            known.message = message
+        try:
+            alarm = Alarm.decode(message.data)
+        except (ValueError, TypeError) as error:  # perhaps for a newer server: it comes again
+            say("alarm_unreadable", level=logging.ERROR, reason=type(error).__name__)
             return
-        self._rings[alarm.id] = Ring(alarm, message, alarm.wake_ms)
-        self._expect(alarm.wake_ms)
+        known = self._rings.setdefault(alarm.id, Ring(alarm, message, alarm.wake_ms))
+        known.message = message
+        if not known.in_hand:  # whoever had a lease may have handed it back
+            known.wake_ms = min(known.wake_ms, alarm.wake_ms)
+            self._expect(known.wake_ms)
 
     def take(
         self, now: int, limit: int, under_way: Mapping[str, int] | None, most: int | None
@@ -165,13 +187,19 @@ class Alarms:
 
     async def make_room(self, now: int, busy: Collection[str]) -> None:
         """Have some that are due for ``busy`` agents ring again later, if they fill the room."""
-        if 2 * len(self._rings) < self._tuning.room:
+        if not busy or 2 * self._waiting() < self._tuning.room:
             return
         waiting = [r for r in self._rings.values() if r.is_due(now) and r.alarm.agent in busy]
         if 2 * len(waiting) < self._tuning.room:
             return
-        for ring in waiting[-DEFER_AT_ONCE:]:
+        await asyncio.gather(*(self._defer(ring, now) for ring in waiting[-DEFER_AT_ONCE:]))
+
+    async def _defer(self, ring: Ring, now: int) -> None:
+        try:
             await self.set(_deferred(ring.alarm, now), now)
+        except StoreError as error:
+            say("alarm_not_deferred", level=logging.WARNING, reason=str(error))
+        else:
             await self.answer(ring)
 
     def next_due(self, busy: Collection[str] = ()) -> int | None:

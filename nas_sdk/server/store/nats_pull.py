@@ -11,7 +11,6 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from nas_sdk.server.logs import say
-from nas_sdk.server.store.base import StoreError
 from nas_sdk.server.store.nats_direct import status_of
 from nas_sdk.server.store.nats_link import TROUBLE, Link
 from nas_sdk.server.store.nats_setup import CONSUMER, consume
@@ -43,13 +42,15 @@ class Pull:
         self._closing = False
         self._heard = asyncio.Event()
         self._status: str | None = None
+        self._asked = 0
+        self._reply = ""
         self._inbox: Subscription
         self._running: asyncio.Task[None]
 
     async def start(self) -> None:
         """Ask from now on until `close`."""
         inbox = self._link.client.new_inbox()
-        self._inbox = await self._link.client.subscribe(inbox, cb=self._receive)
+        self._inbox = await self._link.client.subscribe(f"{inbox}.*", cb=self._receive)
         self._running = asyncio.create_task(self._run(inbox))
 
     async def close(self) -> None:
@@ -69,6 +70,8 @@ class Pull:
         if status is None:
             self._coming -= 1
             await self._deliver(message)
+        elif message.subject != self._reply:
+            return  # about a request that was given up
         elif status != _HEARTBEAT:
             self._status = status
             self._coming = 0
@@ -79,7 +82,7 @@ class Pull:
             try:
                 await self._ask(inbox)
                 await self._until_answered()
-            except (*TROUBLE, StoreError) as error:
+            except Exception as error:  # whatever it is: without this task nothing rings
                 say("alarms_away", level=logging.WARNING, reason=str(error))
                 await asyncio.sleep(PAUSE_S)
 
@@ -88,13 +91,15 @@ class Pull:
             self._heard.clear()
             await self._heard.wait()
         self._coming, self._status = room, None
+        self._asked += 1
+        self._reply = f"{inbox}.{self._asked}"
         question = {
             "batch": room,
             "expires": int(EXPIRES_S * 1_000_000_000),
             "idle_heartbeat": int(HEARTBEAT_S * 1_000_000_000),
         }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._link.names.alarms}.{CONSUMER}"
-        await self._link.client.publish(subject, json.dumps(question).encode(), reply=inbox)
+        await self._link.client.publish(subject, json.dumps(question).encode(), reply=self._reply)
 
     async def _until_answered(self) -> None:
         """Wait until all that was asked for came, or nothing will come any more."""

@@ -1,6 +1,7 @@
 """Reaching a NATS cluster, and what the store needs there: a version, three streams, a consumer."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,11 +13,14 @@ import nats.errors
 from nats.aio.client import Client
 
 from nas_sdk.server import history
+from nas_sdk.server.logs import say
 from nas_sdk.server.store.base import StoreError
 from nas_sdk.server.store.nats_link import AnswerError, Link, Names, Patience
 
 OLDEST: Final = (2, 12)
 CONNECT_S: Final = 10.0
+PING_S: Final = 2
+"""A server that leaves two such in a row unanswered is gone, and another is sought."""
 REPLICAS: Final = 3
 CONSUMER: Final = "relay"
 MAX_HELD: Final = 100_000
@@ -71,6 +75,8 @@ async def connect(place: Place) -> Client:
 
     async def note(error: Exception) -> None:
         trouble[:] = [error]
+        if client.is_connected:
+            say("nats_trouble", level=logging.WARNING, reason=_reason(error))
 
     try:
         await asyncio.wait_for(
@@ -79,6 +85,8 @@ async def connect(place: Place) -> Client:
                 name="nas-server",
                 error_cb=note,
                 connect_timeout=2,
+                ping_interval=PING_S,
+                max_outstanding_pings=2,
                 reconnect_time_wait=1,
                 max_reconnect_attempts=-1,
                 pending_size=0,  # a write must not wait for a connection and come late

@@ -90,6 +90,14 @@ class Slots:
             await self._link.remove(self._link.names.state, self._subject("dead", slot.job))
         return kept
 
+    async def confirm(self, slot: Slot) -> None:
+        """Make sure that a slot is as it was read, for an answer that changes nothing.
+
+        A server that was cut off may still take itself for the leader, and give what is old;
+        it can write nothing. ConflictError when the slot was replaced meanwhile.
+        """
+        await self.write(slot, slot.one, slot.alarm)
+
     async def write(self, slot: Slot, one: OneShot | None, alarm: str | None) -> Slot:
         """Replace a slot as it was read; ConflictError when it was replaced meanwhile."""
         kept = attrs.evolve(slot, one=one, alarm=alarm)

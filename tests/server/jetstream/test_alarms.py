@@ -10,9 +10,9 @@ import pytest
 from nas_sdk.server import rules
 from nas_sdk.server.clock import system_clock
 from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.server.store.jetstream import JetStreamStore
+from nas_sdk.server.store.jetstream import UNREADABLE_MS, JetStreamStore
 from nas_sdk.server.store.nats_alarms import Alarms, Tuning
-from nas_sdk.server.store.slots import Alarm
+from nas_sdk.server.store.slots import Alarm, Job, Slot
 from nas_sdk.times import format_instant
 from tests.support.jetstream_store import (
     EVER_AHEAD,
@@ -249,3 +249,116 @@ async def test_an_agent_at_its_limit_leaves_room_for_others(nats_one: NatsCluste
                 await rang.wait()
         assert [one.agent for one in due] == ["quick"]
         assert len(await store.armed("slow")) == 60
+
+
+async def test_agents_that_hang_take_no_room_from_others(nats_one: NatsCluster) -> None:
+    async with opened(new_url(nats_one), Tuning(lead_ms=0, room=20)) as store:
+        arrivals = Arrivals(store)
+        now = system_clock()
+        await arm(store, *(shot(f"job{n}", now, f"slow{n}") for n in range(20)))
+        await arrivals.until(20)
+        assert len(await store.due(system_clock(), 20)) == 20
+        await arm(store, shot("job", now, "quick"))
+        await arrivals.until(21)
+        assert [one.agent for one in await store.due(system_clock(), 20)] == ["quick"]
+
+
+async def test_what_was_handed_back_elsewhere_need_not_wait_for_its_lease(
+    nats_one: NatsCluster,
+) -> None:
+    url, tuning = new_url(nats_one), Tuning(lead_ms=10**15, hold_s=1.0)
+    async with opened(url, tuning) as holder:
+        arrivals = Arrivals(holder)
+        await arm(holder, shot("job", system_clock()))
+        await arrivals.until(1)
+        held = await holder.due(system_clock(), 1)
+        other = await JetStreamStore.open(url, tuning=tuning)
+        await Arrivals(other).until(1)  # the holder has not answered for a second
+        assert await other.due(system_clock(), 1) == []
+        rang = asyncio.Event()
+        other.listen(lambda _: rang.set())
+        await holder.release(held)
+    async with asyncio.timeout(20):
+        while not (due := await other.due(system_clock(), 1)):
+            await rang.wait()
+            rang.clear()
+    await other.close()
+    assert [one.attempt for one in due] == [2]
+
+
+async def test_nothing_ends_the_waiting_for_rings(
+    nats_one: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(new_url(nats_one), EVER_AHEAD) as store:
+        client = store._link.client
+        publish, broke = client.publish, asyncio.Event()
+
+        async def broken(*given: Any, **more: Any) -> None:
+            if broke.is_set():
+                return await publish(*given, **more)
+            broke.set()
+            raise TypeError("the connection is lost")  # as asyncio says from Python 3.12 on
+
+        monkeypatch.setattr(client, "publish", broken)
+        store._alarms._pull._coming = 0  # type: ignore[union-attr]  # have it ask anew
+        store._alarms._look()
+        async with asyncio.timeout(20):
+            await broke.wait()
+        await arm(store, shot("job", system_clock()))
+        await Arrivals(store).until(1)
+
+
+def reading_old(store: JetStreamStore, old: Slot) -> None:
+    """Have the store read a slot as it was, once, as of a leader that was cut off since."""
+    read, left = store._slots.read, [old]
+
+    async def stale(job: Job) -> Slot:
+        return left.pop() if left else await read(job)
+
+    setattr(store._slots, "read", stale)  # noqa: B010 - mypy knows a method there
+
+
+async def test_an_arm_is_not_answered_from_what_is_old(nats_one: NatsCluster) -> None:
+    one, now = shot("job", system_clock() + FAR), system_clock()
+    async with opened(new_url(nats_one), EXACT) as store:
+        await store.provision(one, now)
+        armed = await store._slots.read(("a", "job"))
+        await store.cancel("a", "job", now)
+        reading_old(store, armed)
+        await store.provision(one, now)
+        assert await store.armed("a") == [one]
+
+
+async def test_a_cancel_is_not_answered_from_what_is_old(nats_one: NatsCluster) -> None:
+    now = system_clock()
+    async with opened(new_url(nats_one), EXACT) as store:
+        empty = await store._slots.read(("a", "job"))
+        await store.provision(shot("job", now + FAR), now)
+        reading_old(store, empty)
+        await store.cancel("a", "job", now)
+        assert await store.armed("a") == []
+
+
+async def test_a_one_shot_that_cannot_be_read_holds_up_no_other(nats_one: NatsCluster) -> None:
+    async with opened(new_url(nats_one), EVER_AHEAD) as store:
+        arrivals, now = Arrivals(store), system_clock() + 1_000
+        await arm(store, shot("bad", now))
+        await store._link.put(store._link.names.subject("one", "a", "bad"), b"{}")
+        await arrivals.until(1)
+        assert await store.due(now, 10) == []
+        assert await store.next_due() == now + UNREADABLE_MS
+        await arm(store, shot("good", now))
+        await arrivals.until(2)
+        assert [one.job_id for one in await store.due(now, 10)] == ["good"]
+
+
+async def test_a_delivery_that_is_never_settled_leaves_nothing_behind(
+    nats_one: NatsCluster,
+) -> None:
+    async with opened(new_url(nats_one), EVER_AHEAD) as store:
+        arrivals, now = Arrivals(store), system_clock() + 1_000
+        await arm(store, shot("job", now))
+        await arrivals.until(1)
+        assert len(await store.due(now, 1)) == 1
+        await store.cancel("a", "job", now)
+        assert (store._held, store.ringing) == ({}, 0)

@@ -1,6 +1,8 @@
 """``kill -9``: of a process that holds leases, and of servers that lead at the wrong moment."""
 
 import asyncio
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ import pytest
 from nas_sdk.server import rules
 from nas_sdk.server.clock import system_clock
 from nas_sdk.server.rules import OneShot
+from nas_sdk.server.store import StoreError
 from nas_sdk.server.store.jetstream import JetStreamStore
 from nas_sdk.server.store.nats_alarms import Tuning
 from nas_sdk.times import format_instant
@@ -68,6 +71,26 @@ async def test_a_leader_killed_at_the_due_second_loses_nothing(
         killed.wait_ready()
     record_property("duplicates", len(receiver.fires) - 300)
     assert all(came >= due for _, came in receiver.fires)
+
+
+async def test_a_server_that_stands_still_is_left_for_another(mortal: NatsCluster) -> None:
+    # It keeps its connections open, so that nothing says that it is gone.
+    now = system_clock()
+    async with opened(new_url(mortal), Tuning(), serving=False) as store:
+        await arm(store, 1, now + 3_600_000)
+        at = store._link.client.connected_url
+        assert at is not None
+        (frozen,) = (node for node in mortal.nodes if node.address == at.netloc)
+        os.kill(frozen.pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(60):
+                while True:
+                    with contextlib.suppress(StoreError):
+                        await arm(store, 1, now + 3_600_000, first=1)
+                        break
+            assert len(await store.armed("a")) == 2
+        finally:
+            os.kill(frozen.pid, signal.SIGCONT)
 
 
 async def test_a_killed_process_has_its_fires_taken_over(nats_one: NatsCluster) -> None:
