@@ -7,7 +7,6 @@ import os
 from typing import Final
 
 import aiohttp
-from aiohttp.resolver import AsyncResolver
 
 from nas_sdk._version import __version__
 from nas_sdk.retries import parse_retry_after
@@ -19,8 +18,6 @@ from nas_sdk.server.rules import OneShot, Outcome
 
 TIMEOUT_S: Final = 30
 DRAIN_S: Final = 1
-LOOK_UP_S: Final = 5
-"""How long a name server may take, each of two times."""
 ANSWER_LIMIT: Final = 16_384
 _ENDS: Final = frozenset({*range(200, 300), 410})
 
@@ -29,8 +26,6 @@ def open_session(*, allow_private: bool, timeout_s: float = TIMEOUT_S) -> aiohtt
     """Return a session for calls to agents, which must be closed by the caller."""
     connector = aiohttp.TCPConnector(
         limit=0,  # the relay has limits of its own, per agent
-        # Not in threads: a few names that take long would hold up everybody's.
-        resolver=AsyncResolver(timeout=LOOK_UP_S, tries=2),
         # An agent's machine stops when it is idle: only a burst may reuse its connections.
         keepalive_timeout=2.0,
         socket_factory=None if allow_private else callbacks.public_socket,
