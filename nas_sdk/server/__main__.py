@@ -22,16 +22,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit status: 0, or 2 with one line on stderr."""
+    """Run a command; return 0, 2 with one line on stderr, or 1 when nobody reads stdout."""
     try:
         asyncio.run(_run(arguments))
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (OptionError, StoreError, AccountError) as error:
         print(f"nas-server: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read along has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0

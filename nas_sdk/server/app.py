@@ -1,5 +1,6 @@
 """The HTTP side: the contract's three operations, the key set, and the wiring of a server."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -14,7 +15,7 @@ from nas_sdk.server.keys import KeyRing
 from nas_sdk.server.metrics import CONTENT_TYPE, CountsCache, Metrics
 from nas_sdk.server.page.routes import Page
 from nas_sdk.server.relay import PER_AGENT, Relay
-from nas_sdk.server.store.base import Store
+from nas_sdk.server.store.base import Store, StoreError
 from nas_sdk.server.throttle import Throttle
 
 BODY_LIMIT: Final = 65_536
@@ -22,6 +23,8 @@ CALLS: Final = 100
 AT_ONCE_S: Final = 60
 """An agent may make the calls of so many seconds at once: all its jobs, after a loss."""
 AGENTS: Final = 100_000
+READY_S: Final = 2
+"""How long a write may take for the server to be ready."""
 
 
 def _without_slash(url: str) -> str:
@@ -167,7 +170,14 @@ class Nas:
         return web.json_response({"status": "ok"})
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        await self._store.write("probe", "readyz", {})  # StoreError is a 503
+        if self._stopped:
+            raise StoreError("the server is stopping")  # a 503, as all of them
+        await self._store.next_due()  # says at once when the store is away
+        try:
+            async with asyncio.timeout(READY_S):
+                await self._store.write("probe", "readyz", {})
+        except TimeoutError:
+            raise StoreError(f"a write took longer than {READY_S} s") from None
         return web.json_response({"status": "ready"})
 
     async def _metrics(self, request: web.Request) -> web.Response:

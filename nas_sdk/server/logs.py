@@ -2,10 +2,12 @@
 
 import json
 import logging
+import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("aiohttp", "asyncio")
+LIBRARIES = ("aiodns", "aiohttp", "asyncio", "nats")
 """Whose troubles are told, too."""
 LOGGER = logging.getLogger("nas_server")
 
@@ -38,8 +40,11 @@ class Terse(JsonLines):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        error = record.exc_info[0] if record.exc_info else None
-        fields = {"library": record.name, "error": None if error is None else error.__name__}
+        fields: dict[str, Any] = {"library": record.name}
+        if record.exc_info and (error := record.exc_info[1]) is not None:
+            frames = traceback.extract_tb(error.__traceback__)
+            where = [f"{Path(each.filename).name}:{each.lineno}" for each in frames]
+            fields |= {"error": type(error).__name__, "where": where}
         told = logging.LogRecord(
             record.name, record.levelno, record.pathname, record.lineno, "trouble", None, None
         )
@@ -56,5 +61,6 @@ def configure(level: str) -> None:
     LOGGER.propagate = False
     beside = logging.StreamHandler()
     beside.setFormatter(Terse())
+    beside.setLevel(level.upper())
     for name in LIBRARIES:
         logging.getLogger(name).addHandler(beside)

@@ -80,17 +80,19 @@ class Relay:
         self._stopping = True
         self._wake.set()
         await self._running
+        await self._store.retire()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
-        held = dict(self._tasks)
+        held, handed_back = dict(self._tasks), 0
         for task in held:
             task.cancel()
         await asyncio.gather(*held, return_exceptions=True)
         try:
             await self._store.release(list(held.values()))
+            handed_back = len(held)
         except StoreError as error:  # their leases end them
             say("not_handed_back", level=logging.WARNING, reason=str(error))
-        say("relay_stopped", handed_back=len(held))
+        say("relay_stopped", handed_back=handed_back)
 
     async def _begin_due(self) -> bool:
         """Begin what is due; return whether there may be more."""
@@ -174,7 +176,11 @@ class Relay:
                 if one.lease_until_ms is None or now >= one.lease_until_ms:
                     raise
                 say("not_settled_yet", level=logging.WARNING, reason=str(error))
+            try:
                 await asyncio.sleep(LOOK_UP_S)
+            except asyncio.CancelledError:  # the end, and the last chance
+                await self._store.settle(one, outcome, now)
+                raise
 
 
 def _is_stale(one: OneShot, now: int) -> bool:

@@ -291,7 +291,8 @@ async def test_a_name_that_leads_to_a_private_address_is_not_called(store: Store
     async with hosted(store, allow_private_callbacks=False) as nas, agent_stub(nas.clock) as agent:
         # Kept as a name would be that passes when it is armed, and leads there on connecting.
         at, now = format_instant(nas.clock()), nas.clock()
-        await store.provision(rules.fresh("agent", "job", at, agent.url, "key", "os_1", now), now)
+        url = agent.url.replace("127.0.0.1", "localhost")
+        await store.provision(rules.fresh("agent", "job", at, url, "key", "os_1", now), now)
         nas.nas.relay.look()
         assert "private address" in (await noted(store)).note
         assert agent.fires == []
@@ -308,10 +309,10 @@ async def test_names_are_not_looked_up_in_threads(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(socket, "getaddrinfo", seen)
     store = MemoryStore()
-    async with hosted(store) as nas:
-        await nas.provision("job", 0, "http://agent.invalid")
-        assert (await noted(store)).note.startswith("unreachable")
-    assert "agent.invalid" not in looked_up
+    async with hosted(store) as nas, agent_stub(nas.clock) as agent:
+        await nas.provision("job", 0, agent.url.replace("127.0.0.1", "localhost"))
+        await agent.until(1)
+    assert "localhost" not in looked_up
 
 
 async def test_a_relay_outlives_a_store_that_fails(
@@ -336,6 +337,27 @@ def failing_once(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
         return await call(*given, **more)
 
     return failing
+
+
+async def test_what_was_accepted_is_settled_at_the_latest_on_the_stop(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle, failed = store.settle, asyncio.Event()
+
+    async def failing_once_slowly(*given: Any) -> Any:
+        if failed.is_set():
+            return await settle(*given)
+        failed.set()
+        raise StoreError("there is no leader")
+
+    monkeypatch.setattr(relay, "LOOK_UP_S", 3_600)
+    monkeypatch.setattr(store, "settle", failing_once_slowly)
+    async with hosted(store) as nas, agent_stub(nas.clock) as agent:
+        await nas.provision("job", 0, agent.url)
+        async with asyncio.timeout(30):
+            await failed.wait()
+        await nas.nas.stop()
+        assert (await store.armed("agent"), len(agent.fires)) == ([], 1)
 
 
 async def test_a_lease_that_came_late_is_handed_back(

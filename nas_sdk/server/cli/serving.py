@@ -59,7 +59,8 @@ async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None
     try:
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
         logs.say("ready", url=url, page=page)
-        print(f"nas-server ready url={url}", flush=True)
+        with contextlib.suppress(BrokenPipeError):  # nobody waits for the line, and it is logged
+            print(f"nas-server ready url={url}", flush=True)
         await stop.wait()
         logs.say("stopping")
         await nas.stop()  # with the keys still published: agents verify what is under way

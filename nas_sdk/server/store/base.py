@@ -117,5 +117,8 @@ class Store(Protocol):
     async def scan(self, kind: str) -> dict[str, Record]:
         """Return all records of a kind by key, in order of their keys."""
 
+    async def retire(self) -> None:
+        """Leave what falls due from now on to other processes; what is leased stays so."""
+
     async def close(self) -> None:
         """Let go of the medium."""

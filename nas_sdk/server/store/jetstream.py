@@ -26,8 +26,6 @@ from nas_sdk.server.store.nats_slots import Slots
 from nas_sdk.server.store.slots import Job, Slot
 
 AT_ONCE: Final = 64
-UNREADABLE_MS: Final = 60_000
-"""When a one-shot that is kept in no known way is looked at again."""
 SORTED: Final = 20_000
 """How many slots may have to be read to put what is armed in order."""
 USUAL: Final = Tuning()
@@ -173,14 +171,12 @@ class JetStreamStore:
                         if slot.revision == ring.alarm.base:
                             await self._slots.write(slot, slot.one, slot.alarm)
                         await self._alarms.answer(ring)
+                        self._held.pop(slot.job, None)
                         return None
-        except (
-            LookupError,
-            ValueError,
-            TypeError,
-        ) as error:  # what it is about can be read by no one here
+        except (LookupError, ValueError, TypeError) as error:
+            # It is kept in no way known here; perhaps a newer server can read it.
             say("one_shot_unreadable", level=logging.ERROR, reason=type(error).__name__)
-            again = now + UNREADABLE_MS
+            await self._alarms.defer(ring, now)
             return None
         finally:
             self._alarms.park(ring, again, leased=leased)
@@ -276,6 +272,10 @@ class JetStreamStore:
     async def scan(self, kind: str) -> dict[str, Record]:
         """See `Store.scan`."""
         return await self._records.scan(kind)
+
+    async def retire(self) -> None:
+        """See `Store.retire`."""
+        await self._alarms.retire()
 
     async def close(self) -> None:
         """See `Store.close`."""

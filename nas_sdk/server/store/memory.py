@@ -103,5 +103,8 @@ class MemoryStore:
         """See `Store.scan`."""
         return dict(sorted(self._records[kind].items()))
 
+    async def retire(self) -> None:
+        """See `Store.retire`. No other process delivers."""
+
     async def close(self) -> None:
         """See `Store.close`."""

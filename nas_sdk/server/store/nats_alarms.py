@@ -89,13 +89,21 @@ class Alarms:
         )
         await self._pull.start()
 
-    async def close(self) -> None:
-        """Take no more, and hand back what is here."""
+    async def retire(self) -> None:
+        """Take no more, and hand back what waits here; not what is being delivered."""
         if self._pull is not None:
             await self._pull.close()
+            self._pull = None
+        waiting = self._rings.keys() - self._leased
         with contextlib.suppress(*TROUBLE):
-            for ring in self._rings.values():
-                await ring.message.nak()
+            for name in waiting:
+                if (ring := self._rings.pop(name, None)) is not None:
+                    await ring.message.nak()
+
+    async def close(self) -> None:
+        """Take no more, and hand back all that is here."""
+        self._leased.clear()
+        await self.retire()
 
     def _waiting(self) -> int:
         return len(self._rings) - len(self._leased)
@@ -189,12 +197,17 @@ class Alarms:
         """Have some that are due for ``busy`` agents ring again later, if they fill the room."""
         if not busy or 2 * self._waiting() < self._tuning.room:
             return
-        waiting = [r for r in self._rings.values() if r.is_due(now) and r.alarm.agent in busy]
+        waiting = [
+            ring
+            for name, ring in self._rings.items()
+            if ring.is_due(now) and ring.alarm.agent in busy and name not in self._leased
+        ]
         if 2 * len(waiting) < self._tuning.room:
             return
-        await asyncio.gather(*(self._defer(ring, now) for ring in waiting[-DEFER_AT_ONCE:]))
+        await asyncio.gather(*(self.defer(ring, now) for ring in waiting[-DEFER_AT_ONCE:]))
 
-    async def _defer(self, ring: Ring, now: int) -> None:
+    async def defer(self, ring: Ring, now: int) -> None:
+        """Have a ring come again later; each time it is of no use, twice as late."""
         try:
             await self.set(_deferred(ring.alarm, now), now)
         except StoreError as error:
@@ -217,7 +230,7 @@ class Alarms:
 
     def parked(self, now: int) -> int:
         """Count the rings that need no attention yet."""
-        return sum(ring.wake_ms > now for ring in self._rings.values())
+        return sum(r.wake_ms > now or n in self._leased for n, r in self._rings.items())
 
 
 def _deferred(alarm: Alarm, now: int) -> Alarm:

@@ -43,6 +43,7 @@ class Pull:
         self._heard = asyncio.Event()
         self._status: str | None = None
         self._asked = 0
+        self._silent_at = 0.0
         self._reply = ""
         self._inbox: Subscription
         self._running: asyncio.Task[None]
@@ -66,6 +67,7 @@ class Pull:
         self._heard.set()
 
     async def _receive(self, message: Msg) -> None:
+        self._hear()
         status = status_of(message)
         if status is None:
             self._coming -= 1
@@ -76,6 +78,9 @@ class Pull:
             self._status = status
             self._coming = 0
         self._heard.set()
+
+    def _hear(self) -> None:
+        self._silent_at = asyncio.get_running_loop().time() + SILENCE_S
 
     async def _run(self, inbox: str) -> None:
         while not self._closing:
@@ -99,6 +104,7 @@ class Pull:
             "idle_heartbeat": int(HEARTBEAT_S * 1_000_000_000),
         }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._link.names.alarms}.{CONSUMER}"
+        self._hear()
         await self._link.client.publish(subject, json.dumps(question).encode(), reply=self._reply)
 
     async def _until_answered(self) -> None:
@@ -106,7 +112,7 @@ class Pull:
         with contextlib.suppress(TimeoutError):
             while self._coming > 0:
                 self._heard.clear()
-                async with asyncio.timeout(SILENCE_S):
+                async with asyncio.timeout_at(self._silent_at):
                     await self._heard.wait()
         if self._status is not None and self._status not in _EXPIRED:
             await asyncio.sleep(PAUSE_S)

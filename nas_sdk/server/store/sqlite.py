@@ -135,6 +135,9 @@ class SqliteStore:
         """See `Store.scan`."""
         return self._guarded(lambda: rows.scan(self._looking_up, kind))
 
+    async def retire(self) -> None:
+        """See `Store.retire`. No other process delivers."""
+
     async def close(self) -> None:
         """See `Store.close`."""
         await asyncio.to_thread(self._readers.shutdown)
