@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -73,6 +74,8 @@ async def test_a_leader_killed_at_the_due_second_loses_nothing(
     assert all(came >= due for _, came in receiver.fires)
 
 
+# nats-py lets go of a connection that was made and then not answered without closing it.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 async def test_a_server_that_stands_still_is_left_for_another(mortal: NatsCluster) -> None:
     # It keeps its connections open, so that nothing says that it is gone.
     now = system_clock()
@@ -91,6 +94,7 @@ async def test_a_server_that_stands_still_is_left_for_another(mortal: NatsCluste
             assert len(await store.armed("a")) == 2
         finally:
             os.kill(frozen.pid, signal.SIGCONT)
+    gc.collect()  # what nats-py left goes here, not in another test
 
 
 async def test_a_killed_process_has_its_fires_taken_over(nats_one: NatsCluster) -> None:
