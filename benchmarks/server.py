@@ -112,8 +112,7 @@ async def idle(stores: Stores) -> Figures:
         stores.filled = url, stores.disk_mb() - before_mb
     url, disk_mb = stores.filled
     with nas_server(None, "--log-level", "error", store=url) as nas:
-        name = f"a{secrets.randbelow(10_000)}"
-        login = nas.add_agent(name)
+        login = nas.add_agent(f"a{secrets.randbelow(10_000)}")
         await asyncio.sleep(20)  # what the start costs is over
         before = [cpu_s(pid) for pid in (nas.pid, *stores.beside)]
         await asyncio.sleep(20)
