@@ -2,10 +2,12 @@
 is ever lost to a race with them."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
 from nas_sdk.server import rules
 from nas_sdk.server.clock import system_clock
@@ -122,13 +124,19 @@ class SlowStore(JetStreamStore):
     alarms = SlowAlarms
 
 
-async def test_an_arm_is_not_lost_when_its_alarm_comes_first(cluster: NatsCluster) -> None:
+@pytest.mark.parametrize("known", [False, True])
+async def test_an_arm_is_not_lost_when_its_alarm_comes_first(
+    cluster: NatsCluster, known: bool
+) -> None:
     url, receiver = new_url(cluster), Receiver()
     SlowAlarms.held, SlowAlarms.go_on = asyncio.Event(), asyncio.Event()
     slow = await SlowStore.open(url, serving=False)
     async with opened(url, EXACT) as store:
         arrivals = Arrivals(store)
         now = system_clock()
+        if known:
+            await arm(store, shot("job", now + FAR))
+            await store.cancel("a", "job", now)
         arming = asyncio.create_task(slow.provision(shot("job", now), now))
         await SlowAlarms.held.wait()
         await arrivals.until(1)
@@ -364,3 +372,65 @@ async def test_a_delivery_that_is_never_settled_leaves_nothing_behind(
         assert len(await store.due(now, 1)) == 1
         await store.cancel("a", "job", now)
         assert (store._held, store.ringing) == ({}, 0)
+
+
+async def message(store: JetStreamStore, stream: str, *subject: str) -> bytes:
+    """The headers of the newest message under a subject."""
+    question = {"last_by_subj": store._link.names.subject(*subject)}
+    found = await store._link.api(f"STREAM.MSG.GET.{stream}", question)
+    return base64.b64decode(found["message"]["hdrs"])
+
+
+async def test_an_alarm_is_set_for_its_time(nats_one: NatsCluster) -> None:
+    now = system_clock()
+    async with opened(new_url(nats_one), Tuning(lead_ms=1_000)) as store:
+        await arm(store, shot("job", now + FAR))
+        slot = await store._slots.read(("a", "job"))
+        headers = await message(store, store._link.names.alarms, "at", f"{slot.alarm}-0")
+    assert f"@at {format_instant(now + FAR - 1_000)}".encode() in headers
+
+
+async def test_a_one_shot_has_one_alarm_and_what_is_cancelled_none(nats_one: NatsCluster) -> None:
+    now = system_clock()
+    async with opened(new_url(nats_one), EXACT) as store:
+        for later in range(3):
+            await arm(store, shot("job", now + FAR + later))
+        assert (await store.counts(now)).armed == 1
+        await store.cancel("a", "job", now)
+        assert (await store.counts(now)).armed == 0
+        headers = await message(store, store._link.names.state, "one", "a", "job")
+    assert f"Nats-TTL: {rules.REMEMBER_MS // 1_000 + 60}s".encode() in headers
+
+
+async def test_the_old_alarm_is_there_until_the_slot_names_the_new_one(
+    nats_one: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, sent = system_clock(), list[str]()
+    async with opened(new_url(nats_one), EXACT) as store:
+        await arm(store, shot("job", now + FAR))
+        old = await store._slots.read(("a", "job"))
+        request = store._link.client.request
+
+        async def noted(subject: str, data: bytes = b"", **more: Any) -> Msg:
+            sent.append(f"{subject} {data.decode()}")
+            return await request(subject, data, **more)
+
+        monkeypatch.setattr(store._link.client, "request", noted)
+        await arm(store, shot("job", now + FAR + 1))
+        new = await store._slots.read(("a", "job"))
+    steps = [f".at.{new.alarm}-0 ", ".one.a.job ", f".at.{old.alarm}-0"]
+    order = [n for n, each in enumerate(sent) for step in steps if step in each]
+    assert [next(s for s in steps if s in sent[n]) for n in order][:3] == steps
+
+
+async def test_a_ring_is_answered_when_another_process_armed_anew(nats_one: NatsCluster) -> None:
+    url, now = new_url(nats_one), system_clock()
+    async with opened(url, EXACT) as holder, opened(url, EXACT, serving=False) as other:
+        arrivals = Arrivals(holder)
+        await arm(other, shot("job", now))
+        await arrivals.until(1)
+        (held,) = await holder.due(system_clock(), 1)
+        anew = shot("job", now + FAR)
+        await other.provision(anew, now)
+        assert await holder.settle(held, ACCEPTED, now) == anew
+        assert holder.ringing == 0
