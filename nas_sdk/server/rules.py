@@ -158,6 +158,11 @@ def release(one_shot: OneShot) -> OneShot:
     return attrs.evolve(one_shot, lease_until_ms=None)
 
 
+def is_kept(dead: OneShot, now: int) -> bool:
+    """Tell whether one that was given up is still shown to people."""
+    return dead.not_before_ms > now - KEEP_DEAD_MS
+
+
 def ends(tried: OneShot, outcome: Outcome) -> bool:
     """Tell whether the delivery of ``tried`` was the last it needs."""
     return outcome.ended and not tried.early

@@ -78,9 +78,9 @@ class Book:
         """Return what the agent has armed, one-shots being delivered among them."""
         return [one for one in self._jobs.get(agent, {}).values() if not one.dead]
 
-    def dead(self) -> list[OneShot]:
+    def dead(self, now: int) -> list[OneShot]:
         """Return what was given up, of all agents."""
-        return [one for one in self if one.dead]
+        return [one for one in self if one.dead and rules.is_kept(one, now)]
 
     def __iter__(self) -> Iterator[OneShot]:
         return (one for jobs in self._jobs.values() for one in jobs.values())
@@ -169,7 +169,7 @@ class Book:
 
     def _bury(self, now: int) -> None:
         """Remove what has been dead for long; they died in order of time."""
-        while self._dead and self._dead[0].not_before_ms <= now - rules.KEEP_DEAD_MS:
+        while self._dead and not rules.is_kept(self._dead[0], now):
             one = self._dead.popleft()
             if self.get(one.agent, one.job_id) is one:
                 del self._jobs[one.agent][one.job_id]

@@ -13,7 +13,7 @@ import pytest
 
 from nas_sdk.server import history, rules
 from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.server.store import SqliteStore, StoreError, open_store, rows, schema
+from nas_sdk.server.store import SqliteStore, StoreError, ledger, open_store, rows, schema
 from nas_sdk.server.store.lock import FileLock
 from nas_sdk.server.store.writer import Writer
 from nas_sdk.times import format_instant
@@ -363,3 +363,63 @@ async def test_a_locked_file_is_waited_for_once_and_not_for_each(
         other.execute("ROLLBACK")
     await store.provision(shot("later"), T)
     await store.close()
+
+
+def rows_in(path: Path, table: str) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        found: int = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        return found
+
+
+async def give_up(store: SqliteStore, job: str, now: int) -> None:
+    at = format_instant(now)
+    one = rules.fresh("a", job, at, "https://x.example", f"{job}:{at}", f"os_{job}", now)
+    await store.provision(one, now)
+    for tried_ms in (now, now + rules.GIVE_UP_MS):
+        (held,) = await store.due(tried_ms, 1)
+        await store.settle(held, Outcome(False, "503", rules.GIVE_UP_MS), tried_ms)
+
+
+async def test_the_dead_do_not_pile_up(path: Path) -> None:
+    store = await SqliteStore.open(path)
+    await give_up(store, "first", T)
+    week = T + rules.GIVE_UP_MS + rules.KEEP_DEAD_MS
+    assert (await store.counts(week - 1)).dead == 1
+    assert (await store.counts(week)).dead == 0
+    await give_up(store, "second", week)
+    assert rows_in(path, "one_shots") == 1
+    await store.close()
+
+
+async def test_delivered_keys_do_not_pile_up(path: Path) -> None:
+    store = await SqliteStore.open(path)
+    for n in range(3):
+        now = T + n * rules.REMEMBER_MS
+        await store.provision(shot(f"job{n}"), now)
+        (held,) = await store.due(now, 1)
+        await store.settle(held, Outcome(True, "202"), now)
+    assert rows_in(path, "delivered") == 1
+    await store.close()
+
+
+async def test_what_a_full_agent_arms_anew_does_not_pile_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "FEW", 10)
+    store = await SqliteStore.open(path)
+    await store.provision(shot("steady"), T)
+    for n in range(100):
+        at = format_instant(T + n)
+        anew = rules.fresh("a", "job", at, "https://x.example", f"job:{at}", f"os_{n}", T)
+        await store.provision(anew, T + n)
+        assert await store.due(T + n, 10, under_way={"a": 8}, per_agent=8) == []
+    assert len(store._ledger._ready) < 30
+    assert [one.schedule_id for one in await store.due(T + 100, 10)] == ["os_steady", "os_99"]
+    assert await store.due(T + 100, 10) == []
+    await store.close()
+
+
+async def test_only_what_makes_a_store_makes_the_file(path: Path) -> None:
+    with pytest.raises(StoreError, match="No such file"):
+        await SqliteStore.open(path, serving=False, create=False)
+    assert not path.exists()

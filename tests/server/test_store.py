@@ -98,10 +98,13 @@ async def test_the_dead_are_kept_apart(store: Store) -> None:
     dead = await store.settle(last, FAILED, later)
     assert dead is not None
     assert dead.dead
-    assert await store.dead(9) == [dead]
+    assert await store.dead(later, 9) == [dead]
     assert [one.job_id for one in await store.armed("a")] == ["lives"]
     assert [one.job_id for one in await store.due(later + 10_000, 10)] == ["lives"]
     assert await store.counts(later) == Counts(armed=1, due=0, dead=1)
+    week = later + rules.KEEP_DEAD_MS
+    assert await store.dead(week - 1, 9) == [dead]
+    assert await store.dead(week, 9) == []
 
 
 async def test_agents_at_their_limit_are_passed_over(store: Store) -> None:

@@ -157,7 +157,7 @@ async def test_the_dead_can_be_raised(store: Store) -> None:
     await deliver(store, FAILED, later, later)
     assert await store.counts(later) == Counts(armed=0, due=0, dead=1)
     assert await store.hasten("a", "job", schedule_id, later + 5) is not None
-    assert await store.dead(9) == []
+    assert await store.dead(later, 9) == []
     left = await deliver(store, FAILED, later + 6, later + 5)
     assert left is not None
     assert not left.dead
@@ -171,10 +171,10 @@ async def test_the_dead_are_of_one_agent_or_of_all_the_newest_first(store: Store
     for n in range(3):
         later = T + rules.GIVE_UP_MS + n
         await deliver(store, FAILED, later, later)
-    assert [one.job_id for one in await store.dead(9)] == ["job2", "job1", "job0"]
-    assert [one.job_id for one in await store.dead(2)] == ["job2", "job1"]
-    assert [one.job_id for one in await store.dead(9, "a")] == ["job2", "job0"]
-    assert await store.dead(9, "c") == []
+    assert [one.job_id for one in await store.dead(later, 9)] == ["job2", "job1", "job0"]
+    assert [one.job_id for one in await store.dead(later, 2)] == ["job2", "job1"]
+    assert [one.job_id for one in await store.dead(later, 9, "a")] == ["job2", "job0"]
+    assert await store.dead(later, 9, "c") == []
 
 
 async def test_hasten_needs_that_one_shot(store: Store) -> None:

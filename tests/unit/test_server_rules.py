@@ -233,7 +233,7 @@ def test_it_is_given_up_a_day_after_its_first_attempt() -> None:
     on = book(chance=0.999)
     arm(on)
     dead = give_up(on)
-    assert on.dead() == [dead]
+    assert on.dead(dead.not_before_ms) == [dead]
     assert on.armed("a") == []
     assert on.next_due() is None
 
@@ -244,7 +244,7 @@ def test_a_dead_one_can_be_armed_again_under_its_own_key() -> None:
     give_up(on)
     again = arm(on, now=T + rules.GIVE_UP_MS)
     assert again != first
-    assert on.dead() == []
+    assert on.dead(T + rules.GIVE_UP_MS) == []
     assert only(on.due(T + rules.GIVE_UP_MS, 10)).attempt == 1
 
 

@@ -23,7 +23,7 @@ _PASSWORD: Final = re.compile(r"//[^/]*@")
 
 async def run(options: Namespace) -> None:
     """Run the command in ``options.act`` on the store; AccountError or StoreError."""
-    store = await open_store(options.store, serving=False)
+    store = await open_store(options.store, serving=False, create=options.act in FIRST)
     try:
         await options.act(store, options)
     finally:
@@ -100,6 +100,10 @@ def _late(late: Lateness) -> str:
     return f"{ms}, of the last {late.of}"
 
 
+FIRST: Final = (add_agent, admin_token)
+"""What people may do before a server has ever run."""
+
+
 async def status(store: Store, options: Namespace) -> None:
     """Print what the store holds, and what was given up."""
     now = system_clock()
@@ -115,7 +119,7 @@ async def status(store: Store, options: Namespace) -> None:
             "attempts": one.attempt,
             "last": one.note,
         }
-        for one in await store.dead(SHOWN)
+        for one in await store.dead(now, SHOWN)
     ]
     facts: dict[str, Any] = {
         "store": without_password(options.store),

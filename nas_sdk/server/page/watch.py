@@ -92,9 +92,10 @@ class Watch:
 
     async def _gather(self, agent: str | None) -> dict[str, Any]:
         # In this order, so that a fire that ends meanwhile is not shown as armed beside its end.
-        attempts = await self._store.attempts(self._clock(), KEEP_PER_AGENT, agent)
+        now = self._clock()
+        attempts = await self._store.attempts(now, KEEP_PER_AGENT, agent)
         armed, too_many = await self._armed(agent)
-        dead = await self._store.dead(SHOWN, agent)
+        dead = await self._store.dead(now, SHOWN, agent)
         return {
             "armed": armed,
             "too_many": too_many,

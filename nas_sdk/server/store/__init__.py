@@ -18,15 +18,16 @@ __all__ = [
 ]
 
 
-async def open_store(url: str, *, serving: bool) -> Store:
+async def open_store(url: str, *, serving: bool, create: bool = True) -> Store:
     """Open the store a URL names: ``sqlite:PATH``, or ``nats://HOST:PORT,HOST:PORT,…``.
 
     ``serving`` is for the process that delivers; without it only agents and keys are read
-    and changed. Raises StoreError with a message for a person.
+    and changed. Without ``create``, a file must be there. Raises StoreError with a message
+    for a person.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:
-        return await SqliteStore.open(Path(rest), serving=serving)
+        return await SqliteStore.open(Path(rest), serving=serving, create=create)
     if scheme in ("nats", "tls"):
         return await _open_jetstream(url, serving=serving)
     raise StoreError(f"unknown store {scheme!r}: write sqlite:PATH or nats://HOST:PORT,…")

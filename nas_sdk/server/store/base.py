@@ -90,8 +90,11 @@ class Store(Protocol):
     async def release(self, held: Sequence[OneShot]) -> None:
         """Hand back deliveries that were leased and not made."""
 
-    async def dead(self, limit: int, agent: str | None = None) -> list[OneShot]:
-        """Return up to ``limit`` given up, of one agent or of all, the newest first."""
+    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[OneShot]:
+        """Return up to ``limit`` given up, of one agent or of all, the newest first.
+
+        They are kept as long as `nas_sdk.server.rules` says.
+        """
 
     async def upcoming(self, limit: int) -> list[OneShot]:
         """Return the first ``limit`` of all agents in order of when they need attention.

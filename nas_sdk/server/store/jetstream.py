@@ -232,9 +232,9 @@ class JetStreamStore:
                 return
             slot = await self._slots.read(job)
 
-    async def dead(self, limit: int, agent: str | None = None) -> list[OneShot]:
+    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[OneShot]:
         """See `Store.dead`."""
-        return await self._slots.dead(limit, agent)
+        return await self._slots.dead(now, limit, agent)
 
     async def upcoming(self, limit: int) -> list[OneShot]:
         """See `Store.upcoming`. The cluster keeps no order; it takes all slots to find it."""

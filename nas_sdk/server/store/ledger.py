@@ -4,12 +4,16 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import closing
+from typing import Final
 
 from nas_sdk.server import rules
 from nas_sdk.server.history import Attempt
 from nas_sdk.server.rules import OneShot, Outcome
 from nas_sdk.server.store import rows
 from nas_sdk.server.store.ready import Ready
+
+FEW: Final = 10_000
+"""So many names are no burden, whether what they name still waits or not."""
 
 
 class Ledger:
@@ -19,6 +23,7 @@ class Ledger:
         """Work through ``connection``, in the one thread that writes one-shots."""
         self._db = connection
         self._ready = Ready()
+        self._most = FEW
 
     def rolled_back(self) -> None:
         """Be told that what was done since the last commit is undone."""
@@ -92,7 +97,7 @@ class Ledger:
         elif rules.is_retried(current, tried):
             current = rules.retry(tried, outcome, now, chance)
             self._put(current)
-            rows.bury(self._db, now - rules.KEEP_DEAD_MS)
+            rows.bury(self._db, now)
         return current
 
     def release(self, held: Sequence[OneShot]) -> None:
@@ -113,6 +118,15 @@ class Ledger:
             self._ready.add(one.agent, one.job_id, one.wake_ms)
 
     def _read_up_to(self, now: int) -> None:
+        if len(self._ready) > self._most:
+            # While an agent is full, what it arms anew leaves names behind that nobody takes.
+            self._ready.clear()
+            self._read(now)
+            self._most = 2 * len(self._ready) + FEW
+        else:
+            self._read(now)
+
+    def _read(self, now: int) -> None:
         if now > self._ready.horizon:
             for agent, job_id, wake in rows.waking(self._db, self._ready.horizon, now):
                 self._ready.add(agent, job_id, wake)

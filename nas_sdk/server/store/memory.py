@@ -69,9 +69,9 @@ class MemoryStore:
         for one in held:
             self._book.release(one)
 
-    async def dead(self, limit: int, agent: str | None = None) -> list[OneShot]:
+    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[OneShot]:
         """See `Store.dead`."""
-        dead = (one for one in self._book.dead() if agent in (None, one.agent))
+        dead = (one for one in self._book.dead(now) if agent in (None, one.agent))
         return nlargest(limit, dead, key=lambda one: one.not_before_ms)
 
     async def upcoming(self, limit: int) -> list[OneShot]:
@@ -86,7 +86,7 @@ class MemoryStore:
     async def counts(self, now: int) -> Counts:
         """See `Store.counts`."""
         live = [one.wake_ms <= now for one in self._book if not one.dead]
-        return Counts(armed=len(live), due=sum(live), dead=len(self._book.dead()))
+        return Counts(armed=len(live), due=sum(live), dead=len(self._book.dead(now)))
 
     async def read(self, kind: str, key: str) -> Record | None:
         """See `Store.read`."""

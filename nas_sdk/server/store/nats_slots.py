@@ -17,6 +17,7 @@ from typing import Final
 
 import attrs
 
+from nas_sdk.server import rules
 from nas_sdk.server.rules import OneShot
 from nas_sdk.server.store.nats_alarms import Alarms
 from nas_sdk.server.store.nats_link import ConflictError, Found, Link
@@ -48,13 +49,14 @@ class Slots:
         slots = (Slot.decode(_job(subject), *record) for subject, record in found.items())
         return [slot.live for slot in slots if slot.live is not None]
 
-    async def dead(self, limit: int, agent: str | None) -> list[OneShot]:
+    async def dead(self, now: int, limit: int, agent: str | None) -> list[OneShot]:
         """Return what was given up, the newest first."""
         jobs = await self.marked_dead(agent)
         dead: list[OneShot] = []
         while jobs and len(dead) < limit:  # a few at a time: fires must not wait for a day's worth
             slots = await asyncio.gather(*map(self.read, jobs[:AT_ONCE]))
-            dead += [slot.one for slot in slots if slot.one is not None and slot.one.dead]
+            ones = (slot.one for slot in slots if slot.one is not None)
+            dead += [one for one in ones if one.dead and rules.is_kept(one, now)]
             del jobs[:AT_ONCE]
         return dead[:limit]
 

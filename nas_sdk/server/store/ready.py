@@ -21,6 +21,7 @@ class Ready:
     def clear(self) -> None:
         """Forget everything, so that it is read anew."""
         self.horizon = -1
+        self._size = 0
         self._waiting: dict[str, list[Waiting]] = {}
         self._heads: list[tuple[int, str]] = []
 
@@ -28,8 +29,13 @@ class Ready:
         """Name a one-shot whose time lies before the horizon."""
         heap = self._waiting.setdefault(agent, [])
         heapq.heappush(heap, (wake_ms, job_id))
+        self._size += 1
         if heap[0] == (wake_ms, job_id):
             heapq.heappush(self._heads, (wake_ms, agent))
+
+    def __len__(self) -> int:
+        """How many names are here, those that wait no more among them."""
+        return self._size
 
     def take(
         self, now: int, load: Counter[str], per_agent: int | None
@@ -67,6 +73,7 @@ class Ready:
     def _pop(self, agent: str) -> str:
         heap = self._waiting[agent]
         _, job_id = heapq.heappop(heap)
+        self._size -= 1
         if heap:
             heapq.heappush(self._heads, (heap[0][0], agent))
         else:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from nas_sdk.server import history
+from nas_sdk.server import history, rules
 from nas_sdk.server.history import Attempt
 from nas_sdk.server.rules import OneShot
 from nas_sdk.server.store.base import Counts, Record
@@ -61,11 +61,11 @@ def armed(db: sqlite3.Connection, agent: str) -> list[OneShot]:
     return [_one_shot(row) for row in rows]
 
 
-def dead(db: sqlite3.Connection, limit: int, agent: str | None) -> list[OneShot]:
+def dead(db: sqlite3.Connection, now: int, limit: int, agent: str | None) -> list[OneShot]:
     """Return what was given up, the newest first."""
-    which = "WHERE wake_ms IS NULL AND agent = coalesce(:agent, agent)"
-    query = f"{_ROW} {which} ORDER BY not_before_ms DESC LIMIT :limit"
-    return [_one_shot(row) for row in db.execute(query, {"agent": agent, "limit": limit})]
+    which = "WHERE wake_ms IS NULL AND agent = coalesce(?, agent)"
+    rows = db.execute(f"{_ROW} {which} ORDER BY not_before_ms DESC LIMIT ?", (agent, limit))
+    return [one for one in map(_one_shot, rows) if rules.is_kept(one, now)]
 
 
 def upcoming(db: sqlite3.Connection, limit: int) -> list[OneShot]:
@@ -90,11 +90,11 @@ def first_wake(db: sqlite3.Connection, after: int) -> int | None:
     return None if row is None else int(row[0])
 
 
-def bury(db: sqlite3.Connection, before: int) -> None:
-    """Remove what died before a time."""
+def bury(db: sqlite3.Connection, now: int) -> None:
+    """Remove what was given up so long ago that nobody is shown it any more."""
     db.execute(
         "DELETE FROM one_shots WHERE wake_ms IS NULL AND not_before_ms <= ?",
-        (before,),
+        (now - rules.KEEP_DEAD_MS,),
     )
 
 
@@ -129,7 +129,10 @@ def counts(db: sqlite3.Connection, now: int) -> Counts:
     """Count what is held."""
     (live,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms IS NOT NULL").fetchone()
     (past,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms <= ?", (now,)).fetchone()
-    (lost,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms IS NULL").fetchone()
+    (lost,) = db.execute(
+        "SELECT count(*) FROM one_shots WHERE wake_ms IS NULL AND not_before_ms > ?",
+        (now - rules.KEEP_DEAD_MS,),
+    ).fetchone()
     return Counts(armed=live, due=past, dead=lost)
 
 

@@ -65,13 +65,13 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
 
 
-def create(path: Path) -> None:
-    """Create an empty file that only its owner may read: it will hold the signing keys.
+def find(path: Path, create: bool) -> None:
+    """See that the file is there, or ``create`` it, empty.
 
-    Raises StoreError when the directory does not allow it.
+    Only its owner may read it then: it will hold the signing keys. Raises StoreError.
     """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600))
     except OSError as error:
         raise StoreError(f"cannot open {path}: {error.strerror}") from None
 

@@ -41,16 +41,21 @@ class SqliteStore:
 
     @classmethod
     async def open(
-        cls, path: Path, *, serving: bool = True, chance: Callable[[], float] = random
+        cls,
+        path: Path,
+        *,
+        serving: bool = True,
+        create: bool = True,
+        chance: Callable[[], float] = random,
     ) -> "SqliteStore":
-        """Open the file, create it, or bring it up to date.
+        """Open the file, ``create`` it, or bring it up to date.
 
         ``serving`` makes this the one process that delivers: it refuses to start beside
         another, and takes back every lease, for a lease found here belongs to a process
         that was killed. Without it only records may be changed. Raises StoreError.
         """
         try:
-            opened = await asyncio.to_thread(_open, path, serving)
+            opened = await asyncio.to_thread(_open, path, serving, create)
         except sqlite3.Error as error:
             raise StoreError(f"cannot open {path}: {error}") from None
         return cls(*opened, chance)
@@ -105,9 +110,9 @@ class SqliteStore:
         """See `Store.release`."""
         await self._writer.run(lambda: self._ledger.release(held), lasting=False)
 
-    async def dead(self, limit: int, agent: str | None = None) -> list[OneShot]:
+    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[OneShot]:
         """See `Store.dead`."""
-        return await self._read(lambda db: rows.dead(db, limit, agent))
+        return await self._read(lambda db: rows.dead(db, now, limit, agent))
 
     async def upcoming(self, limit: int) -> list[OneShot]:
         """See `Store.upcoming`."""
@@ -162,10 +167,10 @@ class SqliteStore:
 
 
 def _open(
-    path: Path, serving: bool
+    path: Path, serving: bool, create: bool
 ) -> tuple[tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection], FileLock | None]:
     path = _real(path)
-    schema.create(path)
+    schema.find(path, create)
     lock = FileLock(path) if serving else None
     opened: list[sqlite3.Connection] = []
     try:

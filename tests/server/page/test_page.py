@@ -231,7 +231,7 @@ async def test_the_page_is_found_without_the_slash(admin: Admin) -> None:
 
 async def test_it_says_when_the_store_fails() -> None:
     class Failing(MemoryStore):
-        async def dead(self, limit: int, agent: str | None = None) -> list[OneShot]:
+        async def dead(self, now: int, limit: int, agent: str | None = None) -> list[OneShot]:
             from nas_sdk.server.store import StoreError
 
             raise StoreError("gone")
