@@ -41,6 +41,8 @@ class Relay:
         self._wake = asyncio.Event()
         self._asleep_until: float = math.inf
         self._stopping = False
+        self._hurried = False
+        self._over = asyncio.Event()
         self._load: Counter[str] = Counter()
         self._tasks: dict[asyncio.Task[None], OneShot] = {}
         self._running: asyncio.Task[None]
@@ -76,13 +78,18 @@ class Relay:
                 await asyncio.sleep(LOOK_UP_S)
 
     async def stop(self, grace_s: float) -> None:
-        """Begin nothing more, let deliveries end for ``grace_s`` seconds, hand back the rest."""
+        """Begin nothing more, let deliveries end for ``grace_s`` seconds, hand back the rest.
+
+        After `hurry` it waits for none.
+        """
         self._stopping = True
         self._wake.set()
         await self._running
         await self._store.retire()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_s)
+        if self._tasks and not self._hurried:
+            self._over.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), grace_s)
         held, handed_back = dict(self._tasks), 0
         for task in held:
             task.cancel()
@@ -93,6 +100,11 @@ class Relay:
         except StoreError as error:  # their leases end them
             say("not_handed_back", level=logging.WARNING, reason=str(error))
         say("relay_stopped", handed_back=handed_back)
+
+    def hurry(self) -> None:
+        """Have a `stop` wait no longer for deliveries, now or when it comes."""
+        self._hurried = True
+        self._over.set()
 
     async def _begin_due(self) -> bool:
         """Begin what is due; return whether there may be more."""
@@ -108,6 +120,8 @@ class Relay:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         agent = self._tasks.pop(task).agent
+        if not self._tasks:
+            self._over.set()
         if self._load[agent] == self._per_agent:
             self._wake.set()  # more of this agent's may be due
         self._load[agent] -= 1

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -223,6 +225,21 @@ async def test_a_stop_waits_for_a_delivery_and_hands_back_a_longer_one(tmp_path:
     assert agent.fires[0].fire_at == agent.fires[1].fire_at
 
 
+async def test_a_second_signal_waits_for_no_delivery(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with agent_stub(system_clock) as agent:
+        agent.usual = held(gate)
+        with nas_server(tmp_path, "--grace", "3600") as server:
+            login = server.add_agent()
+            with NasClient(server.url, login.token) as client:
+                now = format_instant(system_clock())
+                await asyncio.to_thread(client.provision, "job", now, agent.url)
+            await agent.until(1)
+            os.kill(server.pid, signal.SIGTERM)
+            assert await asyncio.to_thread(server.stop) == 0  # the second one
+            assert '"handed_back": 1' in server.log.read_text()
+
+
 def test_how_often_an_agent_may_call_is_an_option(tmp_path: Path) -> None:
     with nas_server(tmp_path, "--calls", "1") as server:
         login = server.add_agent()
@@ -257,7 +274,10 @@ def test_wrong_use_is_one_line(tmp_path: Path, terminal: Terminal) -> None:
     assert "admin_token is too short" in short
     assert "secret" not in short
     assert "write sqlite:PATH" in terminal.complaint("status", "--store", "redis:x")
-    assert "No such file" in terminal.complaint("status", "--store", f"sqlite:{tmp_path}/no/x.db")
+    for command in (["status"], ["agent", "list"], ["keys", "rotate"]):
+        assert "nas.db: No such file" in terminal.complaint(*command, "--store", store)
+    nowhere = f"sqlite:{tmp_path}/no/x.db"
+    assert "No such file" in terminal.complaint("agent", "add", "a", "--store", nowhere)
     assert "cannot open ~nobody-here" in terminal.complaint(
         "status", "--store", "sqlite:~nobody-here/nas.db"
     )
@@ -288,7 +308,7 @@ def test_wrong_use_is_one_line(tmp_path: Path, terminal: Terminal) -> None:
 
 def test_an_empty_variable_says_nothing(tmp_path: Path, terminal: Terminal) -> None:
     store = f"sqlite:{tmp_path / 'nas.db'}"
-    assert terminal.run("status", "--store", store, NAS_SERVER_PORT="")[0] == 0
+    assert terminal.run("agent", "add", "a", "--store", store, NAS_SERVER_PORT="")[0] == 0
 
 
 def test_help_shows_no_password(terminal: Terminal) -> None:

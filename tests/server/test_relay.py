@@ -269,10 +269,61 @@ async def test_a_stop_lets_deliveries_end(store: Store) -> None:
         agent.usual = held(gate)
         await nas.provision("job", 0, agent.url)
         await agent.until(1)
-        stopping = asyncio.create_task(nas.nas.relay.stop(30.0))
+        stopping = asyncio.create_task(nas.nas.relay.stop(3_600.0))
+
+        async def begins_no_more() -> bool:
+            return nas.nas.relay._running.done()
+
+        await eventually(begins_no_more)
         gate.set()
-        await stopping
+        async with asyncio.timeout(30):
+            await stopping
         assert await store.armed("agent") == []
+
+
+async def test_a_stop_in_a_hurry_waits_for_no_delivery(store: Store) -> None:
+    gate = asyncio.Event()
+    async with hosted(store) as nas, agent_stub(nas.clock) as agent:
+        agent.usual = held(gate)
+        await nas.provision("job", 0, agent.url)
+        await agent.until(1)
+        stopping = asyncio.create_task(nas.nas.relay.stop(3_600.0))
+        nas.nas.relay.hurry()
+        async with asyncio.timeout(30):
+            await stopping
+        (one,) = await store.armed("agent")
+        assert one.lease_until_ms is None
+
+
+async def test_a_clock_that_is_set_forward_is_noticed(nas: Hosted, agent: AgentStub) -> None:
+    await nas.provision("job", 3_600_000, agent.url)
+    due = nas.clock.now + 3_600_000
+
+    async def asleep() -> bool:
+        return nas.nas.relay._asleep_until == due
+
+    await eventually(asleep)
+    nas.clock.now = due  # nobody tells the relay
+    await agent.until(1)
+
+
+@pytest.mark.off_contract("response")
+async def test_each_attempt_is_counted_and_the_first_has_a_lateness(
+    nas: Hosted, agent: AgentStub
+) -> None:
+    agent.answers.append(status(503))
+    await nas.provision("job", -250, agent.url)
+    await agent.until(1)
+    await settled(nas, {"job"})
+    nas.advance(1_000)
+    await agent.until(2)
+    await settled(nas, set())
+    async with nas.client.get(f"{nas.url}/metrics") as response:
+        lines = (await response.text()).splitlines()
+    assert 'nas_fire_attempts_total{outcome="503"} 1.0' in lines
+    assert 'nas_fire_attempts_total{outcome="202"} 1.0' in lines
+    assert "nas_fire_lateness_seconds_count 1.0" in lines
+    assert "nas_deliveries_under_way 0.0" in lines
 
 
 async def test_a_revoked_agent_gets_no_fire(nas: Hosted, agent: AgentStub, store: Store) -> None:

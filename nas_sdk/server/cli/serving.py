@@ -52,8 +52,14 @@ async def serve(options: Namespace) -> None:
 
 async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None:
     stop = asyncio.Event()
+
+    def told() -> None:
+        if stop.is_set():
+            nas.relay.hurry()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, told)
     runner = web.AppRunner(nas.app, access_log=None, shutdown_timeout=CONNECTIONS_END_S)
     await runner.setup()
     try:
