@@ -43,7 +43,7 @@ class OneShot:
     """Deliveries begun so far."""
     not_before_ms: int = 0
     """No delivery begins before this: the due time, or that of arming when it was past
-    already; later the time of the next retry."""
+    already; later the time of the next retry, and at the end that of giving up."""
     lease_until_ms: int | None = None
     """Set while a delivery is under way; when it passes, the delivery counts as lost."""
     first_attempt_ms: int | None = None
@@ -159,7 +159,7 @@ def release(one_shot: OneShot) -> OneShot:
 
 
 def is_kept(dead: OneShot, now: int) -> bool:
-    """Tell whether one that was given up is still shown to people."""
+    """Tell whether one that was given up is still to be shown to people."""
     return dead.not_before_ms > now - KEEP_DEAD_MS
 
 
@@ -204,7 +204,7 @@ def retry(tried: OneShot, outcome: Outcome, now: int, chance: float) -> OneShot:
     if tried.early and (outcome.ended or now + wait >= tried.due_ms):
         return _at_its_time(tried, outcome, now)
     deadline = (now if tried.first_attempt_ms is None else tried.first_attempt_ms) + GIVE_UP_MS
-    again = min(now + wait, deadline)
+    again = max(now, min(now + wait, deadline))  # one that is given up is so from now on
     return attrs.evolve(
         tried,
         lease_until_ms=None,

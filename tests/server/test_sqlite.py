@@ -419,7 +419,7 @@ async def test_what_a_full_agent_arms_anew_does_not_pile_up(
     await store.close()
 
 
-async def test_only_what_makes_a_store_makes_the_file(path: Path) -> None:
+async def test_a_file_that_is_not_to_be_made_is_not(path: Path) -> None:
     with pytest.raises(StoreError, match="No such file"):
         await SqliteStore.open(path, serving=False, create=False)
     assert not path.exists()

@@ -89,6 +89,17 @@ async def test_a_cancel_holds_after_the_due_time(store: Store) -> None:
     assert await store.next_due() is None
 
 
+async def test_one_given_up_late_is_shown_for_as_long(store: Store) -> None:
+    await arm(store, shot())
+    (first,) = await store.due(T, 1)
+    await store.settle(first, Outcome(False, "503", rules.GIVE_UP_MS), T)
+    back = T + 9 * rules.GIVE_UP_MS  # nobody was there in between
+    (last,) = await store.due(back, 1)
+    dead = await store.settle(last, FAILED, back)
+    assert await store.dead(back + rules.KEEP_DEAD_MS - 1, 9) == [dead]
+    assert await store.counts(back) == Counts(armed=0, due=0, dead=1)
+
+
 async def test_the_dead_are_kept_apart(store: Store) -> None:
     await arm(store, shot("dies"), shot("lives", T + rules.GIVE_UP_MS))
     (first,) = await store.due(T, 1)

@@ -82,7 +82,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.do(self.store.close())
         self.loop.close()
 
-    @rule(ms=st.sampled_from([0, 1, 500, 2_000, 59_999, 60_000, 600_000, DAY // 2, DAY]))
+    @rule(ms=st.sampled_from([0, 1, 500, 2_000, 59_999, 60_000, 600_000, DAY // 2, DAY, 8 * DAY]))
     def time_passes(self, ms: int) -> None:
         self.now += ms
 
@@ -171,8 +171,9 @@ class StoreMachine(RuleBasedStateMachine):
                 self.at_its_time(one)
                 continue
             model.lease_until = None
-            model.not_before = min(self.now + int(wait), model.first + DAY)
             model.dead = self.now >= model.first + DAY
+            again = min(self.now + int(wait), model.first + DAY)
+            model.not_before = self.now if model.dead else again
             self.bury()
 
     def at_its_time(self, one: OneShot) -> None:

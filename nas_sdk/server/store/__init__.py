@@ -22,8 +22,8 @@ async def open_store(url: str, *, serving: bool, create: bool = True) -> Store:
     """Open the store a URL names: ``sqlite:PATH``, or ``nats://HOST:PORT,HOST:PORT,…``.
 
     ``serving`` is for the process that delivers; without it only agents and keys are read
-    and changed. Without ``create``, a file must be there. Raises StoreError with a message
-    for a person.
+    and changed. Without ``create``, a file must be there; a NATS cluster is given what it lacks
+    in any case. Raises StoreError with a message for a person.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:

@@ -93,7 +93,7 @@ class Store(Protocol):
     async def dead(self, now: int, limit: int, agent: str | None = None) -> list[OneShot]:
         """Return up to ``limit`` given up, of one agent or of all, the newest first.
 
-        They are kept as long as `nas_sdk.server.rules` says.
+        They are shown for a week, by `rules.is_kept`.
         """
 
     async def upcoming(self, limit: int) -> list[OneShot]:

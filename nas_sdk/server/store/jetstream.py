@@ -250,7 +250,10 @@ class JetStreamStore:
         return await self._history.newest(now, limit, agent)
 
     async def counts(self, now: int) -> Counts:
-        """See `Store.counts`. What rang for another process counts as due."""
+        """See `Store.counts`. What rang for another process counts as due.
+
+        How long the dead count is by the cluster's clock.
+        """
         names = self._link.names
         stream, consumer, dead = await asyncio.gather(
             self._link.api(f"STREAM.INFO.{names.alarms}", {}),

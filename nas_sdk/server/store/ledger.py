@@ -120,13 +120,9 @@ class Ledger:
     def _read_up_to(self, now: int) -> None:
         if len(self._ready) > self._most:
             # While an agent is full, what it arms anew leaves names behind that nobody takes.
-            self._ready.clear()
-            self._read(now)
-            self._most = 2 * len(self._ready) + FEW
-        else:
-            self._read(now)
-
-    def _read(self, now: int) -> None:
+            self._most = 2 * rows.count_due(self._db, now) + FEW
+            if len(self._ready) > self._most:
+                self._ready.clear()
         if now > self._ready.horizon:
             for agent, job_id, wake in rows.waking(self._db, self._ready.horizon, now):
                 self._ready.add(agent, job_id, wake)

@@ -75,8 +75,8 @@ class Slots:
             return await self.write(slot, left, slot.alarm)
         alarm = None
         if left is not None and left.dead:
-            mark = attrs.evolve(slot, one=left)
-            await self._link.put(self._subject("dead", slot.job), b"", ttl_s=mark.ttl_s)
+            mark, ttl_s = self._subject("dead", slot.job), rules.KEEP_DEAD_MS // 1_000
+            await self._link.put(mark, b"", ttl_s=ttl_s)
         elif left is not None:
             alarm = Alarm.of(left, slot.revision)
             await self._alarms.set(alarm, now)
@@ -85,12 +85,17 @@ class Slots:
         except ConflictError:
             if alarm is not None:
                 await self._alarms.drop(alarm.id)
+            elif left is not None:
+                await self._unmark(slot.job)
             raise
         if slot.alarm is not None:
             await self._alarms.drop(slot.alarm)
         elif slot.one is not None:
-            await self._link.remove(self._link.names.state, self._subject("dead", slot.job))
+            await self._unmark(slot.job)
         return kept
+
+    async def _unmark(self, job: Job) -> None:
+        await self._link.remove(self._link.names.state, self._subject("dead", job))
 
     async def confirm(self, slot: Slot) -> None:
         """Make sure that a slot is as it was read, for an answer that changes nothing.

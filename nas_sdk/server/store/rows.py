@@ -125,15 +125,20 @@ def release_all(db: sqlite3.Connection) -> None:
     )
 
 
+def count_due(db: sqlite3.Connection, now: int) -> int:
+    """Count what waits for a delivery that could begin now."""
+    (past,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms <= ?", (now,)).fetchone()
+    return int(past)
+
+
 def counts(db: sqlite3.Connection, now: int) -> Counts:
     """Count what is held."""
     (live,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms IS NOT NULL").fetchone()
-    (past,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms <= ?", (now,)).fetchone()
     (lost,) = db.execute(
         "SELECT count(*) FROM one_shots WHERE wake_ms IS NULL AND not_before_ms > ?",
         (now - rules.KEEP_DEAD_MS,),
     ).fetchone()
-    return Counts(armed=live, due=past, dead=lost)
+    return Counts(armed=live, due=count_due(db, now), dead=lost)
 
 
 def keep_attempt(db: sqlite3.Connection, attempt: Attempt) -> None:

@@ -65,10 +65,10 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
 
 
-def find(path: Path, create: bool) -> None:
-    """See that the file is there, or ``create`` it, empty.
+def ensure(path: Path, create: bool) -> None:
+    """See that the file is there, or ``create`` an empty one. Raises StoreError.
 
-    Only its owner may read it then: it will hold the signing keys. Raises StoreError.
+    One that is created only its owner may read: it will hold the signing keys.
     """
     try:
         os.close(os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600))

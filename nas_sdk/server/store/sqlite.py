@@ -170,7 +170,7 @@ def _open(
     path: Path, serving: bool, create: bool
 ) -> tuple[tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection], FileLock | None]:
     path = _real(path)
-    schema.find(path, create)
+    schema.ensure(path, create)
     lock = FileLock(path) if serving else None
     opened: list[sqlite3.Connection] = []
     try:

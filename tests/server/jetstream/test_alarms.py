@@ -14,6 +14,7 @@ from nas_sdk.server.clock import system_clock
 from nas_sdk.server.rules import OneShot, Outcome
 from nas_sdk.server.store.jetstream import JetStreamStore
 from nas_sdk.server.store.nats_alarms import Alarms, Tuning
+from nas_sdk.server.store.nats_setup import CONSUMER
 from nas_sdk.server.store.slots import Alarm, Job, Slot
 from nas_sdk.times import format_instant
 from tests.support.jetstream_store import (
@@ -24,6 +25,7 @@ from tests.support.jetstream_store import (
     new_url,
     opened,
 )
+from tests.support.nas_in_process import eventually
 from tests.support.nats_cluster import NatsCluster
 
 EXACT = Tuning(lead_ms=0)
@@ -348,18 +350,21 @@ async def test_a_cancel_is_not_answered_from_what_is_old(nats_one: NatsCluster) 
 
 
 async def test_a_one_shot_that_cannot_be_read_holds_up_no_other(nats_one: NatsCluster) -> None:
-    async with opened(new_url(nats_one), EVER_AHEAD) as store:
-        arrivals, now = Arrivals(store), system_clock() + 1_000
-        await arm(store, shot("bad", now))
+    found: list[OneShot] = []
+    async with opened(new_url(nats_one), EXACT) as store:
+        await arm(store, shot("bad", system_clock()))
         await store._link.put(store._link.names.subject("one", "a", "bad"), b"{}")
-        await arrivals.until(1)
-        assert await store.due(now, 10) == []
+        await Arrivals(store).until(1)
+        assert await store.due(system_clock(), 10) == []
         assert (store.ringing, await store.next_due()) == (0, None)  # it comes again, later
-        await arm(store, shot("good", now))
-        await arrivals.until(1)
-        while not (due := await store.due(now, 10)):
-            pass
-        assert [one.job_id for one in due] == ["good"]
+        await arm(store, shot("good", system_clock()))
+
+        async def due() -> bool:
+            found.extend(await store.due(system_clock(), 10))
+            return bool(found)
+
+        await eventually(due)
+    assert [one.job_id for one in found] == ["good"]
 
 
 async def test_a_delivery_that_is_never_settled_leaves_nothing_behind(
@@ -374,7 +379,7 @@ async def test_a_delivery_that_is_never_settled_leaves_nothing_behind(
         assert (store._held, store.ringing) == ({}, 0)
 
 
-async def message(store: JetStreamStore, stream: str, *subject: str) -> bytes:
+async def headers_of(store: JetStreamStore, stream: str, *subject: str) -> bytes:
     """The headers of the newest message under a subject."""
     question = {"last_by_subj": store._link.names.subject(*subject)}
     found = await store._link.api(f"STREAM.MSG.GET.{stream}", question)
@@ -386,7 +391,7 @@ async def test_an_alarm_is_set_for_its_time(nats_one: NatsCluster) -> None:
     async with opened(new_url(nats_one), Tuning(lead_ms=1_000)) as store:
         await arm(store, shot("job", now + FAR))
         slot = await store._slots.read(("a", "job"))
-        headers = await message(store, store._link.names.alarms, "at", f"{slot.alarm}-0")
+        headers = await headers_of(store, store._link.names.alarms, "at", f"{slot.alarm}-0")
     assert f"@at {format_instant(now + FAR - 1_000)}".encode() in headers
 
 
@@ -398,7 +403,14 @@ async def test_a_one_shot_has_one_alarm_and_what_is_cancelled_none(nats_one: Nat
         assert (await store.counts(now)).armed == 1
         await store.cancel("a", "job", now)
         assert (await store.counts(now)).armed == 0
-        headers = await message(store, store._link.names.state, "one", "a", "job")
+
+
+async def test_the_slot_of_what_is_cancelled_goes_in_its_time(nats_one: NatsCluster) -> None:
+    now = system_clock()
+    async with opened(new_url(nats_one), EXACT) as store:
+        await arm(store, shot("job", now + FAR))
+        await store.cancel("a", "job", now)
+        headers = await headers_of(store, store._link.names.state, "one", "a", "job")
     assert f"Nats-TTL: {rules.REMEMBER_MS // 1_000 + 60}s".encode() in headers
 
 
@@ -419,8 +431,25 @@ async def test_the_old_alarm_is_there_until_the_slot_names_the_new_one(
         await arm(store, shot("job", now + FAR + 1))
         new = await store._slots.read(("a", "job"))
     steps = [f".at.{new.alarm}-0 ", ".one.a.job ", f".at.{old.alarm}-0"]
-    order = [n for n, each in enumerate(sent) for step in steps if step in each]
-    assert [next(s for s in steps if s in sent[n]) for n in order][:3] == steps
+    first = [next(n for n, each in enumerate(sent) if step in each) for step in steps]
+    assert first == sorted(first)
+
+
+async def test_what_was_cancelled_as_it_was_given_up_is_not_counted(
+    nats_one: NatsCluster,
+) -> None:
+    url, now = new_url(nats_one), system_clock() + 1_000
+    later = now + rules.GIVE_UP_MS
+    async with opened(url, EVER_AHEAD) as holder, opened(url, EXACT, serving=False) as other:
+        await arm(other, shot("job", now))
+        await Arrivals(holder).until(1)
+        (held,) = await holder.due(now, 1)
+        await holder.settle(held, Outcome(False, "503", rules.GIVE_UP_MS), now)
+        await Arrivals(holder).until(1)
+        (held,) = await holder.due(later, 1)
+        await other.cancel("a", "job", later)
+        assert await holder.settle(held, Outcome(False, "503"), later) is None
+        assert (await holder.counts(later)).dead == 0
 
 
 async def test_a_ring_is_answered_when_another_process_armed_anew(nats_one: NatsCluster) -> None:
@@ -434,3 +463,9 @@ async def test_a_ring_is_answered_when_another_process_armed_anew(nats_one: Nats
         await other.provision(anew, now)
         assert await holder.settle(held, ACCEPTED, now) == anew
         assert holder.ringing == 0
+        info = f"CONSUMER.INFO.{holder._link.names.alarms}.{CONSUMER}"
+
+        async def answered() -> bool:
+            return not (await holder._link.api(info, {}))["num_ack_pending"]
+
+        await eventually(answered)
