@@ -72,6 +72,7 @@ class Nas:
         self._counts = CountsCache(store.counts, clock)
         self.relay: Relay
         self._stopped = False
+        self._grace_s = settings.grace_s
         self.app = web.Application(
             middlewares=[answers.shield(self.metrics)], client_max_size=BODY_LIMIT
         )
@@ -125,7 +126,13 @@ class Nas:
         """Begin no more deliveries, and let those under way end or hand them back; only once."""
         if not self._stopped:
             self._stopped = True
-            await self.relay.stop(self._settings.grace_s)
+            await self.relay.stop(self._grace_s)
+
+    def hurry(self) -> None:
+        """Have a stop wait for no delivery, now or when it comes."""
+        self._grace_s = 0.0
+        if self._stopped:
+            self.relay.hurry()
 
     async def _provision(self, request: web.Request) -> web.Response:
         agent = await self._caller_of(request)

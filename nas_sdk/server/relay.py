@@ -42,7 +42,7 @@ class Relay:
         self._asleep_until: float = math.inf
         self._stopping = False
         self._hurried = False
-        self._over = asyncio.Event()
+        self._over = asyncio.Event()  # nothing is left that a stop is to wait for
         self._load: Counter[str] = Counter()
         self._tasks: dict[asyncio.Task[None], OneShot] = {}
         self._running: asyncio.Task[None]
@@ -80,7 +80,7 @@ class Relay:
     async def stop(self, grace_s: float) -> None:
         """Begin nothing more, let deliveries end for ``grace_s`` seconds, hand back the rest.
 
-        After `hurry` it waits for none.
+        After `hurry` it waits for none of them.
         """
         self._stopping = True
         self._wake.set()
@@ -102,7 +102,7 @@ class Relay:
         say("relay_stopped", handed_back=handed_back)
 
     def hurry(self) -> None:
-        """Have a `stop` wait no longer for deliveries, now or when it comes."""
+        """Have a `stop` that has begun wait no longer for deliveries."""
         self._hurried = True
         self._over.set()
 

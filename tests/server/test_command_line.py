@@ -20,6 +20,7 @@ from nas_sdk.server.cli.admin import without_password
 from nas_sdk.server.clock import system_clock
 from nas_sdk.times import format_instant
 from tests.support.agent_stub import agent_stub, held
+from tests.support.nas_in_process import eventually
 from tests.support.nas_server import NasServer, NasServerError, nas_server
 
 
@@ -236,7 +237,12 @@ async def test_a_second_signal_waits_for_no_delivery(tmp_path: Path) -> None:
                 await asyncio.to_thread(client.provision, "job", now, agent.url)
             await agent.until(1)
             os.kill(server.pid, signal.SIGTERM)
-            assert await asyncio.to_thread(server.stop) == 0  # the second one
+
+            async def stopping() -> bool:
+                return '"stopping"' in server.log.read_text()
+
+            await eventually(stopping)
+            assert await asyncio.to_thread(server.stop) == 0  # with a second signal
             assert '"handed_back": 1' in server.log.read_text()
 
 
@@ -274,7 +280,7 @@ def test_wrong_use_is_one_line(tmp_path: Path, terminal: Terminal) -> None:
     assert "admin_token is too short" in short
     assert "secret" not in short
     assert "write sqlite:PATH" in terminal.complaint("status", "--store", "redis:x")
-    for command in (["status"], ["agent", "list"], ["keys", "rotate"]):
+    for command in (["status"], ["agent", "list"], ["keys", "rotate"], ["admin", "token", "--off"]):
         assert "nas.db: No such file" in terminal.complaint(*command, "--store", store)
     nowhere = f"sqlite:{tmp_path}/no/x.db"
     assert "No such file" in terminal.complaint("agent", "add", "a", "--store", nowhere)

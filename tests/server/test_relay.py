@@ -29,6 +29,19 @@ async def agent(nas: Hosted) -> AsyncIterator[AgentStub]:
         yield stub
 
 
+@pytest.fixture
+def retired(store: Store, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when a stop has come so far that it waits for deliveries."""
+    retire, done = store.retire, asyncio.Event()
+
+    async def noted() -> None:
+        await retire()
+        done.set()
+
+    monkeypatch.setattr(store, "retire", noted)
+    return done
+
+
 async def settled(nas: Hosted, jobs: set[str] | None = None) -> None:
     """Wait until no delivery is under way and, where ``jobs`` are given, only they are armed."""
 
@@ -263,31 +276,32 @@ async def test_a_stop_hands_back_what_is_under_way(store: Store) -> None:
         assert [one.job_id for one in await store.due(nas.clock(), 1)] == ["job"]
 
 
-async def test_a_stop_lets_deliveries_end(store: Store) -> None:
+async def test_a_stop_lets_deliveries_end(store: Store, retired: asyncio.Event) -> None:
     gate = asyncio.Event()
     async with hosted(store) as nas, agent_stub(nas.clock) as agent:
         agent.usual = held(gate)
         await nas.provision("job", 0, agent.url)
         await agent.until(1)
         stopping = asyncio.create_task(nas.nas.relay.stop(3_600.0))
-
-        async def begins_no_more() -> bool:
-            return nas.nas.relay._running.done()
-
-        await eventually(begins_no_more)
+        await retired.wait()
         gate.set()
         async with asyncio.timeout(30):
             await stopping
         assert await store.armed("agent") == []
 
 
-async def test_a_stop_in_a_hurry_waits_for_no_delivery(store: Store) -> None:
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_stop_in_a_hurry_waits_for_no_delivery(
+    store: Store, retired: asyncio.Event, late: bool
+) -> None:
     gate = asyncio.Event()
     async with hosted(store) as nas, agent_stub(nas.clock) as agent:
         agent.usual = held(gate)
         await nas.provision("job", 0, agent.url)
         await agent.until(1)
         stopping = asyncio.create_task(nas.nas.relay.stop(3_600.0))
+        if late:
+            await retired.wait()
         nas.nas.relay.hurry()
         async with asyncio.timeout(30):
             await stopping
@@ -312,7 +326,7 @@ async def test_each_attempt_is_counted_and_the_first_has_a_lateness(
     nas: Hosted, agent: AgentStub
 ) -> None:
     agent.answers.append(status(503))
-    await nas.provision("job", -250, agent.url)
+    await nas.provision("job", 0, agent.url)
     await agent.until(1)
     await settled(nas, {"job"})
     nas.advance(1_000)

@@ -23,11 +23,16 @@ _PASSWORD: Final = re.compile(r"//[^/]*@")
 
 async def run(options: Namespace) -> None:
     """Run the command in ``options.act`` on the store; AccountError or StoreError."""
-    store = await open_store(options.store, serving=False, create=options.act in FIRST)
+    store = await open_store(options.store, serving=False, create=_creates(options))
     try:
         await options.act(store, options)
     finally:
         await store.close()
+
+
+def _creates(options: Namespace) -> bool:
+    """Tell whether this is what people may do before a server has ever run."""
+    return options.act is add_agent or (options.act is admin_token and not options.off)
 
 
 def _show(options: Namespace, facts: dict[str, Any]) -> None:
@@ -98,10 +103,6 @@ def _late(late: Lateness) -> str:
         return "nothing fired within a day"
     ms = f"median {late.p50_ms} ms, 99 % {late.p99_ms} ms, worst {late.worst_ms} ms"
     return f"{ms}, of the last {late.of}"
-
-
-FIRST: Final = (add_agent, admin_token)
-"""What people may do before a server has ever run."""
 
 
 async def status(store: Store, options: Namespace) -> None:

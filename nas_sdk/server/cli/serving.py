@@ -55,7 +55,8 @@ async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None
 
     def told() -> None:
         if stop.is_set():
-            nas.relay.hurry()
+            logs.say("hurried")
+            nas.hurry()
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
