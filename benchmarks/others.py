@@ -18,8 +18,8 @@ from nas_sdk.server.delivery import open_session
 from nas_sdk.server.keys import SigningKey
 
 PATIENCE_S: Final = 300.0
-"""APScheduler begins all that is due at once and tries none again: with a server's patience it
-would lose those that wait longest."""
+"""How long a call may take. APScheduler begins all that is due at once and tries nothing again:
+of 10 000 it would lose those that take longer than the relay waits."""
 
 Fire = Callable[[str], Awaitable[None]]
 _fire: Fire
