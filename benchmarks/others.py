@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from benchmarks.figures import Figures, lateness
 from benchmarks.hosting import Stores
-from benchmarks.load import Sink, sink
+from benchmarks.load import sink
 from nas_sdk.server.delivery import open_session
 from nas_sdk.server.keys import SigningKey
 
@@ -98,18 +98,15 @@ async def _burst(count: int) -> Figures:
     # The directory is this process's: the one that is terminated would leave it behind.
     with tempfile.TemporaryDirectory(prefix="nas-bench-") as name:
         async with sink() as agent:
-            return await _burst_on(agent, Path(name), count)
-
-
-async def _burst_on(agent: Sink, directory: Path, count: int) -> Figures:
-    first = time.time() + 5 + count / 40  # it adds about 115 jobs a second
-    dues = {f"job{n}": (first + n / count) * 1e3 for n in range(count)}
-    child = get_context("spawn").Process(target=_schedule, args=(agent.url, dues, directory))
-    child.start()
-    await agent.until(count)
-    child.terminate()
-    child.join()
-    return lateness(agent, dues)
+            first = time.time() + 5 + count / 40  # it adds more than 100 jobs a second
+            dues = {f"job{n}": (first + n / count) * 1e3 for n in range(count)}
+            work = agent.url, dues, Path(name)
+            child = get_context("spawn").Process(target=_schedule, args=work)
+            child.start()
+            await agent.until(count)
+            child.terminate()
+            child.join()
+            return lateness(agent, dues)
 
 
 def _schedule(url: str, dues: dict[str, float], directory: Path) -> None:

@@ -204,7 +204,7 @@ def retry(tried: OneShot, outcome: Outcome, now: int, chance: float) -> OneShot:
     if tried.early and (outcome.ended or now + wait >= tried.due_ms):
         return _at_its_time(tried, outcome, now)
     deadline = (now if tried.first_attempt_ms is None else tried.first_attempt_ms) + GIVE_UP_MS
-    again = max(now, min(now + wait, deadline))  # one that is given up is so from now on
+    again = max(now, min(now + wait, deadline))  # past the deadline: now is when it was given up
     return attrs.evolve(
         tried,
         lease_until_ms=None,

@@ -19,7 +19,7 @@ from nas_sdk.server.app import AT_ONCE_S
 from nas_sdk.server.cli.admin import without_password
 from nas_sdk.server.clock import system_clock
 from nas_sdk.times import format_instant
-from tests.support.agent_stub import agent_stub, held
+from tests.support.agent_stub import AgentStub, agent_stub, held
 from tests.support.nas_in_process import eventually
 from tests.support.nas_server import NasServer, NasServerError, nas_server
 
@@ -110,14 +110,20 @@ def test_status_for_people_and_programs(server: NasServer) -> None:
     }
 
 
+async def fired(server: NasServer, agent: AgentStub) -> str:
+    """Have a new agent get a fire, and return the agent's token."""
+    token = server.add_agent().token
+    with NasClient(server.url, token) as client:
+        now = format_instant(system_clock())
+        await asyncio.to_thread(client.provision, "job", now, agent.url)
+    await agent.until(1)
+    return token
+
+
 async def test_status_says_how_late_fires_were(tmp_path: Path) -> None:
     async with agent_stub(system_clock) as agent:
         with nas_server(tmp_path) as server:
-            login = server.add_agent()
-            with NasClient(server.url, login.token) as client:
-                now = format_instant(system_clock())
-                await asyncio.to_thread(client.provision, "job", now, agent.url)
-            await agent.until(1)
+            await fired(server, agent)
             assert await asyncio.to_thread(server.stop) == 0
             told = json.loads(server.command("status", "--json"))["lateness"]
             assert told["of"] == 1
@@ -195,15 +201,11 @@ def _wait_for_key(jwks_url: str, kid: str) -> None:
 async def test_no_secret_is_logged(tmp_path: Path) -> None:
     async with agent_stub(system_clock) as agent:
         with nas_server(tmp_path, "--log-level", "debug") as server:
-            login = server.add_agent()
-            with NasClient(server.url, login.token) as client:
-                now = format_instant(system_clock())
-                await asyncio.to_thread(client.provision, "job", now, agent.url)
-            await agent.until(1)
+            token = await fired(server, agent)
             assert server.stop() == 0
             log = server.log.read_text()
     assert '"event": "fire"' in log
-    assert login.token not in log
+    assert token not in log
     assert agent.fires[0].token.split(".")[2] not in log
     assert "PRIVATE" not in log
 
@@ -213,11 +215,7 @@ async def test_a_stop_waits_for_a_delivery_and_hands_back_a_longer_one(tmp_path:
     async with agent_stub(system_clock) as agent:
         agent.answers.append(held(gate))
         with nas_server(tmp_path, "--grace", "0") as server:
-            login = server.add_agent()
-            with NasClient(server.url, login.token) as client:
-                now = format_instant(system_clock())
-                await asyncio.to_thread(client.provision, "job", now, agent.url)
-            await agent.until(1)
+            await fired(server, agent)
             assert await asyncio.to_thread(server.stop) == 0
             assert '"handed_back": 1' in server.log.read_text()
             gate.set()
@@ -231,11 +229,7 @@ async def test_a_second_signal_waits_for_no_delivery(tmp_path: Path) -> None:
     async with agent_stub(system_clock) as agent:
         agent.usual = held(gate)
         with nas_server(tmp_path, "--grace", "3600") as server:
-            login = server.add_agent()
-            with NasClient(server.url, login.token) as client:
-                now = format_instant(system_clock())
-                await asyncio.to_thread(client.provision, "job", now, agent.url)
-            await agent.until(1)
+            await fired(server, agent)
             os.kill(server.pid, signal.SIGTERM)
 
             async def stopping() -> bool:

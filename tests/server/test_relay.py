@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import jwt
@@ -264,12 +265,18 @@ async def test_an_answer_that_does_not_come_is_tried_again(store: Store) -> None
         await agent.until(2)
 
 
-async def test_a_stop_hands_back_what_is_under_way(store: Store) -> None:
-    gate = asyncio.Event()
+@asynccontextmanager
+async def hanging(store: Store, gate: asyncio.Event) -> AsyncIterator[Hosted]:
+    """A NAS with a delivery under way that ends when the gate opens."""
     async with hosted(store) as nas, agent_stub(nas.clock) as agent:
         agent.usual = held(gate)
         await nas.provision("job", 0, agent.url)
         await agent.until(1)
+        yield nas
+
+
+async def test_a_stop_hands_back_what_is_under_way(store: Store) -> None:
+    async with hanging(store, asyncio.Event()) as nas:
         await nas.nas.relay.stop(0.0)
         (one,) = await store.armed("agent")
         assert one.lease_until_ms is None
@@ -278,10 +285,7 @@ async def test_a_stop_hands_back_what_is_under_way(store: Store) -> None:
 
 async def test_a_stop_lets_deliveries_end(store: Store, retired: asyncio.Event) -> None:
     gate = asyncio.Event()
-    async with hosted(store) as nas, agent_stub(nas.clock) as agent:
-        agent.usual = held(gate)
-        await nas.provision("job", 0, agent.url)
-        await agent.until(1)
+    async with hanging(store, gate) as nas:
         stopping = asyncio.create_task(nas.nas.relay.stop(3_600.0))
         await retired.wait()
         gate.set()
@@ -294,11 +298,7 @@ async def test_a_stop_lets_deliveries_end(store: Store, retired: asyncio.Event) 
 async def test_a_stop_in_a_hurry_waits_for_no_delivery(
     store: Store, retired: asyncio.Event, late: bool
 ) -> None:
-    gate = asyncio.Event()
-    async with hosted(store) as nas, agent_stub(nas.clock) as agent:
-        agent.usual = held(gate)
-        await nas.provision("job", 0, agent.url)
-        await agent.until(1)
+    async with hanging(store, asyncio.Event()) as nas:
         stopping = asyncio.create_task(nas.nas.relay.stop(3_600.0))
         if late:
             await retired.wait()

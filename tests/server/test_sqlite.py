@@ -21,8 +21,8 @@ from nas_sdk.times import format_instant
 T = 1_800_000_000_000
 
 
-def shot(job: str, agent: str = "a") -> OneShot:
-    at = format_instant(T)
+def shot(job: str, agent: str = "a", due: int = T) -> OneShot:
+    at = format_instant(due)
     return rules.fresh(agent, job, at, "https://x.example", f"{job}:{at}", f"os_{job}", T)
 
 
@@ -372,9 +372,7 @@ def rows_in(path: Path, table: str) -> int:
 
 
 async def give_up(store: SqliteStore, job: str, now: int) -> None:
-    at = format_instant(now)
-    one = rules.fresh("a", job, at, "https://x.example", f"{job}:{at}", f"os_{job}", now)
-    await store.provision(one, now)
+    await store.provision(shot(job, due=now), now)
     for tried_ms in (now, now + rules.GIVE_UP_MS):
         (held,) = await store.due(tried_ms, 1)
         await store.settle(held, Outcome(False, "503", rules.GIVE_UP_MS), tried_ms)
@@ -409,12 +407,10 @@ async def test_what_a_full_agent_arms_anew_does_not_pile_up(
     store = await SqliteStore.open(path)
     await store.provision(shot("steady"), T)
     for n in range(100):
-        at = format_instant(T + n)
-        anew = rules.fresh("a", "job", at, "https://x.example", f"job:{at}", f"os_{n}", T)
-        await store.provision(anew, T + n)
+        await store.provision(shot("job", due=T + n), T + n)
         assert await store.due(T + n, 10, under_way={"a": 8}, per_agent=8) == []
     assert len(store._ledger._ready) < 30
-    assert [one.schedule_id for one in await store.due(T + 100, 10)] == ["os_steady", "os_99"]
+    assert [one.due_ms for one in await store.due(T + 100, 10)] == [T, T + 99]
     assert await store.due(T + 100, 10) == []
     await store.close()
 
