@@ -46,7 +46,8 @@ def fired(new_agent: AgentMaker) -> Agent:
         assert chronos(agent.hermes, "reconcile").returncode == 0
         agent.await_runs("often", 1)
     names = ("a report with a name that is rather long", "forgotten", "paused")
-    made = {name: agent.hermes.create_job(name, "0 9 * * *") for name in names}
+    # Intervals, not times of day: `often` is the next to run whenever the test runs.
+    made = {name: agent.hermes.create_job(name, "every 1d") for name in names}
     agent.hermes.cli("cron", "pause", made["paused"])
     with NasClient(agent.access.url, agent.access.token) as nas:
         nas.cancel(made["forgotten"])
