@@ -118,6 +118,7 @@ async def idle(stores: Stores) -> Figures:
         await asyncio.sleep(20)
         after = [cpu_s(pid) for pid in (nas.pid, *stores.beside)]
         used = [(end - begin) / 20 * 100 for begin, end in zip(before, after, strict=True)]
+        cold = await send_all(nas.url, [get(LIST, login.token)] * 10, 1)
         took = await send_all(nas.url, [get(LIST, login.token)] * 100, 1)
         return {
             "cpu_percent": used[0],
@@ -125,6 +126,8 @@ async def idle(stores: Stores) -> Figures:
             "store_cpu_percent": sum(used[1:]),
             "store_rss_mb": sum(map(rss_mb, stores.beside)),
             "disk_mb": disk_mb,
+            # Of several servers of a store, each has to read from disk once.
+            "list_cold_ms": max(cold) * 1e3,
             **in_ms(took, "list_"),
         }
 

@@ -52,18 +52,20 @@ class JetStreamStore:
         url: str,
         *,
         serving: bool = True,
+        create: bool = True,
         chance: Callable[[], float] = random,
         tuning: Tuning = USUAL,
     ) -> Self:
         """Connect to the cluster of a ``nats://`` URL, and make there what is missing.
 
-        ``serving`` takes part in delivering. Raises StoreError.
+        ``serving`` takes part in delivering. Without ``create``, there must be a store under
+        that name. Raises StoreError.
         """
         place = Place.parse(url)
         link = Link(await connect(place), place.names)
         alarms = cls.alarms(link, tuning)
         try:
-            await prepare(link, place.hosts, tuning.hold_s)
+            await prepare(link, place.hosts, tuning.hold_s, create=create)
             if serving:
                 await alarms.start()
         except BaseException:

@@ -1,5 +1,6 @@
 """Messages of a stream as any replica has them, which may be a little behind."""
 
+import asyncio
 import json
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 TRY_S: Final = 2.0
-"""How long one question waits for its answer."""
+"""How long one question waits for its answer, or for more of it."""
 AWAY: Final = (
     nats.errors.TimeoutError,
     nats.errors.NoRespondersError,
@@ -22,18 +23,33 @@ async def direct(
     client: Client, stream: str, question: dict[str, Any]
 ) -> tuple[list[tuple[str, int, bytes]], str, dict[str, str]]:
     """Ask any replica for messages: subject, revision and content of each, a status, headers."""
-    found: list[tuple[str, int, bytes]] = []
+    parts: list[Msg] = []
+    more = asyncio.Event()
+
+    async def take(part: Msg) -> None:
+        parts.append(part)
+        more.set()
+
     inbox = client.new_inbox()
-    answers = await client.subscribe(inbox)
+    answers = await client.subscribe(inbox, cb=take)
     try:
         data = json.dumps(question).encode()
         await client.publish(f"$JS.API.DIRECT.GET.{stream}", data, reply=inbox)
-        while (status := status_of(part := await answers.next_msg(timeout=TRY_S))) is None:
-            headers = part.headers or {}
-            found.append((headers["Nats-Subject"], int(headers["Nats-Sequence"]), part.data))
+        while not parts or (status := status_of(parts[-1])) is None:
+            more.clear()
+            async with asyncio.timeout(TRY_S):  # of silence: what is on a disk comes slowly
+                await more.wait()
+    except TimeoutError:
+        raise nats.errors.TimeoutError from None  # which has words
     finally:
         await answers.unsubscribe()
-    return found, status, part.headers or {}
+    end = parts.pop().headers or {}
+    return [_record(part) for part in parts], status, end
+
+
+def _record(part: Msg) -> tuple[str, int, bytes]:
+    headers = part.headers or {}
+    return headers["Nats-Subject"], int(headers["Nats-Sequence"]), part.data
 
 
 def status_of(message: Msg) -> str | None:

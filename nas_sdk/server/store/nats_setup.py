@@ -108,8 +108,11 @@ async def connect(place: Place) -> Client:
     return client
 
 
-async def prepare(link: Link, hosts: str, hold_s: float) -> None:
-    """Make the streams and the consumer where they are missing; StoreError."""
+async def prepare(link: Link, hosts: str, hold_s: float, *, create: bool = True) -> None:
+    """Make the streams and the consumer where they are missing; StoreError.
+
+    Without ``create``, nothing is made where there is no store at all.
+    """
     names = link.names
     try:
         await link.api("INFO", {})
@@ -118,6 +121,8 @@ async def prepare(link: Link, hosts: str, hold_s: float) -> None:
             f"JetStream does not answer at {hosts}: nats-server is to run with it (-js), and of "
             "the servers of a cluster more than half"
         ) from None
+    if not create and not await _found(link, names.state):
+        raise StoreError(f"there is no store {names.name} at {hosts}: `nas-server serve` makes it")
     await _stream(
         link,
         {
@@ -173,11 +178,8 @@ async def consume(link: Link, hold_s: float) -> None:
 
 async def _stream(link: Link, wanted: Mapping[str, Any]) -> None:
     """Make a stream unless there is one; its replicas and limits are then the operator's."""
-    try:
-        found = await link.api(f"STREAM.INFO.{wanted['name']}", {})
-    except AnswerError as error:
-        if error.code != _NO_STREAM:
-            raise
+    found = await _found(link, wanted["name"])
+    if not found:
         await _create(link, {**wanted, "storage": "file", "num_replicas": REPLICAS})
         return
     missing = [name for name, value in wanted.items() if found["config"].get(name) != value]
@@ -187,6 +189,16 @@ async def _stream(link: Link, wanted: Mapping[str, Any]) -> None:
             f"({', '.join(missing)}): put another name behind the store's URL, as in "
             "nats://HOST:PORT/NAME"
         )
+
+
+async def _found(link: Link, stream: str) -> dict[str, Any]:
+    """Return what the cluster says of a stream; nothing when there is none."""
+    try:
+        return await link.api(f"STREAM.INFO.{stream}", {})
+    except AnswerError as error:
+        if error.code != _NO_STREAM:
+            raise
+        return {}
 
 
 async def _create(link: Link, config: dict[str, Any]) -> None:

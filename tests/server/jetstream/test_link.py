@@ -9,7 +9,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from nas_sdk.server.store import StoreError, nats_link
+from nas_sdk.server.store import StoreError, nats_direct, nats_link
 from nas_sdk.server.store.nats_link import ConflictError, Link
 from nas_sdk.server.store.nats_setup import Place, connect, prepare
 from tests.support.jetstream_store import new_url
@@ -65,6 +65,22 @@ async def test_a_replica_that_lags_is_not_believed(link: Link, subject: str) -> 
     assert await link.last(revision, [subject]) == {subject: (revision, b"1")}
     with pytest.raises(nats.errors.NoRespondersError):
         await link.last(revision + 1, [subject])
+
+
+@pytest.mark.parametrize("parts", [0, 2])
+async def test_an_answer_that_does_not_go_on_is_no_answer(
+    link: Link, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_direct, "TRY_S", 0.2)
+
+    async def begin(question: Msg) -> None:
+        for n in range(parts):
+            headers = {"Nats-Subject": f"one.{n}", "Nats-Sequence": str(n)}
+            await link.client.publish(question.reply, b"{}", headers=headers)
+
+    await link.client.subscribe("$JS.API.DIRECT.GET.slow", cb=begin)
+    with pytest.raises(nats.errors.TimeoutError):
+        await nats_direct.direct(link.client, "slow", {})
 
 
 class Deaf(Client):

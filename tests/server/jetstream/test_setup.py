@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nats
 import pytest
+from nats.js.errors import NotFoundError
 
 from nas_sdk import IdentityRejectedError, NasClient, UnauthorizedError
 from nas_sdk.server.store import StoreError, nats_link, nats_setup, open_store
@@ -110,6 +111,19 @@ async def test_a_stream_of_somebody_else_is_left_alone(nats_one: NatsCluster) ->
         await open_store(url, serving=True)
     assert (await client.jetstream().stream_info(theirs)).config.subjects == ["their.own"]
     await client.close()
+
+
+async def test_only_looking_makes_nothing(nats_one: NatsCluster) -> None:
+    url = new_url(nats_one)
+    with pytest.raises(StoreError, match=r"no store \w+ at 127.0.0.1:\d+: `nas-server serve`"):
+        await open_store(url, serving=False, create=False)
+    client = await nats.connect(nats_one.nodes[0].address)
+    for stream in ("STATE", "ALARMS", "HISTORY"):
+        with pytest.raises(NotFoundError):
+            await client.jetstream().stream_info(f"{url.rpartition('/')[2]}_{stream}")
+    await client.close()
+    await (await open_store(url, serving=False)).close()
+    await (await open_store(url, serving=False, create=False)).close()
 
 
 @pytest.mark.parametrize(("servers", "replicas"), [("nats_one", 1), ("nats_three", 3)])
