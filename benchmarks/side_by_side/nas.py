@@ -1,8 +1,6 @@
 """The NAS that both providers are measured against: the reference NAS in a thread, slowed."""
 
 import asyncio
-import datetime
-import ipaddress
 import logging
 import socket
 import ssl
@@ -17,15 +15,14 @@ import attrs
 import certifi
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from nas_sdk.server import intake
 from nas_sdk.server.app import Nas, Settings
 from nas_sdk.server.clock import system_clock
 from nas_sdk.server.rules import OneShot, Outcome
 from nas_sdk.server.store import MemoryStore
 from nas_sdk.times import format_instant, parse_instant
+from tests.support.tls import self_signed
 from tools.demo.home import NasAccess
 
 T = TypeVar("T")
@@ -160,10 +157,11 @@ class SlowNas:
         self._nas.app.middlewares.insert(0, self._slowly())
         for name in ("aiohttp.server", "nas_server"):  # agents end and hang up as they like
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        runner = web.AppRunner(self._nas.app, access_log=None, shutdown_timeout=0.1)
+        runner = intake.runner(self._nas.app, 0.1)
         await runner.setup()
         await web.SockSite(runner, listener).start()
-        tls = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_self_signed(bundle))
+        context = _vouched_for_by(bundle)
+        tls = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
         await tls.start()
         self.tls_url = f"https://127.0.0.1:{runner.addresses[1][1]}"
         return runner
@@ -193,25 +191,8 @@ class SlowNas:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
 
 
-def _self_signed(bundle: Path) -> ssl.SSLContext:
-    """A context for 127.0.0.1 with a fresh key; its certificate ends a bundle of usual size."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "benchmark")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    public = made.public_bytes(serialization.Encoding.PEM)
+def _vouched_for_by(bundle: Path) -> ssl.SSLContext:
+    """A context for 127.0.0.1 whose certificate ends a bundle of usual size."""
+    context, public = self_signed(bundle.parent)
     bundle.write_bytes(Path(certifi.where()).read_bytes() + public)
-    pem, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    own = bundle.with_suffix(".key")
-    own.write_bytes(public + key.private_bytes(serialization.Encoding.PEM, pem, plain))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(own)
     return context

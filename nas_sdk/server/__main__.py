@@ -15,7 +15,13 @@ from nas_sdk.server.store import StoreError
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Says what is wrong in one line, and knows options by their whole names.
+
+    Else `--conf` would be taken for `--config` only after the file was to be read.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"nas-server: {message}; see {self.prog} --help\n")
@@ -45,7 +51,7 @@ async def _run(arguments: Sequence[str] | None) -> None:
 
 
 def _common() -> argparse.ArgumentParser:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = _Parser(add_help=False)
     parser.add_argument("--config", metavar="FILE", help="TOML file with any of the options")
     return parser
 

@@ -1,13 +1,14 @@
 """The HTTP side: the contract's three operations, the key set, and the wiring of a server."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
 
 import attrs
 from aiohttp import web
 
-from nas_sdk.server import answers, bodies, intake, rules
+from nas_sdk.server import answers, bodies, intake, keys, rules
 from nas_sdk.server.accounts import Accounts, Agent, InvalidTokenError, UnprovisionedError
 from nas_sdk.server.clock import Clock, system_clock
 from nas_sdk.server.delivery import TIMEOUT_S, Caller, open_session
@@ -24,7 +25,9 @@ AT_ONCE_S: Final = 60
 """An agent may make the calls of so many seconds at once: all its jobs, after a loss."""
 AGENTS: Final = 100_000
 READY_S: Final = 2
-"""How long a write may take for the server to be ready."""
+"""How long the store may take for the server to be ready."""
+COUNT_S: Final = 5
+"""How long ``/metrics`` waits for the store; a scrape mostly has 10 s."""
 
 
 def _without_slash(url: str) -> str:
@@ -170,7 +173,7 @@ class Nas:
     async def _jwks(self, request: web.Request) -> web.Response:
         now = self._clock()
         await self.keys.refresh(now)
-        headers = {"Cache-Control": "public, max-age=60"}
+        headers = {"Cache-Control": f"public, max-age={keys.CACHED_S}"}
         return web.json_response(self.keys.jwks(now), headers=headers)
 
     async def _healthz(self, request: web.Request) -> web.Response:
@@ -179,16 +182,20 @@ class Nas:
     async def _readyz(self, request: web.Request) -> web.Response:
         if self._stopped:
             raise StoreError("the server is stopping")  # a 503, as all of them
-        await self._store.next_due()  # says at once when the store is away
         try:
             async with asyncio.timeout(READY_S):
+                await self._store.next_due()  # says at once when a cluster is away
                 await self._store.write("probe", "readyz", {})
         except TimeoutError:
-            raise StoreError(f"a write took longer than {READY_S} s") from None
+            raise StoreError(f"it took longer than {READY_S} s") from None
         return web.json_response({"status": "ready"})
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        text = self.metrics.render(await self._counts.get())
+        counts = None
+        with contextlib.suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(COUNT_S):
+                counts = await self._counts.get()
+        text = self.metrics.render(counts)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     async def _caller_of(self, request: web.Request) -> Agent:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import ssl
 from typing import Final
 
 import aiohttp
@@ -112,6 +113,10 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
+        if isinstance(error.os_error, ssl.SSLError):  # its numbers are not the system's
+            return (
+                f"TLS: {getattr(error.os_error, 'verify_message', None) or error.os_error.reason}"
+            )
         code = error.os_error.errno
         # Their own words name the address; names that are not found have no number.
         known = os.strerror(code) if code is not None and code > 0 else error.os_error.strerror

@@ -19,8 +19,22 @@ async def body(request: web.Request, kind: str) -> bytes:
     """
     if request.content_type != kind:
         raise InvalidRequestError(f"Content-Type: is not {kind}", field="Content-Type")
+    if "Content-Encoding" in request.headers:  # and a runner unpacks nothing before this
+        raise InvalidRequestError(
+            "Content-Encoding: send the body as it is", field="Content-Encoding"
+        )
     try:
         async with asyncio.timeout(TIMEOUT_S):
             return await request.read()
     except TimeoutError:
         raise InvalidRequestError("body: did not arrive in time", field="body") from None
+
+
+def runner(app: web.Application, shutdown_s: float) -> web.AppRunner:
+    """Return what serves ``app``; at the end, connections have ``shutdown_s`` to end."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=shutdown_s,
+        auto_decompress=False,  # or a stranger's few bytes become many before anything is asked
+    )

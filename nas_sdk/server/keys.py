@@ -1,7 +1,7 @@
 """The keys NAS signs fire tokens with: made on first start, kept in the store, rotated.
 
-A new key is published a little before it signs, so that every server and every agent can
-know it by then; an old one stays published until the last token it signed is dead.
+A new key is published before it signs, for so long that no server and no cache is left
+without it; an old one stays published until the last token it signed is dead.
 """
 
 import secrets
@@ -19,7 +19,9 @@ ALGORITHM: Final = "ES256"
 TOKEN_LIFE_S: Final = 90
 REFRESH_MS: Final = 2_000
 """How soon a running server notices a rotation."""
-PUBLISH_AHEAD_MS: Final = 5 * REFRESH_MS
+CACHED_S: Final = 60
+"""How long agents and whatever is between may keep the published set."""
+PUBLISH_AHEAD_MS: Final = CACHED_S * 1_000 + 5 * REFRESH_MS
 RETIRE_MS: Final = (TOKEN_LIFE_S + 60) * 1_000
 """From the last signature to the end of publication: the token's life, leeway, slack."""
 

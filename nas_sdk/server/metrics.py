@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import attrs
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from nas_sdk.server.clock import Clock
@@ -35,6 +36,9 @@ class Metrics:
         self._held = Gauge(
             "nas_one_shots", "One-shots by state.", ["state"], registry=self._registry
         )
+        self._store_up = Gauge(
+            "nas_store_up", "Whether the store could be asked.", registry=self._registry
+        )
         self._under_way = Gauge(
             "nas_deliveries_under_way", "Deliveries under way.", registry=self._registry
         )
@@ -54,10 +58,12 @@ class Metrics:
         self._under_way.dec()
         self._attempts.labels(outcome).inc()
 
-    def render(self, counts: Counts) -> bytes:
-        """Return the text to serve."""
-        for state in ("armed", "due", "dead"):
-            self._held.labels(state).set(getattr(counts, state))
+    def render(self, counts: Counts | None) -> bytes:
+        """Return the text to serve; without ``counts`` the store did not give any."""
+        self._store_up.set(counts is not None)
+        self._held.clear()
+        for state, held in (attrs.asdict(counts) if counts else {}).items():
+            self._held.labels(state).set(held)
         return generate_latest(self._registry)
 
 

@@ -40,6 +40,7 @@ async def test_a_rotation_is_published_before_it_signs_and_fades_after(store: St
     await ring.refresh(seen)
     assert published(ring, seen) == {old, new}
     takes_over = T + keys.PUBLISH_AHEAD_MS
+    assert takes_over - seen > keys.CACHED_S * 1_000  # a copy without it is not fresh any more
     assert kid_of(ring, takes_over - 1) == old
     assert kid_of(ring, takes_over) == new
     last_token_dead = takes_over + (keys.TOKEN_LIFE_S + 30) * 1_000

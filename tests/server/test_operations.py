@@ -1,6 +1,7 @@
 """The contract's operations, to the letter: what is refused, how, and what is not."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from nas_sdk.server import keys, metrics
+from nas_sdk.server import app, keys, metrics
 from nas_sdk.server.app import AT_ONCE_S
 from nas_sdk.server.store import MemoryStore, Store, StoreError
 from nas_sdk.server.store.base import Counts
@@ -191,10 +192,11 @@ async def test_a_body_of_another_type_is_a_400(nas: Hosted) -> None:
 
 
 @pytest.mark.off_contract("request")
-async def test_a_body_that_does_not_decompress_is_a_400(nas: Hosted) -> None:
+async def test_a_body_is_never_unpacked(nas: Hosted) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-    answer = await nas.call("POST", CANCEL, data=b"not gzip", headers=headers)
-    assert refused(answer, 400, "invalid_request").startswith("body: ")
+    for body in (b"not gzip", gzip.compress(b'{"job_id": "x"}'), gzip.compress(b" " * 10**8)):
+        answer = await nas.call("POST", CANCEL, data=body, headers=headers)
+        assert refused(answer, 400, "invalid_request").startswith("Content-Encoding: ")
 
 
 @pytest.mark.off_contract("request")
@@ -263,7 +265,7 @@ async def test_the_key_set(nas: Hosted) -> None:
     status, jwks, headers = await nas.call("GET", "/.well-known/jwks.json", headers={})
     (key,) = jwks["keys"]
     assert status == 200
-    assert headers["Cache-Control"] == "public, max-age=60"
+    assert headers["Cache-Control"] == f"public, max-age={keys.CACHED_S}"
     assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
     assert (key["kty"], key["crv"], key["alg"]) == ("EC", "P-256", keys.ALGORITHM)
 
@@ -279,14 +281,62 @@ async def test_a_server_that_can_keep_nothing_is_not_ready(
     assert (await nas.call("GET", "/healthz"))[0] == 200
 
 
-async def test_health_and_metrics(nas: Hosted) -> None:
+@pytest.mark.parametrize("name", ["next_due", "write"])
+async def test_a_server_whose_store_hangs_says_so_soon(
+    nas: Hosted, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(app, "READY_S", 0.05)
+    monkeypatch.setattr(nas.nas._store, name, hang)
+    async with asyncio.timeout(30):
+        refused(await nas.call("GET", "/readyz"), 503, "temporarily_unavailable")
+
+
+async def scraped(nas: Hosted) -> list[str]:
+    async with nas.client.get(f"{nas.url}/metrics") as response:
+        assert response.status == 200
+        return (await response.text()).splitlines()
+
+
+async def test_health_and_metrics(nas: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def counts(now: int) -> Counts:
+        return Counts(armed=3, due=2, dead=1)
+
+    monkeypatch.setattr(nas.nas._counts, "_count", counts)
     await nas.call("POST", PROVISION, json=GOOD)
     assert (await nas.call("GET", "/healthz"))[:2] == (200, {"status": "ok"})
     assert (await nas.call("GET", "/readyz"))[:2] == (200, {"status": "ready"})
-    async with nas.client.get(f"{nas.url}/metrics") as response:
-        lines = (await response.text()).splitlines()
-    assert 'nas_one_shots{state="armed"} 1.0' in lines
-    assert 'nas_requests_total{operation="provision",status="200"} 1.0' in lines
+    assert {
+        'nas_one_shots{state="armed"} 3.0',
+        'nas_one_shots{state="due"} 2.0',
+        'nas_one_shots{state="dead"} 1.0',
+        "nas_store_up 1.0",
+        'nas_requests_total{operation="provision",status="200"} 1.0',
+    } <= set(await scraped(nas))
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_metrics_are_there_when_the_store_is_not(
+    nas: Hosted, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    async def away(*_: object) -> None:
+        if hangs:
+            await asyncio.Event().wait()
+        raise StoreError("away")
+
+    await nas.call("POST", PROVISION, json=GOOD)
+    assert 'nas_one_shots{state="armed"} 1.0' in await scraped(nas)
+    nas.advance(metrics.COUNTS_FOR_MS)
+    monkeypatch.setattr(app, "COUNT_S", 0.05)
+    monkeypatch.setattr(nas.nas._counts, "_count", away)
+    async with asyncio.timeout(30):
+        lines = await scraped(nas)
+    assert {"nas_store_up 0.0", 'nas_requests_total{operation="provision",status="200"} 1.0'} <= {
+        *lines
+    }
+    assert not [line for line in lines if line.startswith("nas_one_shots{")]
 
 
 class CountingStore(MemoryStore):

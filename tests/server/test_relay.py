@@ -1,9 +1,11 @@
 """Deliveries over real HTTP, to agents that answer well, badly, late or never."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -16,6 +18,7 @@ from nas_sdk.server.store import MemoryStore, Store, StoreError
 from nas_sdk.times import format_instant
 from tests.support.agent_stub import AgentStub, accepted, agent_stub, gone, held, status
 from tests.support.nas_in_process import Hosted, eventually, hosted
+from tests.support.tls import self_signed
 
 
 @pytest.fixture
@@ -326,7 +329,8 @@ async def test_each_attempt_is_counted_and_the_first_has_a_lateness(
     nas: Hosted, agent: AgentStub
 ) -> None:
     agent.answers.append(status(503))
-    await nas.provision("job", 0, agent.url)
+    await nas.provision("job", 1_000, agent.url)
+    nas.advance(1_400)
     await agent.until(1)
     await settled(nas, {"job"})
     nas.advance(1_000)
@@ -337,7 +341,29 @@ async def test_each_attempt_is_counted_and_the_first_has_a_lateness(
     assert 'nas_fire_attempts_total{outcome="503"} 1.0' in lines
     assert 'nas_fire_attempts_total{outcome="202"} 1.0' in lines
     assert "nas_fire_lateness_seconds_count 1.0" in lines
+    assert "nas_fire_lateness_seconds_sum 0.4" in lines
+    assert 'nas_fire_lateness_seconds_bucket{le="0.25"} 0.0' in lines
+    assert 'nas_fire_lateness_seconds_bucket{le="0.5"} 1.0' in lines
     assert "nas_deliveries_under_way 0.0" in lines
+
+
+async def test_what_is_wrong_with_tls_is_said_in_its_own_words(
+    nas: Hosted, store: Store, tmp_path: Path
+) -> None:
+    context, _ = self_signed(tmp_path)
+    async with agent_stub(nas.clock, context) as unknown:
+        await nas.provision("job", 0, unknown.url)
+        assert (await noted(store)).note == "unreachable: TLS: self-signed certificate"
+        assert unknown.fires == []
+
+
+async def test_a_port_that_does_not_speak_tls_is_told(
+    nas: Hosted, agent: AgentStub, store: Store
+) -> None:
+    await nas.provision("job", 0, agent.url.replace("http:", "https:"))
+    note = (await noted(store)).note
+    assert re.fullmatch(r"unreachable: TLS: [A-Z_]+", note), note
+    assert agent.fires == []
 
 
 async def test_a_revoked_agent_gets_no_fire(nas: Hosted, agent: AgentStub, store: Store) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -96,17 +97,19 @@ def held(gate: asyncio.Event, then: Answer = accepted) -> Answer:
 
 
 @asynccontextmanager
-async def agent_stub(clock: Callable[[], int]) -> AsyncIterator[AgentStub]:
+async def agent_stub(
+    clock: Callable[[], int], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[AgentStub]:
     """Run an agent while the block runs."""
     stub = AgentStub(clock)
     app = web.Application()
     app.router.add_post("/{prefix:.*}api/cron/fire", stub.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     host, port = runner.addresses[0][:2]
-    stub.url = f"http://{host}:{port}"
+    stub.url = f"{'https' if tls else 'http'}://{host}:{port}"
     try:
         yield stub
     finally:

@@ -11,6 +11,7 @@ import aiohttp
 import attrs
 from aiohttp import web
 
+from nas_sdk.server import intake
 from nas_sdk.server.app import Nas, Settings
 from nas_sdk.server.store import Store
 from nas_sdk.times import format_instant
@@ -98,7 +99,7 @@ async def hosted(store: Store, **settings: Any) -> AsyncIterator[Hosted]:
         "grace_s": 0.0,
     }
     nas = Nas(store, Settings(**(given | settings)), clock=clock)
-    runner = web.AppRunner(nas.app, access_log=None, shutdown_timeout=0.1)
+    runner = intake.runner(nas.app, 0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

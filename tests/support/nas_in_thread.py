@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import attrs
 from aiohttp import web
 
+from nas_sdk.server import intake
 from nas_sdk.server.app import Nas, Settings
 from nas_sdk.server.clock import system_clock
 from nas_sdk.server.store import Store
@@ -54,7 +55,7 @@ def nas_in_thread(
     try:
         nas = Nas(store or steady_store(), settings)
         change(nas)
-        runner = web.AppRunner(nas.app, access_log=None, shutdown_timeout=0.1)
+        runner = intake.runner(nas.app, 0.1)
         wait_for(_start(runner, listener))
         try:
             yield wait_for(_provision_agents(nas, url))

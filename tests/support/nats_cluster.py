@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -109,9 +110,15 @@ class NatsCluster:
     """One server, or several that replicate."""
 
     def __init__(
-        self, directory: Path, size: int, *, binary: Path | None = None, jetstream: bool = True
+        self,
+        directory: Path,
+        size: int,
+        *,
+        binary: Path | None = None,
+        jetstream: bool = True,
+        more: str = "",
     ) -> None:
-        """Keep data in ``directory``."""
+        """Keep data in ``directory``; ``more`` is put into the configuration."""
         ports, routes = free_ports(size), free_ports(size)
         self.nodes = []
         for number, port in enumerate(ports):
@@ -124,7 +131,7 @@ class NatsCluster:
                         f'listen: "127.0.0.1:{port}"',
                         *([_jetstream(directory / name)] if jetstream else []),
                         *([_cluster(routes, number)] if size > 1 else []),
-                        "",
+                        more,
                     ]
                 )
             )
@@ -155,11 +162,9 @@ class NatsCluster:
 
 
 @contextmanager
-def nats_cluster(
-    directory: Path, size: int, *, binary: Path | None = None, jetstream: bool = True
-) -> Iterator[NatsCluster]:
-    """Run a cluster."""
-    cluster = NatsCluster(directory, size, binary=binary, jetstream=jetstream)
+def nats_cluster(directory: Path, size: int, **options: Any) -> Iterator[NatsCluster]:
+    """Run a cluster; for the options see `NatsCluster`."""
+    cluster = NatsCluster(directory, size, **options)
     try:
         cluster.start()
         yield cluster

@@ -18,7 +18,7 @@ from nas_sdk.times import format_instant
 
 SHOWN: Final = 100
 """How many of those given up are listed, the newest."""
-_PASSWORD: Final = re.compile(r"//[^/]*@")
+_PASSWORD: Final = re.compile(r"//.*@")
 
 
 async def run(options: Namespace) -> None:

@@ -42,6 +42,8 @@ def gather(config: str | None, environment: Mapping[str, str] = os.environ) -> d
     """
     path = config or environment.get(f"{PREFIX}CONFIG")
     values = {**USUAL, **(_from_file(Path(path)) if path else {}), **_from_environment(environment)}
+    if values["admin_token"]:  # from a file with a line's end; the form takes it off, too
+        values["admin_token"] = values["admin_token"].strip()
     if len(values["admin_token"] or "x" * TOKEN_LEAST) < TOKEN_LEAST:
         raise OptionError(f"admin_token is too short: {TOKEN_LEAST} characters or more, by chance")
     if isinstance(values["allow_private_callbacks"], str):

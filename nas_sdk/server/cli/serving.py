@@ -11,7 +11,7 @@ from argparse import Namespace
 
 from aiohttp import web
 
-from nas_sdk.server import logs
+from nas_sdk.server import intake, logs
 from nas_sdk.server.app import Nas, Settings
 from nas_sdk.server.cli.options import OptionError
 from nas_sdk.server.page.access import Access
@@ -61,7 +61,7 @@ async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told)
-    runner = web.AppRunner(nas.app, access_log=None, shutdown_timeout=CONNECTIONS_END_S)
+    runner = intake.runner(nas.app, CONNECTIONS_END_S)
     await runner.setup()
     try:
         await web.SockSite(runner, listener, backlog=BACKLOG).start()

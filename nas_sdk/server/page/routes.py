@@ -29,7 +29,10 @@ EVERY_MS: Final = 10_000
 """A try that was used up comes back after so long."""
 ADDRESSES: Final = 1_000
 HOURS: Final = (1, 6, 24)
+TABLES: Final = ("armed", "attempts", "dead")
 OFF: Final = "the page is off: `nas-server admin token` makes the token to log in with"
+_HERE: Final = ""
+"""No path: browsers then take that of the login, behind a proxy with a prefix, too."""
 _HTML: Final = "text/html"
 
 
@@ -118,7 +121,7 @@ class Page:
         response.set_cookie(
             COOKIE,
             secret,
-            path="/admin",
+            path=_HERE,
             httponly=True,
             samesite="Strict",
             secure=self._secure,
@@ -127,9 +130,10 @@ class Page:
         return response
 
     async def _logout(self, request: web.Request) -> web.Response:
-        await self._access.logout(request.cookies.get(COOKIE, ""))
+        if await self._is_logged_in(request):  # nobody else makes the store work
+            await self._access.logout(request.cookies[COOKIE])
         response = _to("login")
-        response.del_cookie(COOKIE, path="/admin")
+        response.del_cookie(COOKIE, path=_HERE)
         return response
 
     async def _state(self, request: web.Request) -> web.Response:
@@ -182,12 +186,18 @@ def _to(place: str) -> web.Response:
 
 
 def _wanted(query: Any) -> Wanted:
-    hours, offset = query.get("hours", "6"), query.get("offset", "0")
+    hours = query.get("hours", "6")
     if hours not in map(str, HOURS):
         raise InvalidRequestError("hours: is not one of 1, 6, 24", field="hours")
-    if not (offset.isascii() and offset.isdigit() and len(offset) < 8):
-        raise InvalidRequestError("offset: is no number", field="offset")
-    return Wanted(agent=query.get("agent") or None, hours=int(hours), offset=int(offset))
+    offsets = {name: _offset(query, name) for name in TABLES}
+    return Wanted(agent=query.get("agent") or None, hours=int(hours), offsets=offsets)
+
+
+def _offset(query: Any, name: str) -> int:
+    text = query.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 8):
+        raise InvalidRequestError(f"{name}: is no number", field=name)
+    return int(text)
 
 
 async def _one_shot(request: web.Request) -> tuple[str, str, str]:

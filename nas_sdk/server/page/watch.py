@@ -1,6 +1,7 @@
 """What the page shows, gathered from the store at a bounded cost however many look."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from heapq import nsmallest
 from typing import Any, Final
 
@@ -17,10 +18,10 @@ from nas_sdk.server.store.base import Store, TooManyError
 
 MOST: Final = 5_000
 """How many one-shots are looked at, the first."""
+DEAD: Final = 200
+"""How many of the dead are looked at, the newest."""
 PAGE: Final = 20
-"""How many one-shots are shown at a time."""
-SHOWN: Final = 50
-"""How many attempts are shown, and how many of the dead."""
+"""How many rows of a table are shown at a time."""
 FRESH_S: Final = 0.5
 SHARE: Final = 10
 """What was gathered stays for so many times as long as gathering took, too."""
@@ -33,7 +34,8 @@ class Wanted:
 
     agent: str | None = None
     hours: int = 6
-    offset: int = 0
+    offsets: Mapping[str, int] = attrs.field(factory=dict)
+    """Where in ``armed``, ``attempts`` and ``dead`` to begin; 0 where nothing is said."""
 
 
 class Watch:
@@ -57,23 +59,27 @@ class Watch:
         gathered = await self._recent(wanted.agent)
         now = self._clock()
         armed: list[OneShot] = gathered["armed"]
-        shown = armed[wanted.offset : wanted.offset + PAGE]
+
+        def part(name: str, most: int, shown: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+            found, offset = gathered[name], wanted.offsets.get(name, 0)
+            return {
+                "offset": offset,
+                "page": PAGE,
+                "of": len(found),
+                "whole": len(found) < most,
+                "rows": [shown(each) for each in found[offset : offset + PAGE]],
+            }
+
         return {
             "now_ms": now,
             "version": __version__,
             "counts": {**attrs.asdict(counts), "firing": under_way},
             "lateness": gathered["lateness"],
             "timeline": timeline(armed, now, wanted.hours),
-            "armed": {
-                "offset": wanted.offset,
-                "page": PAGE,
-                "of": len(armed),
-                "whole": len(armed) < MOST and not gathered["too_many"],
-                "too_many": gathered["too_many"],
-                "rows": [facts.one_shot(one, now) for one in shown],
-            },
-            "attempts": gathered["attempts"],
-            "dead": [facts.one_shot(one, now) for one in gathered["dead"]],
+            "too_many": gathered["too_many"],
+            "armed": part("armed", MOST, lambda one: facts.one_shot(one, now)),
+            "attempts": part("attempts", KEEP_PER_AGENT, facts.attempt),
+            "dead": part("dead", DEAD, lambda one: facts.one_shot(one, now)),
         }
 
     async def _recent(self, agent: str | None) -> dict[str, Any]:
@@ -95,12 +101,12 @@ class Watch:
         now = self._clock()
         attempts = await self._store.attempts(now, KEEP_PER_AGENT, agent)
         armed, too_many = await self._armed(agent)
-        dead = await self._store.dead(now, SHOWN, agent)
+        dead = await self._store.dead(now, DEAD, agent)
         return {
             "armed": armed,
             "too_many": too_many,
             "lateness": attrs.asdict(facts.lateness(attempts)),
-            "attempts": [facts.attempt(each) for each in attempts[:SHOWN]],
+            "attempts": attempts,
             "dead": dead,
         }
 

@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import attrs
 import nats
@@ -38,8 +38,10 @@ _NO_STREAM: Final = 10059
 class Place:
     """Where a cluster is, as the store's URL says."""
 
-    servers: tuple[str, ...] = attrs.field(repr=False)
-    """URLs, with whatever user and password the store's URL has."""
+    servers: tuple[str, ...]
+    """URLs."""
+    login: dict[str, str] = attrs.field(repr=False)
+    """``user`` and ``password``, or a ``token``, or nothing."""
     hosts: str
     """For people."""
     names: Names
@@ -52,7 +54,7 @@ class Place:
         """
         scheme, _, rest = url.partition("://")
         address, _, name = rest.partition("/")
-        user, at, hosts = address.rpartition("@")
+        login, _, hosts = address.rpartition("@")
         each = hosts.split(",")
         try:
             usable = all(urlsplit(f"//{host}").hostname for host in each)
@@ -62,10 +64,18 @@ class Place:
         if not usable or not _NAME.fullmatch(name or "NAS"):
             raise StoreError(
                 "the store is to be nats://HOST:PORT,HOST:PORT,… (tls:// for TLS), with "
-                "USER:PASSWORD@ before the hosts and /NAME after them where needed"
+                "USER:PASSWORD@ before the hosts (percent-encoded) and /NAME after them where "
+                "needed"
             )
-        servers = tuple(f"{scheme}://{user}{at}{host}" for host in each)
-        return cls(servers, ", ".join(each), Names(name or "NAS"))
+        servers = tuple(f"{scheme}://{host}" for host in each)
+        return cls(servers, _login(login), ", ".join(each), Names(name or "NAS"))
+
+
+def _login(text: str) -> dict[str, str]:
+    user, colon, password = text.partition(":")
+    if colon:
+        return {"user": unquote(user), "password": unquote(password)}
+    return {"token": unquote(user)} if user else {}
 
 
 async def connect(place: Place) -> Client:
@@ -90,6 +100,9 @@ async def connect(place: Place) -> Client:
                 reconnect_time_wait=1,
                 max_reconnect_attempts=-1,
                 pending_size=0,  # a write must not wait for a connection and come late
+                user=place.login.get("user"),
+                password=place.login.get("password"),
+                token=place.login.get("token"),
             ),
             CONNECT_S,
         )

@@ -31,14 +31,12 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_url_names_servers_and_a_store() -> None:
     place = Place.parse("nats://me:word@one:4222,two:4222,[::1]:4223/blue")
-    assert place.servers == (
-        "nats://me:word@one:4222",
-        "nats://me:word@two:4222",
-        "nats://me:word@[::1]:4223",
-    )
+    assert place.servers == ("nats://one:4222", "nats://two:4222", "nats://[::1]:4223")
+    assert place.login == {"user": "me", "password": "word"}
     assert place.names.state == "blue_STATE"
     assert "word" not in repr(place)
     assert Place.parse("tls://one").servers == ("tls://one",)
+    assert Place.parse("tls://one").login == {}
     assert Place.parse("nats://one").names.alarms == "NAS_ALARMS"
 
 
@@ -91,6 +89,22 @@ async def test_an_old_server_is_refused_by_its_version(version: str) -> None:
         with pytest.raises(StoreError, match=f"version {version}.* 2.12: upgrade") as caught:
             await open_store(f"nats://127.0.0.1:{port}", serving=True)
     assert f"127.0.0.1:{port}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("known", "login"),
+    [
+        ('user: "na s", password: "pa/s@s%2F"', "na%20s:pa%2Fs%40s%252F"),
+        ('token: "a/b:c"', "a%2Fb%3Ac"),
+    ],
+)
+async def test_a_login_may_have_any_character(tmp_path: Path, known: str, login: str) -> None:
+    with nats_cluster(tmp_path, 1, more=f"authorization {{ {known} }}\n") as cluster:
+        (node,) = cluster.nodes
+        await (await open_store(f"nats://{login}@{node.address}", serving=True)).close()
+        with pytest.raises(StoreError, match=r"cannot reach NATS .*Authorization") as caught:
+            await open_store(f"nats://{login}x@{node.address}", serving=True)
+        assert login not in str(caught.value)
 
 
 @pytest.mark.usefixtures("hasty")

@@ -135,9 +135,10 @@ async def test_many_are_shown_in_pages_and_one_agent_alone(running: Browser) -> 
             name = rules.new_schedule_id()
             await store.provision(rules.fresh(agent, job, at, DEAF, job, name, now), now)
         page, rows = somebody.page, somebody.page.locator("#armed-rows tr")
-        await expect(page.get_by_text("1 to 20 of 5000")).to_be_visible()
+        await expect(page.get_by_text("1 to 20 of the first 5000")).to_be_visible()
+        assert await page.get_by_role("button", name="Older").count() == 0
         await page.get_by_role("button", name="Later").click()
-        await expect(page.get_by_text("21 to 40 of 5000")).to_be_visible()
+        await expect(page.get_by_text("21 to 40 of the first 5000")).to_be_visible()
         await expect(rows.first).to_contain_text("job-00020")
         await page.get_by_label("Agent", exact=True).fill("agent-07")
         await page.get_by_role("button", name="Show").click()
@@ -145,6 +146,32 @@ async def test_many_are_shown_in_pages_and_one_agent_alone(running: Browser) -> 
         assert all("agent-07" in text for text in await somebody.rows("armed"))
         assert await page.locator("#timeline .lane").count() == 1
         assert await page.locator("*").count() < 2_000
+
+
+async def test_what_fired_is_shown_in_pages(running: Browser) -> None:
+    store = MemoryStore()
+    async with looking(running, store) as (nas, somebody):
+        now = nas.clock.now
+        for n in range(30):
+            at = format_instant(now + 60_000)
+            await store.provision(
+                rules.fresh("a", f"job-{n:02}", at, DEAF, f"{n}", f"os{n}", now), now
+            )
+        for one in await store.due(now + 60_000, 30):
+            await store.settle(
+                one, Outcome(ended=True, note="202"), now + 60_000 + int(one.job_id[-2:])
+            )
+        page, rows = somebody.page, somebody.page.locator("#attempts-rows tr")
+        await expect(page.get_by_text("1 to 20 of 30")).to_be_visible()
+        await expect(rows.first).to_contain_text("job-29")
+        pager = page.get_by_role("navigation", name="Pages of attempts")
+        await pager.get_by_role("button", name="Older").click()
+        await expect(page.get_by_text("21 to 30 of 30")).to_be_visible()
+        await expect(rows).to_have_count(10)
+        await expect(rows.last).to_contain_text("job-00")
+        await expect(pager.get_by_role("button", name="Older")).to_be_disabled()
+        await pager.get_by_role("button", name="Newer").click()
+        await expect(rows.first).to_contain_text("job-29")
 
 
 async def test_a_server_that_is_gone_is_said_in_words(running: Browser) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from nas_sdk.server.intake import FORM
 from nas_sdk.server.page.access import SESSION_MS, Access
 from nas_sdk.server.page.guard import HEADERS
 from nas_sdk.server.page.routes import BODY_LIMIT, EVERY_MS, TRIES
-from nas_sdk.server.store import MemoryStore, Store
+from nas_sdk.server.store import MemoryStore, Record, Store
 from tests.server.page.conftest import Admin, administered
 from tests.support.nas_in_process import hosted
 
@@ -66,10 +67,42 @@ async def test_an_agents_token_does_not_either(admin: Admin) -> None:
 
 async def test_the_cookie_is_kept_from_scripts_and_other_sites(admin: Admin) -> None:
     cookie = cookie_of(await admin.log_in())
-    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/admin")
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Strict")
     assert not cookie["secure"]
     async with administered(MemoryStore(), issuer="https://nas.example.com") as public:
         assert cookie_of(await public.log_in())["secure"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/nas"])
+async def test_the_cookie_goes_to_the_page_alone_wherever_a_proxy_has_it(
+    admin: Admin, prefix: str
+) -> None:
+    at = URL(f"http://proxy.test{prefix}")
+    jar = aiohttp.CookieJar()
+    said = (await admin.log_in()).headers.getall("Set-Cookie")
+    jar.update_cookies_from_headers(said, at / "admin" / "login")
+    assert "nas_admin" in jar.filter_cookies(at / "admin" / "")
+    assert "nas_admin" in jar.filter_cookies(at / "admin" / "state")
+    assert "nas_admin" not in jar.filter_cookies(at / "api" / "agent-cron" / "list")
+    said = (await admin.ask("POST", "logout")).headers.getall("Set-Cookie")
+    jar.update_cookies_from_headers(said, at / "admin" / "logout")
+    assert len(jar) == 0
+
+
+async def test_a_stranger_who_logs_out_makes_the_store_write_nothing() -> None:
+    class Written(MemoryStore):
+        writes = 0
+
+        async def write(self, kind: str, key: str, record: Record | None) -> None:
+            self.writes += 1
+            await super().write(kind, key, record)
+
+    store = Written()
+    async with administered(store) as admin:
+        before = store.writes
+        answer = await admin.ask("POST", "logout", cookies={"nas_admin": "made-up"})
+        assert (answer.status, answer.headers["Location"]) == (303, "login")
+        assert store.writes == before
 
 
 async def test_tries_with_what_is_not_the_token_are_few(admin: Admin) -> None:

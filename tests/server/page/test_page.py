@@ -35,7 +35,7 @@ async def told(admin: Admin, what: str) -> dict[str, Any]:
 
     async def is_told() -> bool:
         seen.append(await admin.state())
-        return bool(seen[-1][what])
+        return bool(seen[-1][what]["rows"])
 
     await eventually(is_told)
     return seen[-1]
@@ -55,7 +55,7 @@ async def test_it_shows_what_every_store_keeps(store: Store) -> None:
             ("soon", "armed"),
             ("later", "armed"),
         ]
-        (attempt,) = state["attempts"]
+        (attempt,) = state["attempts"]["rows"]
         assert (attempt["job_id"], attempt["answer"], attempt["then"]) == ("fires", "202", "done")
         assert state["lateness"] == {"of": 1, "p50_ms": 0, "p99_ms": 0, "worst_ms": 0}
         lanes = [(lane["agent"], lane["bins"]) for lane in state["timeline"]["lanes"]]
@@ -76,7 +76,7 @@ async def test_the_dead_are_shown_with_their_reason_and_raised_again() -> None:
             (held,) = await store.due(at, 1)
             late = Outcome(ended=False, note="timeout: no answer in time", retry_after_ms=10**9)
             await store.settle(held, late, at)
-        (dead,) = (await admin.state())["dead"]
+        (dead,) = (await admin.state())["dead"]["rows"]
         assert (dead["state"], dead["last_answer"], dead["attempts"]) == (
             "dead",
             "timeout: no answer in time",
@@ -84,7 +84,7 @@ async def test_the_dead_are_shown_with_their_reason_and_raised_again() -> None:
         )
         assert await admin.change("fire", dead) == 200
         state = await admin.state()
-        assert state["dead"] == []
+        assert state["dead"]["rows"] == []
         assert [one["job_id"] for one in state["armed"]["rows"]] == ["job"]
 
 
@@ -96,7 +96,7 @@ async def test_fire_now_and_cancel(store: Store) -> None:
         assert await admin.change("fire", one) == 200
         await agent.until(1)
         state = await told(admin, "attempts")
-        assert state["attempts"][0]["then"] == history.EARLY
+        assert state["attempts"]["rows"][0]["then"] == history.EARLY
         assert await admin.nas.armed() == {"job": one["schedule_id"]}
         assert await admin.change("cancel", one) == 200
         assert await admin.nas.armed() == {}
@@ -112,7 +112,7 @@ async def test_a_change_is_about_the_one_shot_that_was_seen(admin: Admin) -> Non
     assert await admin.nas.armed() == {"job": replaced}
 
 
-@pytest.mark.parametrize("query", ["hours=0", "hours=100000", "offset=-1", "offset=x", "offset=²"])
+@pytest.mark.parametrize("query", ["hours=0", "hours=100000", "armed=-1", "attempts=x", "dead=²"])
 async def test_what_cannot_be_shown_is_refused(admin: Admin, query: str) -> None:
     await admin.log_in()
     answer = await admin.ask("GET", f"state?{query}")
@@ -142,12 +142,38 @@ async def test_ten_thousand_armed_are_shown_in_parts() -> None:
         assert [one["job_id"] for one in state["armed"]["rows"]] == [
             f"job{n:05}" for n in range(PAGE)
         ]
-        page = (await admin.state(f"offset={2 * PAGE}"))["armed"]
+        page = (await admin.state(f"armed={2 * PAGE}"))["armed"]
         assert page["rows"][0]["job_id"] == f"job{2 * PAGE:05}"
         assert len(state["timeline"]["lanes"]) == 12
         assert state["timeline"]["others"] == watch.MOST * 38 // 50
         mine = (await admin.state("agent=agent07"))["armed"]
         assert (mine["of"], mine["whole"]) == (200, True)
+
+
+async def test_attempts_and_the_dead_are_shown_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "DEAD", PAGE + 2)
+    store = MemoryStore()
+    async with administered(store) as admin:
+        await admin.log_in()
+        start = admin.nas.clock.now + MINUTE  # before its time the relay does not touch one
+        for n in range(PAGE + 5):
+            await store.provision(shot(admin, f"job{n:02}", MINUTE), start)
+        for at in (start, start + rules.GIVE_UP_MS):
+            failed = Outcome(ended=False, note="503", retry_after_ms=10**9)
+            for n, held in enumerate(await store.due(at, 100)):
+                await store.settle(held, failed, at + n)
+        first, rest = await admin.state(), await admin.state(f"attempts={PAGE}&dead={PAGE}")
+        for name, of, whole in (("attempts", 2 * (PAGE + 5), True), ("dead", PAGE + 2, False)):
+            assert (first[name]["of"], first[name]["whole"], first[name]["offset"]) == (
+                of,
+                whole,
+                0,
+            )
+            assert rest[name]["offset"] == PAGE
+            rows = first[name]["rows"] + rest[name]["rows"]
+            shown = [(one["schedule_id"], one.get("number")) for one in rows]
+            assert len(set(shown)) == len(shown) == min(of, 2 * PAGE)
+        assert first["armed"]["rows"] == []
 
 
 async def test_a_store_that_does_not_sort_so_many_still_shows_agents() -> None:
@@ -159,9 +185,9 @@ async def test_a_store_that_does_not_sort_so_many_still_shows_agents() -> None:
     async with administered(store) as admin:
         await admin.log_in()
         await store.provision(shot(admin, "job", MINUTE), admin.nas.clock.now)
-        assert (await admin.state())["armed"]["too_many"]
-        mine = (await admin.state("agent=agent"))["armed"]
-        assert (mine["of"], mine["too_many"]) == (1, False)
+        assert (await admin.state())["too_many"]
+        mine = await admin.state("agent=agent")
+        assert (mine["armed"]["of"], mine["too_many"]) == (1, False)
 
 
 async def test_the_store_is_asked_once_for_all_who_look(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ import { OUTCOMES, STATES, attemptsInWords, fromNow, span, timeOf } from "./word
 const EVERY_MS = 2000;
 const PATIENCE_MS = 10000;
 const id = (name) => document.getElementById(name);
-const wanted = { agent: "", hours: "6", offset: 0 };
+const TABLES = { armed: "first", attempts: "newest", dead: "newest" }; // what they begin with
+const wanted = { agent: "", hours: "6", armed: 0, attempts: 0, dead: 0 };
 let told = null; // what the server said last
 let ahead = 0; // of this machine's clock, the server's
 let timer = 0;
@@ -45,8 +46,7 @@ function live(text, stale) {
 }
 
 function render() {
-  const { counts, lateness, armed } = told;
-  if (armed.offset >= armed.of) wanted.offset = Math.max(0, armed.offset - armed.page);
+  const { counts, lateness } = told;
   for (const name of ["armed", "due", "firing", "dead"]) id(`count-${name}`).textContent = counts[name];
   id("count-late").textContent = lateness.of
     ? `median ${span(lateness.p50_ms)}, 99 % ${span(lateness.p99_ms)}, worst ${span(lateness.worst_ms)}`
@@ -54,12 +54,12 @@ function render() {
   draw(id("timeline"), told.timeline, now());
   rest();
   agents();
-  show(id("armed-rows"), armed.rows, keyOf, armedCells);
-  show(id("dead-rows"), told.dead, keyOf, deadCells);
-  show(id("attempts-rows"), told.attempts, (one) => `${one.schedule_id} ${one.number} ${one.ended_ms}`, attemptCells);
-  id("dead-none").hidden = told.dead.length > 0;
-  id("attempts-none").hidden = told.attempts.length > 0;
-  pager(armed);
+  show(id("armed-rows"), told.armed.rows, keyOf, armedCells);
+  show(id("dead-rows"), told.dead.rows, keyOf, deadCells);
+  show(id("attempts-rows"), told.attempts.rows, (one) => `${one.schedule_id} ${one.number} ${one.ended_ms}`, attemptCells);
+  id("armed-none").textContent = told.too_many
+    ? "More are armed than this store puts in order: choose an agent." : "Nothing is armed.";
+  Object.keys(TABLES).forEach(pager);
 }
 
 function rest() {
@@ -67,12 +67,12 @@ function rest() {
   const parts = [];
   if (others) parts.push(`${others} of other agents within these hours`);
   if (beyond) parts.push(`${beyond} later than ${timeOf(to, now())}`);
-  if (!told.armed.whole) parts.push(`only the first ${told.armed.of} are looked at`);
+  if (!told.armed.whole || told.too_many) parts.push(`only the first ${told.armed.of} are looked at`);
   id("timeline-rest").textContent = parts.length ? `Not shown: ${parts.join("; ")}.` : "";
 }
 
 function agents() {
-  const names = new Set([...told.timeline.lanes, ...told.attempts, ...told.dead].map((one) => one.agent));
+  const names = new Set([...told.timeline.lanes, ...told.attempts.rows, ...told.dead.rows].map((one) => one.agent));
   const list = id("agents");
   const known = [...names].sort();
   if (list.dataset.known === JSON.stringify(known)) return;
@@ -169,26 +169,31 @@ async function change(name, { agent, job_id, schedule_id }) {
   look();
 }
 
-function pager({ offset, page, of, too_many: tooMany }) {
-  const none = id("armed-none");
-  none.hidden = of > 0;
-  none.textContent = tooMany ? "More are armed than this store puts in order: choose an agent." : "Nothing is armed.";
-  document.querySelector(".pager").hidden = of <= page && !offset;
-  id("armed-which").textContent = of ? `${Math.min(offset + 1, of)} to ${Math.min(offset + page, of)} of ${of}` : "";
-  id("earlier").disabled = offset === 0;
-  id("later").disabled = offset + page >= of;
+function pager(name) {
+  const { offset, page, of, whole } = told[name];
+  if (offset >= of) wanted[name] = Math.max(0, of - 1 - ((of - 1) % page)); // the last page
+  id(`${name}-none`).hidden = of > 0;
+  const nav = id(`${name}-pager`);
+  const [back, which, on] = nav.children;
+  nav.hidden = of <= page && !offset;
+  const all = whole ? of : `the ${TABLES[name]} ${of}`;
+  which.textContent = of ? `${Math.min(offset + 1, of)} to ${Math.min(offset + page, of)} of ${all}` : "";
+  back.disabled = offset === 0;
+  on.disabled = offset + page >= of;
 }
 
-function turn(pages) {
-  wanted.offset = Math.max(0, wanted.offset + pages * told.armed.page);
-  look();
+for (const name of Object.keys(TABLES)) {
+  const turn = (pages) => {
+    wanted[name] = Math.max(0, wanted[name] + pages * told[name].page);
+    look();
+  };
+  const [back, , on] = id(`${name}-pager`).children;
+  back.addEventListener("click", () => turn(-1));
+  on.addEventListener("click", () => turn(1));
 }
-
-id("earlier").addEventListener("click", () => turn(-1));
-id("later").addEventListener("click", () => turn(1));
 id("filter").addEventListener("submit", (event) => {
   event.preventDefault();
-  Object.assign(wanted, { agent: id("agent").value.trim(), hours: id("hours").value, offset: 0 });
+  Object.assign(wanted, { agent: id("agent").value.trim(), hours: id("hours").value, armed: 0, attempts: 0, dead: 0 });
   look();
 });
 id("hours").addEventListener("change", () => id("filter").requestSubmit());
