@@ -143,7 +143,14 @@ def hasten(one_shot: OneShot, now: int) -> OneShot:
 
 
 def lease(one_shot: OneShot, now: int) -> OneShot:
-    """Return ``one_shot`` with a delivery begun."""
+    """Return ``one_shot`` with a delivery begun.
+
+    One that was to be ahead of time and comes to it only when its time has come is on time.
+    """
+    if one_shot.early and now >= one_shot.due_ms:
+        one_shot = attrs.evolve(
+            one_shot, not_before_ms=one_shot.due_ms, attempt=0, first_attempt_ms=None
+        )
     first = now if one_shot.first_attempt_ms is None else one_shot.first_attempt_ms
     return attrs.evolve(
         one_shot,
@@ -195,15 +202,16 @@ def retry(tried: OneShot, outcome: Outcome, now: int, chance: float) -> OneShot:
 
     The wait is exponential backoff with full jitter, or what the agent asked for, spread
     by up to a second. A wait past the maximum age still gets a last attempt at that age.
-    One that was tried ahead of time waits for its time at the most, and begins anew there.
+    One that was tried ahead of time waits for its time at the most, is not given up before,
+    and begins anew there.
     """
     if outcome.retry_after_ms is None:
         wait = backoff_ms(tried.attempt, chance)
     else:
         wait = max(0, outcome.retry_after_ms) + int(chance * BACKOFF_BASE_MS)
-    if tried.early and (outcome.ended or now + wait >= tried.due_ms):
-        return _at_its_time(tried, outcome, now)
     deadline = (now if tried.first_attempt_ms is None else tried.first_attempt_ms) + GIVE_UP_MS
+    if tried.early and (outcome.ended or now >= deadline or now + wait >= tried.due_ms):
+        return _at_its_time(tried, outcome, now)
     again = max(now, min(now + wait, deadline))  # past the deadline: now is when it was given up
     return attrs.evolve(
         tried,

@@ -86,7 +86,7 @@ class StoreMachine(RuleBasedStateMachine):
     def time_passes(self, ms: int) -> None:
         self.now += ms
 
-    @rule(agent=agents, job=jobs, due=st.integers(0, 6))
+    @rule(agent=agents, job=jobs, due=st.sampled_from([0, 1, 2, 4, 6, 200_000]))
     def provision(self, agent: str, job: str, due: int) -> None:
         at = format_instant(T + due * 1_000)
         key = f"{job}:{at}"
@@ -134,10 +134,13 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(taken) == min(limit, possible)
         for one in taken:
             model = self.model[one.agent, one.job_id]
+            if model.not_before < model.due <= self.now:  # hastened, but no sooner for it
+                model.not_before, model.attempt, model.first = model.due, 0, 0
             model.first = model.first or self.now
             model.attempt += 1
             model.lease_until = self.now + rules.LEASE_MS
-            assert (one.attempt, one.schedule_id) == (model.attempt, model.schedule_id)
+            told = (one.attempt, one.schedule_id, one.not_before_ms)
+            assert told == (model.attempt, model.schedule_id, model.not_before)
         return taken
 
     def is_due(self, one: Armed) -> bool:
@@ -167,7 +170,8 @@ class StoreMachine(RuleBasedStateMachine):
             wait = CHANCE * min(600_000, 1_000 * 2 ** (one.attempt - 1))
             if retry_after is not None:
                 wait = retry_after + CHANCE * 1_000
-            if model.not_before < model.due <= self.now + int(wait):
+            early = model.not_before < model.due
+            if early and (model.due <= self.now + int(wait) or self.now >= model.first + DAY):
                 self.at_its_time(one)
                 continue
             model.lease_until = None
@@ -196,9 +200,8 @@ class StoreMachine(RuleBasedStateMachine):
     def handed_back(self, tried: list[OneShot]) -> None:
         self.do(self.store.release(tried))
         for one in tried:
-            model = self.current(one)
-            if model is not None and model.attempt == one.attempt:
-                model.lease_until = None
+            if self.is_latest(one):
+                self.model[one.agent, one.job_id].lease_until = None
 
     def is_latest(self, one: OneShot) -> bool:
         model = self.current(one)

@@ -301,6 +301,33 @@ def test_a_hastened_delivery_that_ends_after_the_time_is_made_again_at_once() ->
     assert on.next_due() == T + 4_000
 
 
+def test_a_hastened_one_that_fails_for_a_day_still_fires_at_its_time() -> None:
+    on = book()
+    arm(on)
+    now = T - 3 * rules.GIVE_UP_MS
+    tried = hastened(on, now)
+    for now in (now + rules.GIVE_UP_MS - 1, now + rules.GIVE_UP_MS):
+        failed = on.settle(tried, Outcome(False, "503", 0), now)
+        assert failed is not None
+        assert not failed.dead
+        tried = only(on.due(failed.wake_ms, 1))
+    assert (tried.attempt, tried.lease_until_ms) == (1, T + rules.LEASE_MS)
+    assert on.settle(tried, ACCEPTED, T) is None
+
+
+def test_a_hastened_one_that_is_not_begun_before_its_time_is_an_ordinary_one() -> None:
+    for outcome in (ACCEPTED, FAILED):
+        on = book(chance=0.0)
+        schedule_id = arm(on)
+        on.settle(hastened(on, T - 20_000), Outcome(False, "503", 19_000), T - 20_000)
+        assert only(on.armed("a")).wake_ms == T - 1_000
+        one = only(on.due(T + 4_000, 1))
+        assert (one.attempt, one.not_before_ms, one.first_attempt_ms) == (1, T, T + 4_000)
+        left = on.settle(one, outcome, T + 5_000)
+        assert (left is None) == outcome.ended
+        assert arm(on) == schedule_id
+
+
 def test_hastening_what_is_being_delivered_or_due_changes_nothing() -> None:
     on = book()
     schedule_id = arm(on)
