@@ -97,7 +97,8 @@ class Accounts:
         for other in await self.everyone():
             if other.instance_id == instance_id and other.name != name:
                 raise AccountError(f"instance id {instance_id} is that of agent {other.name}")
-        return await self._with_new_token(Agent(name, instance_id, "", now))
+        agent = Agent(name, instance_id, "", now)
+        return await self._with_new_token(agent, "" if known is None else known.token_hash)
 
     async def rotate(self, name: str) -> tuple[Agent, str]:
         """Give an agent a new token in place of its old one; return both, this once."""

@@ -5,15 +5,17 @@ import contextlib
 import logging
 import math
 from collections import Counter
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
 
 from nas_sdk.server.clock import Clock
 from nas_sdk.server.delivery import TIMEOUT_S, Caller
 from nas_sdk.server.logs import say
 from nas_sdk.server.metrics import Metrics
 from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.server.store.base import Store, StoreError
+from nas_sdk.server.store.base import GoneError, Store, StoreError
 
+T = TypeVar("T")
 BATCH: Final = 500
 PER_AGENT: Final = 8
 LOOK_UP_S: Final = 1.0
@@ -73,9 +75,19 @@ class Relay:
             try:
                 if not await self._begin_due():
                     await self._sleep(await self._store.next_due(self._full()))
+            except GoneError:
+                raise
             except Exception as error:  # a relay that stands still loses every fire
                 say("relay_failed", level=logging.ERROR, error=True, reason=str(error))
                 await asyncio.sleep(LOOK_UP_S)
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Wait for ``stop``. Raises GoneError when the store is gone before."""
+        told = asyncio.create_task(stop.wait())
+        await asyncio.wait([told, self._running], return_when=asyncio.FIRST_COMPLETED)
+        if not told.done():
+            told.cancel()
+            self._running.result()
 
     async def stop(self, grace_s: float) -> None:
         """Begin nothing more, let deliveries end for ``grace_s`` seconds, hand back the rest.
@@ -84,7 +96,7 @@ class Relay:
         """
         self._stopping = True
         self._wake.set()
-        await self._running
+        await asyncio.wait([self._running])
         await self._store.retire()
         if self._tasks and not self._hurried:
             self._over.clear()
@@ -185,7 +197,7 @@ class Relay:
         while True:
             now = self._clock()
             try:
-                return await self._store.settle(one, outcome, now)
+                return await _whole(self._store.settle(one, outcome, now))
             except StoreError as error:
                 if one.lease_until_ms is None or now >= one.lease_until_ms:
                     raise
@@ -195,6 +207,16 @@ class Relay:
             except asyncio.CancelledError:  # the end, and the last chance
                 await self._store.settle(one, outcome, now)
                 raise
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """Do ``work`` to its end, whoever is cancelled: what an agent said is said only once."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _is_stale(one: OneShot, now: int) -> bool:

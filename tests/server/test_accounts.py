@@ -73,3 +73,13 @@ async def test_names_are_plain(store: Store, name: str) -> None:
         await Accounts(store).add(name, None, T)
     with pytest.raises(AccountError, match="is not 1 to 64 letters"):
         await Accounts(store).add("a", name, T)
+
+
+async def test_an_agent_that_comes_and_goes_leaves_nothing_behind(store: Store) -> None:
+    accounts = Accounts(store)
+    for _ in range(3):
+        _, token = await accounts.add("a", None, T)
+        await accounts.revoke("a")
+    assert len(await store.scan("token")) == 1
+    with pytest.raises(UnprovisionedError):
+        await accounts.identify(token)

@@ -1,20 +1,27 @@
 """Deliveries over real HTTP, to agents that answer well, badly, late or never."""
 
 import asyncio
+import contextlib
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import aiohttp
 import jwt
 import pytest
+from aiohttp.base_protocol import BaseProtocol
 
-from nas_sdk.server import relay, rules
+from nas_sdk.server import delivery, relay, rules
+from nas_sdk.server.app import Nas, Settings
+from nas_sdk.server.cli import serving
 from nas_sdk.server.delivery import TIMEOUT_S
 from nas_sdk.server.rules import OneShot
 from nas_sdk.server.store import MemoryStore, Store, StoreError
+from nas_sdk.server.store.base import GoneError
 from nas_sdk.times import format_instant
 from tests.support.agent_stub import AgentStub, accepted, agent_stub, gone, held, status
 from tests.support.nas_in_process import Hosted, eventually, hosted
@@ -449,6 +456,62 @@ async def test_what_was_accepted_is_settled_at_the_latest_on_the_stop(
             await failed.wait()
         await nas.nas.stop()
         assert (await store.armed("agent"), len(agent.fires)) == ([], 1)
+
+
+async def test_what_is_being_settled_is_settled_though_the_stop_waits_no_longer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle, begun, gate = store.settle, asyncio.Event(), asyncio.Event()
+
+    async def slow(*given: Any) -> Any:
+        begun.set()
+        await gate.wait()
+        return await settle(*given)
+
+    monkeypatch.setattr(store, "settle", slow)
+    async with hosted(store) as nas, agent_stub(nas.clock) as agent:
+        await nas.provision("job", 0, agent.url)
+        async with asyncio.timeout(30):
+            await begun.wait()
+        (delivery,) = nas.nas.relay._tasks
+        stopping = asyncio.create_task(nas.nas.stop())
+
+        async def given_up() -> bool:
+            return delivery.cancelling() > 0
+
+        await eventually(given_up)
+        gate.set()
+        await stopping
+        assert (await store.armed("agent"), len(agent.fires)) == ([], 1)
+
+
+async def test_a_status_that_came_counts_though_the_stop_waits_no_longer() -> None:
+    loop = asyncio.get_running_loop()
+    protocol = BaseProtocol(loop)
+    protocol.connection_made(asyncio.Transport())
+    answer = SimpleNamespace(content=aiohttp.StreamReader(protocol, 2**16, loop=loop))
+    reading = asyncio.create_task(delivery._drain(cast("aiohttp.ClientResponse", answer)))
+    await asyncio.sleep(0)
+    reading.cancel()
+    await reading
+
+
+async def test_a_server_whose_store_is_gone_for_good_ends() -> None:
+    class Gone(MemoryStore):
+        retired = False
+
+        async def next_due(self, busy: Collection[str] = ()) -> int | None:
+            raise GoneError("it hung up")
+
+        async def retire(self) -> None:
+            self.retired = True
+
+    listener, store = serving._listen("127.0.0.1", 0), Gone()
+    nas = Nas(store, Settings(issuer="http://nas.test"))
+    with contextlib.closing(listener), pytest.raises(GoneError, match="it hung up"):
+        async with asyncio.timeout(30):
+            await serving._serve(listener, "http://nas.test", "off", nas)
+    assert store.retired
 
 
 async def test_a_lease_that_came_late_is_handed_back(

@@ -304,9 +304,9 @@ def test_a_hastened_delivery_that_ends_after_the_time_is_made_again_at_once() ->
 def test_a_hastened_one_that_fails_for_a_day_still_fires_at_its_time() -> None:
     on = book()
     arm(on)
-    now = T - 3 * rules.GIVE_UP_MS
-    tried = hastened(on, now)
-    for now in (now + rules.GIVE_UP_MS - 1, now + rules.GIVE_UP_MS):
+    start = T - 3 * rules.GIVE_UP_MS
+    tried = hastened(on, start)
+    for now in (start + rules.GIVE_UP_MS - 1, start + rules.GIVE_UP_MS):
         failed = on.settle(tried, Outcome(False, "503", 0), now)
         assert failed is not None
         assert not failed.dead

@@ -68,7 +68,7 @@ async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None
         logs.say("ready", url=url, page=page)
         with contextlib.suppress(BrokenPipeError):  # nobody waits for the line, and it is logged
             print(f"nas-server ready url={url}", flush=True)
-        await stop.wait()
+        await nas.relay.until(stop)
         logs.say("stopping")
         await nas.stop()  # with the keys still published: agents verify what is under way
     finally:

@@ -20,6 +20,10 @@ class StoreError(Exception):
     """A store cannot be opened or used; the text tells a person what to do."""
 
 
+class GoneError(StoreError):
+    """The medium is gone for good as far as this process can tell; another may have it again."""
+
+
 class TooManyError(StoreError):
     """The store does not put so many one-shots in order; those of one agent can be had."""
 

@@ -185,7 +185,7 @@ class JetStreamStore:
 
     async def next_due(self, busy: Collection[str] = ()) -> int | None:
         """See `Store.next_due`. Of what rang for this process; the cluster knows the rest."""
-        if not self._link.client.is_connected:
+        if not self._link.is_connected():
             raise StoreError("the connection to the NATS cluster is lost; it is being sought")
         return self._alarms.next_due(busy)
 

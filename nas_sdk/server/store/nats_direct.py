@@ -39,12 +39,18 @@ async def direct(
             more.clear()
             async with asyncio.timeout(TRY_S):  # of silence: what is on a disk comes slowly
                 await more.wait()
-    except TimeoutError:
+    except (TimeoutError, TypeError):  # the latter is asyncio's, in the moment of an end
         raise nats.errors.TimeoutError from None  # which has words
     finally:
         await answers.unsubscribe()
     end = parts.pop().headers or {}
-    return [_record(part) for part in parts], status, end
+    found = [_record(part) for part in parts]
+    told = [(part.headers or {})["Nats-Last-Sequence"] for part in parts]
+    if status == "204":
+        told.append(end["Nats-Last-Sequence"])
+    if [*map(int, told)] != [0, *(revision for _, revision, _ in found)][: len(told)]:
+        raise nats.errors.TimeoutError  # some went with a connection that was lost meanwhile
+    return found, status, end
 
 
 def _record(part: Msg) -> tuple[str, int, bytes]:

@@ -15,7 +15,7 @@ import attrs
 import nats.errors
 from nats.aio.client import Client
 
-from nas_sdk.server.store.base import StoreError
+from nas_sdk.server.store.base import GoneError, StoreError
 from nas_sdk.server.store.nats_direct import AWAY, TRY_S, direct, words
 
 PAUSE_S: Final = 0.05
@@ -89,6 +89,16 @@ class Link:
         """Ask through ``client``, which is connected and is somebody else's to close."""
         self.client = client
         self.names = names
+
+    def is_connected(self) -> bool:
+        """Tell whether there is a connection now. GoneError when there will be none any more."""
+        if self.client.is_closed:
+            why = words(self.client.last_error or ConnectionError("closed"))
+            raise GoneError(
+                f"NATS ended the connection for good, as when its users change ({why}): see that "
+                "the store's URL still holds, and start nas-server again"
+            )
+        return bool(self.client.is_connected)
 
     async def close(self) -> None:
         """Hang up. When the connection was lost, what waited to be sent is lost, too."""
@@ -193,14 +203,16 @@ class Link:
     async def last(self, newest: int, patterns: list[str]) -> dict[str, Found]:
         """Return the records that match, as any replica has them, by subject.
 
-        Raises NoRespondersError when that replica does not have revision ``newest`` yet.
+        Raises NoRespondersError when that replica does not have revision ``newest`` yet, or
+        not all went into its answer.
         """
         messages, status, end = await direct(
             self.client, self.names.state, {"multi_last": patterns}
         )
         if status == "413":
             raise _TooManyError
-        if status != "204" or int(end["Nats-UpTo-Sequence"]) < newest:
+        old = status != "204" or int(end["Nats-UpTo-Sequence"]) < newest
+        if old or int(end["Nats-Num-Pending"]):
             raise nats.errors.NoRespondersError
         return {name: (revision, data) for name, revision, data in messages}
 
@@ -214,9 +226,12 @@ class Link:
         """Send a message and return the answer; AnswerError, or StoreError when none comes."""
         patience = Patience()
         while True:
+            if not self.is_connected():  # nats-py keeps what it could not send for ever
+                await patience.wait("the connection is lost")
+                continue
             try:
                 reply = await self.client.request(subject, data, timeout=TRY_S, headers=headers)
-            except AWAY as error:
+            except (*AWAY, TypeError) as error:  # asyncio's, in the moment of a connection's end
                 await patience.wait(words(error))
                 continue
             answer: dict[str, Any] = json.loads(reply.data)

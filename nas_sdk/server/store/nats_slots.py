@@ -13,12 +13,14 @@ moment, and would then remove the new one in place of the old.
 """
 
 import asyncio
+import contextlib
 from typing import Final
 
 import attrs
 
 from nas_sdk.server import rules
 from nas_sdk.server.rules import OneShot
+from nas_sdk.server.store.base import StoreError
 from nas_sdk.server.store.nats_alarms import Alarms
 from nas_sdk.server.store.nats_link import ConflictError, Found, Link
 from nas_sdk.server.store.slots import Alarm, Job, Slot, text_of, token
@@ -85,7 +87,7 @@ class Slots:
         except ConflictError:
             if alarm is not None:
                 await self._alarms.drop(alarm.id)
-            elif left is not None:
+            elif left is not None and not (await self.read(slot.job)).given_up:
                 await self._unmark(slot.job)
             raise
         if slot.alarm is not None:
@@ -95,7 +97,8 @@ class Slots:
         return kept
 
     async def _unmark(self, job: Job) -> None:
-        await self._link.remove(self._link.names.state, self._subject("dead", job))
+        with contextlib.suppress(StoreError):  # then the mark stays for its week, and shows nothing
+            await self._link.remove(self._link.names.state, self._subject("dead", job))
 
     async def confirm(self, slot: Slot) -> None:
         """Make sure that a slot is as it was read, for an answer that changes nothing.

@@ -6,12 +6,14 @@ import base64
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
+import attrs
 import pytest
 from nats.aio.msg import Msg
 
 from nas_sdk.server import rules
 from nas_sdk.server.clock import system_clock
 from nas_sdk.server.rules import OneShot, Outcome
+from nas_sdk.server.store.base import StoreError
 from nas_sdk.server.store.jetstream import JetStreamStore
 from nas_sdk.server.store.nats_alarms import Alarms, Tuning
 from nas_sdk.server.store.nats_setup import CONSUMER
@@ -217,17 +219,18 @@ async def test_processes_share_the_work(pair: tuple[JetStreamStore, JetStreamSto
     rang = asyncio.Event()
     for store in pair:
         store.listen(lambda _: rang.set())
-    due = system_clock()
-    await arm(pair[0], *(shot(f"job{n}", due) for n in range(200)))
-    async with asyncio.timeout(20):
-        while sum(store.ringing for store in pair) < 200:
-            rang.clear()
-            await rang.wait()
-    assert all(store.ringing for store in pair)
+    due, armed = system_clock(), 0
+    async with asyncio.timeout(60):
+        while not all(store.ringing for store in pair):  # one of them may have begun to listen late
+            await arm(pair[0], *(shot(f"job{n}", due) for n in range(armed, armed + 50)))
+            armed += 50
+            while sum(store.ringing for store in pair) < armed:
+                rang.clear()
+                await rang.wait()
     receiver = Receiver()
     async with delivering(pair[0], receiver), delivering(pair[1], receiver):
-        await receiver.until(200)
-    assert len(receiver.fires) == 200
+        await receiver.until(armed)
+    assert len(receiver.fires) == armed
 
 
 async def test_a_store_that_closes_hands_back_what_rang_for_it(nats_one: NatsCluster) -> None:
@@ -450,6 +453,57 @@ async def test_what_was_cancelled_as_it_was_given_up_is_not_counted(
         await other.cancel("a", "job", later)
         assert await holder.settle(held, Outcome(False, "503"), later) is None
         assert (await holder.counts(later)).dead == 0
+
+
+async def given_up(store: JetStreamStore, now: int) -> OneShot:
+    """Have a one-shot of ``job`` that is due fail for a day; return it as it is tried last."""
+    await arm(store, shot("job", now))
+    await Arrivals(store).until(1)
+    (held,) = await store.due(now, 1)
+    await store.settle(held, Outcome(False, "503", rules.GIVE_UP_MS), now)
+    await Arrivals(store).until(1)
+    (held,) = await store.due(now + rules.GIVE_UP_MS, 1)
+    return held
+
+
+async def test_a_mark_that_cannot_be_taken_back_fails_no_cancel(
+    nats_one: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = system_clock() + 1_000
+    later = now + rules.GIVE_UP_MS
+    async with opened(new_url(nats_one), EVER_AHEAD) as store:
+        await store.settle(await given_up(store, now), Outcome(False, "503"), later)
+        assert len(await store.dead(later, 9)) == 1
+
+        async def away(*_: object) -> None:
+            raise StoreError("no leader")
+
+        monkeypatch.setattr(store._link, "remove", away)
+        await store.cancel("a", "job", later)
+        assert await store.dead(later, 9) == []
+
+
+async def test_one_that_another_process_gave_up_stays_to_be_seen(
+    nats_one: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, now = new_url(nats_one), system_clock() + 1_000
+    later = now + rules.GIVE_UP_MS
+    async with opened(url, EVER_AHEAD) as holder, opened(url, EXACT, serving=False) as other:
+        held = await given_up(holder, now)
+        gave_up = attrs.evolve(
+            held, attempt=9, lease_until_ms=None, dead=True, not_before_ms=later, note="other"
+        )
+        write = holder._slots.write
+
+        async def outrun(slot: Slot, one: OneShot | None, alarm: str | None) -> Slot:
+            monkeypatch.undo()
+            await other._slots.change(await other._slots.read(slot.job), gave_up, later)
+            return await write(slot, one, alarm)
+
+        monkeypatch.setattr(holder._slots, "write", outrun)
+        assert await holder.settle(held, Outcome(False, "503"), later) == gave_up
+        assert await holder.dead(later, 9) == [gave_up]
+        assert (await holder.counts(later)).dead == 1
 
 
 async def test_a_ring_is_answered_when_another_process_armed_anew(nats_one: NatsCluster) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import nats.errors
@@ -10,10 +11,12 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from nas_sdk.server.store import StoreError, nats_direct, nats_link
-from nas_sdk.server.store.nats_link import ConflictError, Link
+from nas_sdk.server.store.base import GoneError
+from nas_sdk.server.store.nats_link import ConflictError, Link, Names
 from nas_sdk.server.store.nats_setup import Place, connect, prepare
 from tests.support.jetstream_store import new_url
-from tests.support.nats_cluster import NatsCluster
+from tests.support.nas_in_process import eventually
+from tests.support.nats_cluster import NatsCluster, nats_cluster
 
 
 @pytest.fixture(params=["nats_one", "nats_three"])
@@ -67,38 +70,116 @@ async def test_a_replica_that_lags_is_not_believed(link: Link, subject: str) -> 
         await link.last(revision + 1, [subject])
 
 
-@pytest.mark.parametrize("parts", [0, 2])
-async def test_an_answer_that_does_not_go_on_is_no_answer(
-    link: Link, parts: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(nats_direct, "TRY_S", 0.2)
+def part(sequence: int, last: int) -> dict[str, str]:
+    """The headers of one of several messages that a replica answers with."""
+    found = {"Nats-Subject": f"one.{sequence}", "Nats-Sequence": str(sequence)}
+    return found | {"Nats-Last-Sequence": str(last)}
 
-    async def begin(question: Msg) -> None:
-        for n in range(parts):
-            headers = {"Nats-Subject": f"one.{n}", "Nats-Sequence": str(n)}
+
+def end(last: int, pending: int = 0) -> dict[str, str]:
+    """The headers of the message that ends them."""
+    found = {"Status": "204", "Nats-Last-Sequence": str(last), "Nats-Num-Pending": str(pending)}
+    return found | {"Nats-UpTo-Sequence": "9"}
+
+
+async def replica(link: Link, stream: str, *answer: dict[str, str]) -> None:
+    """Have somebody answer for a replica of a stream there is not."""
+
+    async def say(question: Msg) -> None:
+        for headers in answer:
             await link.client.publish(question.reply, b"{}", headers=headers)
 
-    await link.client.subscribe("$JS.API.DIRECT.GET.slow", cb=begin)
+    await link.client.subscribe(f"$JS.API.DIRECT.GET.{stream}", cb=say)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        [part(3, 0), part(5, 3)],
+        [part(5, 3), end(5)],
+        [part(3, 0), part(7, 5), end(7)],
+        [part(3, 0), end(5)],
+        [end(5)],
+    ],
+)
+async def test_an_answer_that_is_not_whole_is_no_answer(
+    link: Link, answer: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_direct, "TRY_S", 0.2)
+    await replica(link, "slow", *answer)
     with pytest.raises(nats.errors.TimeoutError):
         await nats_direct.direct(link.client, "slow", {})
+
+
+@pytest.mark.parametrize(("pending", "newest"), [(0, 9), (1, 9), (0, 10)])
+async def test_an_answer_that_had_no_room_for_all_is_not_all(
+    link: Link, pending: int, newest: int
+) -> None:
+    other = Link(link.client, Names("other"))
+    await replica(link, other.names.state, part(3, 0), part(5, 3), end(5, pending))
+    asking = other.last(newest, ["one.*"])
+    if pending or newest > 9:
+        with pytest.raises(nats.errors.NoRespondersError):
+            await asking
+    else:
+        assert await asking == {"one.3": (3, b"{}"), "one.5": (5, b"{}")}
+
+
+async def test_asking_without_a_connection_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_link, "PATIENCE_S", 0.3)
+    with nats_cluster(tmp_path, 1) as cluster:
+        place = Place.parse(cluster.url)
+        link = Link(await connect(place), place.names)
+        await link.api("INFO", {})
+        kept = len(link.client._resp_map)
+        cluster.kill()
+
+        async def lost() -> bool:
+            return not link.client.is_connected
+
+        await eventually(lost)
+        with pytest.raises(StoreError, match="the connection is lost"):
+            await link.api("INFO", {})
+        assert len(link.client._resp_map) == kept
+        await link.close()
+
+
+async def test_a_connection_that_is_ended_for_good_is_told(link: Link) -> None:
+    assert link.is_connected()
+    await link.client._process_err("'Authorization Violation'")  # as a server says it
+
+    async def closed() -> bool:
+        return bool(link.client.is_closed)
+
+    await eventually(closed)
+    with pytest.raises(GoneError, match=r"for good, .*Authorization.* start nas-server again"):
+        await link.api("INFO", {})
 
 
 class Deaf(Client):
     """A connection that loses the answer to whatever is asked first."""
 
     asked = 0
+    error: Exception = nats.errors.TimeoutError()
 
     async def request(self, *arguments: Any, **named: Any) -> Msg:
         answer = await super().request(*arguments, **named)
         self.asked += 1
         if self.asked == 1:
-            raise nats.errors.TimeoutError
+            raise self.error
         return answer
 
 
-async def test_a_write_whose_answer_is_lost_is_made_once(link: Link, subject: str) -> None:
+@pytest.mark.parametrize("error", [nats.errors.TimeoutError(), TypeError("no writer")])
+async def test_a_write_whose_answer_is_lost_is_made_once(
+    link: Link, subject: str, error: Exception
+) -> None:
     first = await link.put(subject, b"1", revision=0)
     deaf = Deaf()
+    deaf.error = error
     assert link.client.connected_url is not None
     await deaf.connect([link.client.connected_url.netloc])
     second = await Link(deaf, link.names).put(subject, b"2", revision=first)

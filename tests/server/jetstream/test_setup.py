@@ -102,7 +102,7 @@ async def test_a_login_may_have_any_character(tmp_path: Path, known: str, login:
     with nats_cluster(tmp_path, 1, more=f"authorization {{ {known} }}\n") as cluster:
         (node,) = cluster.nodes
         await (await open_store(f"nats://{login}@{node.address}", serving=True)).close()
-        with pytest.raises(StoreError, match=r"cannot reach NATS .*Authorization") as caught:
+        with pytest.raises(StoreError, match="cannot reach NATS") as caught:
             await open_store(f"nats://{login}x@{node.address}", serving=True)
         assert login not in str(caught.value)
 
