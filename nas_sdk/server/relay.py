@@ -108,7 +108,7 @@ class Relay:
         await asyncio.gather(*held, return_exceptions=True)
         try:
             await self._store.release(list(held.values()))
-            handed_back = len(held)
+            handed_back = sum(task.cancelled() for task in held)
         except StoreError as error:  # their leases end them
             say("not_handed_back", level=logging.WARNING, reason=str(error))
         say("relay_stopped", handed_back=handed_back)
@@ -199,7 +199,7 @@ class Relay:
             try:
                 return await _whole(self._store.settle(one, outcome, now))
             except StoreError as error:
-                if one.lease_until_ms is None or now >= one.lease_until_ms:
+                if one.lease_until_ms is None or now >= one.lease_until_ms or _is_cancelled():
                     raise
                 say("not_settled_yet", level=logging.WARNING, reason=str(error))
             try:
@@ -209,6 +209,12 @@ class Relay:
                 raise
 
 
+def _is_cancelled() -> bool:
+    """Tell whether this delivery is to end, though its cancellation was put off."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def _whole(work: Coroutine[Any, Any, T]) -> T:
     """Do ``work`` to its end, whoever is cancelled: what an agent said is said only once."""
     task = asyncio.create_task(work)
@@ -216,7 +222,9 @@ async def _whole(work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
-        raise
+        if task.cancelled() or task.exception() is not None:
+            raise
+        return task.result()
 
 
 def _is_stale(one: OneShot, now: int) -> bool:

@@ -19,6 +19,7 @@ from nas_sdk.server import delivery, relay, rules
 from nas_sdk.server.app import Nas, Settings
 from nas_sdk.server.cli import serving
 from nas_sdk.server.delivery import TIMEOUT_S
+from nas_sdk.server.logs import LOGGER
 from nas_sdk.server.rules import OneShot
 from nas_sdk.server.store import MemoryStore, Store, StoreError
 from nas_sdk.server.store.base import GoneError
@@ -459,8 +460,9 @@ async def test_what_was_accepted_is_settled_at_the_latest_on_the_stop(
 
 
 async def test_what_is_being_settled_is_settled_though_the_stop_waits_no_longer(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", LOGGER.name)
     settle, begun, gate = store.settle, asyncio.Event(), asyncio.Event()
 
     async def slow(*given: Any) -> Any:
@@ -483,6 +485,34 @@ async def test_what_is_being_settled_is_settled_though_the_stop_waits_no_longer(
         gate.set()
         await stopping
         assert (await store.armed("agent"), len(agent.fires)) == ([], 1)
+    said = {told.getMessage(): told.__dict__["fields"] for told in caplog.records}
+    assert (said["fire"]["outcome"], said["relay_stopped"]["handed_back"]) == ("202", 0)
+
+
+async def test_a_stop_does_not_wait_for_a_store_that_is_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, drain = asyncio.Event(), delivery._drain
+
+    async def drained_until_cancelled(response: aiohttp.ClientResponse) -> None:
+        await drain(response)
+        with contextlib.suppress(asyncio.CancelledError):  # as `_drain` itself
+            tried.set()
+            await asyncio.Event().wait()
+
+    async def away(*_: Any) -> Any:
+        raise StoreError("there is no leader")
+
+    monkeypatch.setattr(relay, "LOOK_UP_S", 3_600)
+    monkeypatch.setattr(delivery, "_drain", drained_until_cancelled)
+    monkeypatch.setattr(store, "settle", away)
+    async with hosted(store) as nas, agent_stub(nas.clock) as agent:
+        await nas.provision("job", 0, agent.url)
+        async with asyncio.timeout(30):
+            await tried.wait()
+            await nas.nas.stop()
+        (one,) = await store.armed("agent")
+        assert one.lease_until_ms is None
 
 
 async def test_a_status_that_came_counts_though_the_stop_waits_no_longer() -> None:

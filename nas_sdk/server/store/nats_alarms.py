@@ -85,7 +85,11 @@ class Alarms:
         """Take rings from now on until `close`."""
         tuning = self._tuning
         self._pull = Pull(
-            self._link, tuning.hold_s, lambda: tuning.room - self._waiting(), self.receive
+            self._link,
+            tuning.hold_s,
+            lambda: tuning.room - self._waiting(),
+            self.receive,
+            gone=lambda: self._expect(0),  # whoever looks is told then
         )
         await self._pull.start()
 

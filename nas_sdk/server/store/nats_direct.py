@@ -1,6 +1,7 @@
 """Messages of a stream as any replica has them, which may be a little behind."""
 
 import asyncio
+import contextlib
 import json
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ AWAY: Final = (
 )
 """What says that a server is away: ask again. A replica that is behind counts as that, too."""
 
+_ENDED: Final = (nats.errors.ConnectionClosedError, TypeError)
+"""What the client raises as a connection ends; the latter is asyncio's, from Python 3.12 on."""
+
 
 async def direct(
     client: Client, stream: str, question: dict[str, Any]
@@ -31,18 +35,20 @@ async def direct(
         more.set()
 
     inbox = client.new_inbox()
-    answers = await client.subscribe(inbox, cb=take)
     try:
-        data = json.dumps(question).encode()
-        await client.publish(f"$JS.API.DIRECT.GET.{stream}", data, reply=inbox)
-        while not parts or (status := status_of(parts[-1])) is None:
-            more.clear()
-            async with asyncio.timeout(TRY_S):  # of silence: what is on a disk comes slowly
-                await more.wait()
-    except (TimeoutError, TypeError):  # the latter is asyncio's, in the moment of an end
+        answers = await client.subscribe(inbox, cb=take)
+        try:
+            data = json.dumps(question).encode()
+            await client.publish(f"$JS.API.DIRECT.GET.{stream}", data, reply=inbox)
+            while not parts or (status := status_of(parts[-1])) is None:
+                more.clear()
+                async with asyncio.timeout(TRY_S):  # of silence: what is on a disk comes slowly
+                    await more.wait()
+        finally:
+            with contextlib.suppress(*_ENDED):
+                await answers.unsubscribe()
+    except (TimeoutError, *_ENDED):
         raise nats.errors.TimeoutError from None  # which has words
-    finally:
-        await answers.unsubscribe()
     end = parts.pop().headers or {}
     found = [_record(part) for part in parts]
     told = [(part.headers or {})["Nats-Last-Sequence"] for part in parts]

@@ -152,9 +152,13 @@ class Link:
                 return int(message["seq"])
             raise ConflictError from None
 
-    async def remove(self, stream: str, subject: str) -> None:
-        """Remove what a stream keeps under a subject, if there is anything."""
-        await self.api(f"STREAM.PURGE.{stream}", {"filter": subject})
+    async def remove(self, stream: str, subject: str, revision: int | None = None) -> None:
+        """Remove what a stream keeps under a subject, if there is anything.
+
+        With ``revision``, nothing newer than that.
+        """
+        newer = {} if revision is None else {"seq": revision + 1}
+        await self.api(f"STREAM.PURGE.{stream}", {"filter": subject, **newer})
 
     async def all_of(self, pattern: str) -> dict[str, Found]:
         """Return the records that match, by subject, no answered write left out.

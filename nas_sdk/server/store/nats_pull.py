@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from nas_sdk.server.logs import say
+from nas_sdk.server.store.base import GoneError
 from nas_sdk.server.store.nats_direct import status_of
 from nas_sdk.server.store.nats_link import TROUBLE, Link
 from nas_sdk.server.store.nats_setup import CONSUMER, consume
@@ -31,13 +32,22 @@ class Pull:
     """Keeps a request for messages standing."""
 
     def __init__(
-        self, link: Link, hold_s: float, room: Callable[[], int], deliver: Deliver
+        self,
+        link: Link,
+        hold_s: float,
+        room: Callable[[], int],
+        deliver: Deliver,
+        gone: Callable[[], object],
     ) -> None:
-        """Give each message to ``deliver``; never ask for more than there is ``room``."""
+        """Give each message to ``deliver``; never ask for more than there is ``room``.
+
+        ``gone`` is called when there will never be another one.
+        """
         self._link = link
         self._hold_s = hold_s
         self._room = room
         self._deliver = deliver
+        self._gone = gone
         self._coming = 0
         self._closing = False
         self._heard = asyncio.Event()
@@ -85,8 +95,12 @@ class Pull:
     async def _run(self, inbox: str) -> None:
         while not self._closing:
             try:
+                self._link.is_connected()
                 await self._ask(inbox)
                 await self._until_answered()
+            except GoneError:
+                self._gone()
+                return
             except Exception as error:  # whatever it is: without this task nothing rings
                 say("alarms_away", level=logging.WARNING, reason=str(error))
                 await asyncio.sleep(PAUSE_S)

@@ -75,10 +75,10 @@ class Slots:
         """Keep ``left`` in place of what a slot has, with an alarm of its own; ConflictError."""
         if left == slot.one:
             return await self.write(slot, left, slot.alarm)
-        alarm = None
+        alarm, marked = None, 0
         if left is not None and left.dead:
             mark, ttl_s = self._subject("dead", slot.job), rules.KEEP_DEAD_MS // 1_000
-            await self._link.put(mark, b"", ttl_s=ttl_s)
+            marked = await self._link.put(mark, b"", ttl_s=ttl_s)
         elif left is not None:
             alarm = Alarm.of(left, slot.revision)
             await self._alarms.set(alarm, now)
@@ -87,8 +87,8 @@ class Slots:
         except ConflictError:
             if alarm is not None:
                 await self._alarms.drop(alarm.id)
-            elif left is not None and not (await self.read(slot.job)).given_up:
-                await self._unmark(slot.job)
+            elif marked:  # this one; whoever was quicker may have made another
+                await self._unmark(slot.job, marked)
             raise
         if slot.alarm is not None:
             await self._alarms.drop(slot.alarm)
@@ -96,9 +96,9 @@ class Slots:
             await self._unmark(slot.job)
         return kept
 
-    async def _unmark(self, job: Job) -> None:
-        with contextlib.suppress(StoreError):  # then the mark stays for its week, and shows nothing
-            await self._link.remove(self._link.names.state, self._subject("dead", job))
+    async def _unmark(self, job: Job, revision: int | None = None) -> None:
+        with contextlib.suppress(StoreError):  # then it stays, and is counted, for its week
+            await self._link.remove(self._link.names.state, self._subject("dead", job), revision)
 
     async def confirm(self, slot: Slot) -> None:
         """Make sure that a slot is as it was read, for an answer that changes nothing.

@@ -47,11 +47,6 @@ class Slot:
         """The one-shot, unless it was given up."""
         return None if self.one is None or self.one.dead else self.one
 
-    @property
-    def given_up(self) -> bool:
-        """Whether it keeps a one-shot that was given up."""
-        return self.one is not None and self.one.dead
-
     def has(self, schedule_id: str) -> bool:
         """Tell whether the job has that one-shot."""
         return self.one is not None and self.one.schedule_id == schedule_id

@@ -1,7 +1,9 @@
 """What a store says when it cannot be opened, and what it makes of a cluster."""
 
 import asyncio
+import contextlib
 import json
+import math
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,10 +14,15 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from nas_sdk import IdentityRejectedError, NasClient, UnauthorizedError
+from nas_sdk.server.app import Nas, Settings
+from nas_sdk.server.cli import serving
 from nas_sdk.server.store import StoreError, nats_link, nats_setup, open_store
+from nas_sdk.server.store.base import GoneError
+from nas_sdk.server.store.jetstream import JetStreamStore
 from nas_sdk.server.store.nats_alarms import Tuning
 from nas_sdk.server.store.nats_setup import Place
 from tests.support.jetstream_store import new_url, opened
+from tests.support.nas_in_process import eventually
 from tests.support.nas_server import NasServer
 from tests.support.nats_cluster import NatsCluster, free_ports, nats_cluster
 
@@ -202,3 +209,21 @@ async def test_an_agent_added_on_a_cluster_is_known_to_its_servers(
             await asyncio.to_thread(client.list_armed)
     finally:
         server.close()
+
+
+async def test_an_idle_server_whose_login_is_taken_away_ends(nats_one: NatsCluster) -> None:
+    store = await JetStreamStore.open(new_url(nats_one))
+    nas = Nas(store, Settings(issuer="http://nas.test"))
+    listener = serving._listen("127.0.0.1", 0)
+    with contextlib.closing(listener):
+        running = asyncio.create_task(serving._serve(listener, "http://nas.test", "off", nas))
+
+        async def idle() -> bool:
+            return hasattr(nas, "relay") and nas.relay._asleep_until == math.inf
+
+        await eventually(idle)
+        await store._link.client._process_err("'Authorization Violation'")  # as a server says it
+        with pytest.raises(GoneError, match="Authorization Violation"):
+            async with asyncio.timeout(30):
+                await running
+    await store.close()
