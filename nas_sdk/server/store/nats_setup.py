@@ -40,7 +40,7 @@ class Place:
 
     servers: tuple[str, ...]
     """URLs."""
-    login: dict[str, str] = attrs.field(repr=False)
+    login: dict[str, Any] = attrs.field(repr=False)
     """``user`` and ``password``, or a ``token``, or nothing."""
     hosts: str
     """For people."""
@@ -100,9 +100,7 @@ async def connect(place: Place) -> Client:
                 reconnect_time_wait=1,
                 max_reconnect_attempts=-1,
                 pending_size=0,  # a write must not wait for a connection and come late
-                user=place.login.get("user"),
-                password=place.login.get("password"),
-                token=place.login.get("token"),
+                **place.login,
             ),
             CONNECT_S,
         )

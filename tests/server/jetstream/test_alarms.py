@@ -444,12 +444,7 @@ async def test_what_was_cancelled_as_it_was_given_up_is_not_counted(
     url, now = new_url(nats_one), system_clock() + 1_000
     later = now + rules.GIVE_UP_MS
     async with opened(url, EVER_AHEAD) as holder, opened(url, EXACT, serving=False) as other:
-        await arm(other, shot("job", now))
-        await Arrivals(holder).until(1)
-        (held,) = await holder.due(now, 1)
-        await holder.settle(held, Outcome(False, "503", rules.GIVE_UP_MS), now)
-        await Arrivals(holder).until(1)
-        (held,) = await holder.due(later, 1)
+        held = await given_up(holder, now)
         await other.cancel("a", "job", later)
         assert await holder.settle(held, Outcome(False, "503"), later) is None
         assert (await holder.counts(later)).dead == 0
