@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from nas_sdk.system import System
 from nas_sdk.times import with_offset
 
 from .host import Host, Job, Settings, log
+from .host_base import HostBase
 
 if TYPE_CHECKING:
     from nas_sdk.client import NasClient
@@ -127,8 +129,9 @@ class Process:
                 return
             self.ticking, options = True, self._ticker[1]
         log.warning("hermes's built-in ticker fires the jobs until hermes is started again")
-        ticker = self.host.schedulers().InProcessCronScheduler()
-        self.system.spawn(lambda: ticker.start(self.stop_event, **options), "chronos-ticker")
+        ticker = self.host.schedulers().InProcessCronScheduler
+        start = partial(HostBase(ticker).call, "start", ticker(), self.stop_event, **options)
+        self.system.spawn(start, "chronos-ticker")
 
     def heal(self) -> None:
         """Converge every home of this installation soon. Returns at once."""

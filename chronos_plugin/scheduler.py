@@ -12,6 +12,7 @@ from nas_sdk._version import __version__
 from nas_sdk.agent import EARLY_SECONDS
 
 from .host import Job, log
+from .host_base import HostBase
 from .keeper import PROCESS, Process
 from .verify import keys
 
@@ -25,13 +26,13 @@ class NotArmedError(RuntimeError):
 
 
 class _Provider:
-    """What is the same on every host. `host_base` is the host's own base class."""
+    """What is the same on every host. Each hook takes any keyword, as hosts add some."""
 
-    host_base: Any
+    host: HostBase
     process: Process
     name = "chronos"
 
-    def is_available(self) -> bool:
+    def is_available(self, **options: Any) -> bool:
         """Whether the configuration and a stored login are there. Asks nobody."""
         settings = self.process.host.settings()
         if (unusable := settings.unusable()) and settings.active:
@@ -41,20 +42,19 @@ class _Provider:
     def start(self, stop_event: Any, **options: Any) -> None:
         """Converge and return. `options` are for the built-in ticker, should it take over."""
         self.process.serve(stop_event, options)
-        if hasattr(self.host_base, "recover_interrupted"):
-            self.host_base.recover_interrupted(self)
+        self.host.call("recover_interrupted", self)
         settings = self.process.host.settings()
         self.reconcile()
         self.process.system.spawn(lambda: keys(settings.jwks_url, settings.allow_http), "nas-keys")
         if self.process.keeper().given_up:
             self.process.fall_back(settings.home)
 
-    def reconcile(self) -> None:
+    def reconcile(self, **options: Any) -> None:
         """Converge now."""
         keeper = self.process.keeper()
         keeper.wait(keeper.request(), START_SECONDS)
 
-    def on_jobs_changed(self) -> None:
+    def on_jobs_changed(self, **options: Any) -> None:
         """Converge: in the background of a server, and at a prompt before it returns."""
         keeper = self.process.keeper()
         ticket = keeper.request()
@@ -65,7 +65,7 @@ class _Provider:
         problem = textwrap.shorten(f"chronos: {what} not armed yet: {keeper.trouble}", 80)
         sys.stderr.write(f"{problem}\nchronos: {keeper.remedy or REMEDY}\n")
 
-    def register_job(self, job: Job) -> None:
+    def register_job(self, job: Job, **options: Any) -> None:
         """Converge for a job just made. Raises NotArmedError when it is not armed in time."""
         keeper = self.process.keeper()
         armed = keeper.wait(keeper.request(), PROMPT_SECONDS) and job["id"] not in keeper.unarmed
@@ -101,7 +101,7 @@ class _OnePhase(_Provider):
         try:
             with keeper.in_hand(job_id, keeper.times().get(job_id)) as first:
                 if first and keeper.await_due(job_id, EARLY_SECONDS):
-                    ran = bool(self.host_base.fire_due(self, job_id, **options))
+                    ran = bool(self.host.call("fire_due", self, job_id, **options))
         finally:
             self._after_fire(job_id, ran)
         return ran
@@ -110,11 +110,11 @@ class _OnePhase(_Provider):
 class _TwoPhase(_Provider):
     """Later ones: claimed before NAS has its answer, run after it."""
 
-    def claim_fire(self, job_id: str, *, force: bool = False, manual: bool = False) -> Any:
+    def claim_fire(self, job_id: str, **options: Any) -> Any:
         """Have hermes claim a due job; None for a duplicate. A person's fire is always due."""
-        keeper = self.process.keeper()
-        if force or manual or keeper.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
-            return self.host_base.claim_fire(self, job_id, force=force, manual=manual)
+        by_a_person = options.get("force") or options.get("manual")
+        if by_a_person or self.process.keeper().await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
+            return self.host.call("claim_fire", self, job_id, **options)
         return None
 
     def fire_claimed(self, claimed_job: Any, **options: Any) -> bool:
@@ -122,7 +122,7 @@ class _TwoPhase(_Provider):
         job_id, ran = str(claimed_job["id"]), False
         try:
             with self.process.keeper().in_hand(job_id):
-                ran = bool(self.host_base.fire_claimed(self, claimed_job, **options))
+                ran = bool(self.host.call("fire_claimed", self, claimed_job, **options))
         finally:
             self._after_fire(job_id, ran)
         return ran
@@ -132,8 +132,9 @@ class _TwoPhase(_Provider):
 def provider_class(base: Any, process: Process = PROCESS) -> Any:
     """Our provider for a host whose base class is `base`; told of in the log, once."""
     log.info("chronos_plugin %s from %s", __version__, Path(__file__).parent)
-    kind = _TwoPhase if hasattr(base, "fire_claimed") else _OnePhase
-    members = {"host_base": base, "process": process, "__module__": __name__}
+    host = HostBase(base)
+    kind = _TwoPhase if host.has("fire_claimed") else _OnePhase
+    members = {"host": host, "process": process, "__module__": __name__}
     return type("ChronosCronScheduler", (kind, base), members)
 
 

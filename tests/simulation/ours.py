@@ -46,7 +46,7 @@ class Ours:
         self._provider().on_jobs_changed()
 
     def created(self, job: Job) -> None:
-        if hasattr(self._provider.host_base, "register_job"):
+        if self._provider.host.has("register_job"):
             self._provider().register_job(job)
         else:
             self._provider().on_jobs_changed()
