@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nas_sdk.fields import is_callback_url
 
+from . import store
+from .store import Job, Store
+
 log = logging.getLogger("cron.chronos")
 NEEDED = ("portal_url", "callback_url", "expected_audience", "nas_jwks_url")
-Job = Mapping[str, Any]  # hermes's own record of a job
 
 
 class Settings(NamedTuple):
@@ -98,26 +99,20 @@ class Host:
         with _at_home(home):
             return str(resolve_nous_access_token(**options))
 
-    def jobs(self, home: Path) -> list[Job]:
-        """Every job of a home. Raises when its store cannot be read."""
-        from cron import jobs
-
-        if not (path := home / "cron" / "jobs.json").exists():  # hermes makes a home of it
-            return []
-        if hasattr(jobs, "use_cron_store"):
-            with _at_home(home), jobs.use_cron_store(home):
-                records = jobs.load_jobs()
-        else:
-            data = json.loads(path.read_text("utf-8-sig"), strict=False)
-            records = data["jobs"] if isinstance(data, dict) else data
-        return [job for job in records if isinstance(job, dict) and job.get("id")]
+    def store(self, home: Path) -> Store:
+        """The jobs of a home, as far as they can be read."""
+        return store.read(home / "cron" / "jobs.json")
 
     def is_runnable(self, job: Job) -> bool:
-        """Whether hermes would run this job when it is due."""
+        """Whether hermes would run this job when it is due; also where hermes cannot tell."""
         from cron import jobs
 
         judge = getattr(jobs, "is_job_runnable", lambda job: job.get("enabled", True))
-        return bool(judge(job)) and job.get("state") not in ("paused", "completed")
+        try:
+            runnable = bool(judge(job))
+        except Exception:
+            runnable = True
+        return runnable and job.get("state") not in ("paused", "completed")
 
     def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
         """Which of these jobs a live process has run `since`, where hermes records that."""

@@ -8,14 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_sdk.agent import AgentConverger
+from nas_sdk.agent import AgentConverger, Jobs
 from nas_sdk.converger import HEAL_SECONDS
 from nas_sdk.reconcile import due_ms
 from nas_sdk.system import System
 from nas_sdk.times import with_offset
 
-from .host import Host, Job, Settings, log
+from .host import Host, Settings, log
 from .host_base import HostBase
+from .store import Job, Store, status_folder, store_seen, was_store_seen
 
 if TYPE_CHECKING:
     from nas_sdk.client import NasClient
@@ -38,7 +39,7 @@ class Keeper(AgentConverger):
         self.home, self._settings = settings.home, settings
         self._process, self._host = process, process.host
         self._nas: NasClient | None = None
-        self.keep_records(self.home / "cron" / "chronos")
+        self.keep_records(status_folder(self.home))
 
     def client(self) -> NasClient:
         """One client for the process; impatient at a prompt."""
@@ -56,18 +57,34 @@ class Keeper(AgentConverger):
             )
         return self._nas.with_options(**({} if self._process.serving else PROMPT))
 
-    def times(self) -> Mapping[str, str]:
-        """Read from the home's store; raises when that cannot be read."""
-        return self._times(self.home)
+    def jobs(self) -> Jobs:
+        """The jobs of the home, as far as its store can be read."""
+        store = self._host.store(self.home)
+        if store.jobs:
+            store_seen(self.home)
+        named = frozenset(job["id"] for job in store.jobs)
+        is_new = store.is_missing and not was_store_seen(self.home)
+        times, timeless = self._times(store), self._timeless(store)
+        return Jobs(times, named, timeless, problem=store.problem, is_new=is_new)
 
     def others(self) -> Collection[str]:
-        """The jobs of the other profiles of this installation."""
-        homes = [home for home in self._host.homes() if home != self.home]
-        return {job_id for home in homes for job_id in self._times(home)}
+        """The jobs of the other profiles of this installation. Raises where they are unknown."""
+        return {job_id for home in self._host.homes() for job_id in self._wanted_by(home)}
 
-    def _times(self, home: Path) -> dict[str, str]:
-        jobs = self._host.jobs(home)
-        return {str(job["id"]): at for job in jobs if (at := self.fire_at(job))}
+    def _wanted_by(self, home: Path) -> Mapping[str, str]:
+        if home == self.home:
+            return {}
+        store = self._host.store(home)
+        if store.problem and not (store.is_missing and not was_store_seen(home)):
+            raise StoreError(store.problem)
+        return self._times(store)
+
+    def _times(self, store: Store) -> dict[str, str]:
+        return {job["id"]: at for job in store.jobs if (at := self.fire_at(job))}
+
+    def _timeless(self, store: Store) -> frozenset[str]:
+        wanted = (job for job in store.jobs if not job.get("next_run_at"))
+        return frozenset(job["id"] for job in wanted if self._host.is_runnable(job))
 
     def fire_at(self, job: Job) -> str | None:
         """When a job is to fire, as text for NAS; None for one that is not to fire."""
@@ -77,14 +94,18 @@ class Keeper(AgentConverger):
     def taken(self, job_ids: Collection[str]) -> Collection[str]:
         """Jobs that were claimed just now, or that a live process runs."""
         now = self.system.time()
-        jobs = [job for job in self._host.jobs(self.home) if job["id"] in job_ids]
-        claimed = {str(job["id"]) for job in jobs if _is_claimed(job, now)}
-        rest = [str(job["id"]) for job in jobs if job["id"] not in claimed]
+        jobs = [job for job in self._host.store(self.home).jobs if job["id"] in job_ids]
+        claimed = {job["id"] for job in jobs if _is_claimed(job, now)}
+        rest = [job["id"] for job in jobs if job["id"] not in claimed]
         return claimed | self._host.running(rest, self.home, now - RUN_SECONDS) if rest else claimed
 
 
+class StoreError(RuntimeError):
+    """Another profile's job store cannot be read."""
+
+
 def _is_claimed(job: Job, now: float) -> bool:
-    claims = [(job.get(name), live) for name, live in LIVE_SECONDS]
+    claims = [(dict(job).get(name), live) for name, live in LIVE_SECONDS]
     told = [(claim.get("at"), live) for claim, live in claims if isinstance(claim, dict)]
     times = [(due_ms(str(at)), live) for at, live in told]
     return any(at is not None and 0 <= now - at / 1000 < live for at, live in times)
@@ -142,7 +163,9 @@ class Process:
         for home in self.host.homes():
             try:
                 if (settings := self.host.settings(home)).active:
-                    self.keeper(settings).request(HEAL_SECONDS)
+                    keeper = self.keeper(settings)
+                    keeper.woken = True
+                    keeper.request(HEAL_SECONDS)
             except Exception as error:
                 log.warning("the jobs of %s cannot be armed: %s", home, error)
 

@@ -11,9 +11,10 @@ from typing import Any
 from nas_sdk._version import __version__
 from nas_sdk.agent import EARLY_SECONDS
 
-from .host import Job, log
+from .host import log
 from .host_base import HostBase
 from .keeper import PROCESS, Process
+from .store import Job
 from .verify import keys
 
 HOLD_BEFORE_ANSWER_SECONDS = 15.0  # NAS waits 30 s for an answer
@@ -79,7 +80,7 @@ class _Provider:
         """Arm a job's next fire; nothing for a job that is not to fire. Raises NasError."""
         keeper = self.process.keeper()
         if fire_at := keeper.fire_at(job):
-            keeper.arm(str(job["id"]), fire_at)
+            keeper.arm(job["id"], fire_at)
 
     def _after_fire(self, job_id: str, ran: bool) -> None:
         """After a run: arm the next fire, and return when it is armed, or soon."""

@@ -11,23 +11,40 @@ import hashlib
 import sys
 import threading
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+
+import attrs
 
 from . import reconcile
 from ._version import __version__
-from .converger import HEAL_SECONDS, Converger
-from .reconcile import OneShot, due_ms
+from .converger import HEAL_SECONDS, LOOK_AGAIN_SECONDS, Converger
+from .planning import EVER_MS, WATCHDOG_MS
+from .reconcile import Desired, OneShot, due_ms
 from .records import Records
 from .system import System
+from .times import format_instant
 
 EARLY_SECONDS = 30.0
 """A fire earlier than this for its job is a duplicate; one less early is held until due."""
-LOOK_AGAIN_SECONDS = 60.0
-"""When jobs that are due, or may be by NAS's clock, are looked at again: others have them in
-hand, or NAS took a fire to be accepted whose process died, and arms nothing under its key."""
 WATCHDOG = "watchdog-"
 """How the job id of every agent's watchdog begins."""
+
+
+@attrs.frozen
+class Jobs:
+    """An agent's jobs as its store has them."""
+
+    times: Mapping[str, str]
+    """The fire time of every job that is to fire, by job id."""
+    named: frozenset[str]
+    """The ids of all jobs, those that are not to fire included."""
+    timeless: frozenset[str] = frozenset()
+    """Those that are to fire though their store has no time: what is armed for them stays."""
+    problem: str = ""
+    """Why these may not be all; empty when they are."""
+    is_new: bool = False
+    """With a problem: there may never have been a store."""
 
 
 class EarlyFireError(RuntimeError):
@@ -45,13 +62,18 @@ class AgentConverger(Converger):
         super().__init__(callback_url, system)
         self.watchdog_id = WATCHDOG + hashlib.sha256(name.encode()).hexdigest()[:12]
         self.records: Records | None = None
+        self.woken = False
+        """A fire was verified in this process, so that somebody armed one for this agent."""
         self._in_hand: dict[str, str | None] = {}
-        # Threads look at the jobs at the same time, and each plans with what it saw itself.
-        self._seen = threading.local()
+        self._emptied_at: float | None = None
 
     @abstractmethod
+    def jobs(self) -> Jobs:
+        """The jobs as they are now. Says in its `problem` what it could not read."""
+
     def times(self) -> Mapping[str, str]:
         """The fire time of every job that is to fire, by job id."""
+        return self.jobs().times
 
     @abstractmethod
     def others(self) -> Collection[str]:
@@ -125,24 +147,76 @@ class AgentConverger(Converger):
             self.records.fired(job_id, now - late, now)
         return True
 
-    def desired(self) -> list[OneShot]:
-        """The jobs nobody has in hand, and the watchdog; that in any case if others have some."""
+    def desired(self, listed: Collection[str] | None) -> Desired:
+        """The jobs nobody has in hand, and the watchdog; that in any case if others have some.
+
+        While it is not sure that all jobs are known, nothing is cancelled.
+        """
         now = self.system.time()
-        times = dict(self.times())
+        jobs = self.jobs()
+        here, elsewhere = self._held(jobs.times, now)
+        if {id_ for id_, at in jobs.times.items() if _is_past(at, now + EARLY_SECONDS)} - here:
+            # Others have them in hand, or NAS took a fire to be accepted whose process died,
+            # and arms nothing under its key.
+            self.request(LOOK_AGAIN_SECONDS)
+        is_protected = self._protection(here | elsewhere)
+        problem = self._doubt_about(jobs, listed, is_protected, now)
+        wanted = dict.fromkeys(jobs.timeless, "") | dict(jobs.times)
+        free = [OneShot(id_, at) for id_, at in wanted.items() if id_ not in here | elsewhere]
+        guard = self._guard(jobs.times, problem, now)
+        # What others have in hand is not armed, and this process may end before it looks again.
+        if guard and (self.watchdog or elsewhere):
+            free.append(guard)
+        # What a store that is not there would say is not known, be there a problem or not.
+        if problem or jobs.problem:
+            return Desired(free, lambda job_id: True, problem)
+        return Desired(free, is_protected)
+
+    def _held(self, times: Mapping[str, str], now: float) -> tuple[set[str], frozenset[str]]:
+        """The jobs whose occurrence this process, and another one, has in hand."""
         past = {job_id for job_id, at in times.items() if _is_past(at, now)}
         # Once claimed, a recurring job names its next occurrence, and that is to be armed.
         hand = dict(self._in_hand)
         here = {id_ for id_ in hand if id_ in past or (hand[id_] and hand[id_] == times.get(id_))}
-        elsewhere = frozenset(self.taken(past - here) if past - here else ())
-        held = self._seen.held = elsewhere | here
-        self._seen.others = self._known_others()
-        if {id_ for id_, at in times.items() if _is_past(at, now + EARLY_SECONDS)} - here:
-            self.request(LOOK_AGAIN_SECONDS)
+        return here, frozenset(self.taken(past - here) if past - here else ())
+
+    def _guard(self, times: Mapping[str, str], problem: str, now: float) -> OneShot | None:
+        """The watchdog. Where jobs may be unknown it stays as it is, if it is early enough."""
         wanted = [OneShot(job_id, at) for job_id, at in times.items()]
         guard = reconcile.watchdog(self.watchdog_id, wanted, now=int(now * 1000))
-        free = [one for one in wanted if one.job_id not in held]
-        # What others have in hand is not armed, and this process may end before it looks again.
-        return [*free, guard] if guard and (self.watchdog or elsewhere) else free
+        if not problem:
+            return guard
+        if guard:
+            return attrs.evolve(guard, slack=EVER_MS)
+        at = format_instant(int(now * 1000) + WATCHDOG_MS)
+        return OneShot(self.watchdog_id, at, slack=EVER_MS, lag=EVER_MS)
+
+    def _doubt_about(
+        self,
+        jobs: Jobs,
+        listed: Collection[str] | None,
+        is_protected: Callable[[str], bool],
+        now: float,
+    ) -> str:
+        """Why these may not be all jobs; empty when they are."""
+        if listed is None and not jobs.problem:
+            return ""
+        left = {id_ for id_ in listed or () if id_ not in jobs.named and not is_protected(id_)}
+        if jobs.problem:
+            return "" if jobs.is_new and not (left or self.woken) else jobs.problem
+        orphans = left - {self.watchdog_id}
+        if len(orphans) < 2 or not jobs.named.isdisjoint(listed or ()):
+            self._emptied_at = None
+            return ""
+        # A store that was emptied by hand or by a restore looks like this for a while.
+        since = self._emptied_at = now if self._emptied_at is None else self._emptied_at
+        if now - since >= LOOK_AGAIN_SECONDS:
+            return ""
+        self.request(LOOK_AGAIN_SECONDS - (now - since))
+        return (
+            f"the job store names none of the {len(orphans)} jobs that are armed; if it still "
+            f"does not in {LOOK_AGAIN_SECONDS:.0f} s, they are cancelled"
+        )
 
     def _known_others(self) -> Collection[str] | None:
         try:
@@ -151,15 +225,16 @@ class AgentConverger(Converger):
             self.log.warning("nothing is cancelled: what others want is unknown: %s", error)
             return None
 
-    def is_spared(self, job_id: str) -> bool:
-        """Jobs in hand, what others want, and every other agent's watchdog.
+    def _protection(self, held: Collection[str]) -> Callable[[str], bool]:
+        """Tells jobs in hand, what others want, and every other agent's watchdog."""
+        others = self._known_others()
 
-        As this thread saw them when it last asked what is desired.
-        """
-        if job_id.startswith(WATCHDOG):
-            return job_id != self.watchdog_id
-        others: Collection[str] | None = self._seen.others
-        return others is None or job_id in others or job_id in self._seen.held
+        def is_protected(job_id: str) -> bool:
+            if job_id.startswith(WATCHDOG):
+                return job_id != self.watchdog_id
+            return others is None or job_id in others or job_id in held
+
+        return is_protected
 
 
 def _is_past(fire_at: str, now: float) -> bool:

@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from .errors import (
     TokenError,
     UnauthorizedError,
 )
-from .reconcile import OneShot, Report
+from .reconcile import Desired, OneShot, Report
 from .system import System
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ HEAL_SECONDS = 2.0
 """How long a heal leaves it to the event behind it to converge by itself."""
 ARM_SECONDS = 15.0
 """The patience of one arm ahead of a converge; the converge has more."""
+LOOK_AGAIN_SECONDS = 60.0
+"""When what can change without a word is looked at again."""
 ROUNDS = 3
 """How often a converge starts over because what is desired changed meanwhile."""
 
@@ -83,19 +85,16 @@ class Converger(ABC):
         self._not_before = 0.0
         self._working = self._following = False
         self._failures = 0
-        self._last: list[OneShot] | None = None
+        self._last: Sequence[OneShot] | None = None
+        self._doubt = ""
 
     @abstractmethod
     def client(self) -> NasClient:
         """The client to use; asked for every converge."""
 
     @abstractmethod
-    def desired(self) -> list[OneShot]:
-        """What should be armed now."""
-
-    def is_spared(self, job_id: str) -> bool:
-        """Whether an arm that is not desired is left alone all the same."""
-        return False
+    def desired(self, listed: Collection[str] | None) -> Desired:
+        """What should be armed now, where NAS lists these job ids (None: that is unknown)."""
 
     def request(self, delay: float = 0.0) -> int:
         """Ask for a converge that begins in `delay` seconds at the latest; returns a ticket."""
@@ -164,22 +163,36 @@ class Converger(ABC):
         """Whether something else is desired than the last converge saw."""
         if self._last is None:
             return True
-        drift = reconcile.plan(self.desired(), self._last, now=self._now(), spare=self.is_spared)
-        return bool(drift.arms or drift.cancels)
+        last = self._last
+        want = self.desired(None)
+        drift = reconcile.plan(want.one_shots, last, now=self._now(), spare=want.protected)
+        return bool(drift.arms or drift.cancels) or want.problem not in ("", self._doubt)
 
     def _now(self) -> int:
         return int(self.system.time() * 1000)
 
     def _work(self) -> None:
         while (ticket := self._take()) is not None:
+            doubt = ""
             try:
                 report = self._converge()
+                doubt = report.problem
                 unusable = report.plan.unusable
                 failed = (*(outcome.job_id for outcome in report.failed), *unusable)
                 errors: list[Exception] = [*report.errors, *map(_unreadable, unusable)]
             except Exception as error:
                 failed, errors = (), [error]
             self._settle(ticket, failed, errors)
+            self._tell_doubt(doubt)
+
+    def _tell_doubt(self, doubt: str) -> None:
+        """What may not be all is told once, and looked at again."""
+        if doubt:
+            self.trouble = self.trouble or doubt
+            self.request(LOOK_AGAIN_SECONDS)
+        if doubt not in ("", self._doubt):
+            self.log.warning("nothing is cancelled: %s", doubt)
+        self._doubt = doubt
 
     def _take(self) -> int | None:
         """Wait for the time of the next converge; None when none is asked for."""
@@ -201,7 +214,6 @@ class Converger(ABC):
                 self._desired,
                 callback_url=self.callback_url,
                 now=self._now(),
-                spare=self.is_spared,
                 on_progress=self.on_progress,
             )
             self._tell(report)
@@ -211,9 +223,10 @@ class Converger(ABC):
                 break
         return report
 
-    def _desired(self) -> list[OneShot]:
-        self._last = self.desired()
-        return self._last
+    def _desired(self, listed: Collection[str] | None) -> Desired:
+        want = self.desired(listed)
+        self._last = want.one_shots
+        return want
 
     def _tell(self, report: Report) -> None:
         failed = {outcome.job_id for outcome in report.failed}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final, Protocol
 
 import attrs
@@ -21,6 +21,9 @@ WATCHDOG_MS: Final = 900_000
 WATCHDOG_SLACK_MS: Final = 600_000
 """How much earlier it may be, so that it is not moved at every fire."""
 
+EVER_MS: Final = 10**15
+"""A `slack` or `lag` that any time lies within."""
+
 _log = logging.getLogger("nas_sdk")
 
 
@@ -28,12 +31,28 @@ _log = logging.getLogger("nas_sdk")
 class OneShot:
     """A one-shot that should be armed: `job_id` at `fire_at` (RFC 3339 with an offset).
 
-    An arm that is up to `slack` milliseconds earlier will do.
+    An arm that is up to `slack` milliseconds earlier, or up to `lag` later, will do.
     """
 
     job_id: str
     fire_at: str
     slack: int = 0
+    lag: int = 0
+
+
+def _nothing(job_id: str) -> bool:
+    return False
+
+
+@attrs.frozen
+class Desired:
+    """What should be armed, and what is left alone."""
+
+    one_shots: Sequence[OneShot] = ()
+    protected: Callable[[str], bool] = _nothing
+    """Tells job ids that are never cancelled, whether desired or not."""
+    problem: str = ""
+    """Why this may not be all that should be armed; empty when it is."""
 
 
 class Armed(Protocol):
@@ -119,7 +138,7 @@ def _is_met(one: OneShot, due: int, fire_at: str | None, now: int | None) -> boo
         return False
     if now is not None and due <= now:
         return observed <= now
-    return due - one.slack <= observed <= due
+    return due - one.slack <= observed <= due + one.lag
 
 
 def _spelled(one: OneShot, due: int, now: int | None) -> OneShot:

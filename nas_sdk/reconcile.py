@@ -6,7 +6,7 @@ levels, not on events: running them again when nothing changed sends no write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -21,13 +21,13 @@ from .errors import (
     TokenError,
     UnauthorizedError,
 )
-from .planning import Armed, OneShot, Plan, due_ms, plan, watchdog
+from .planning import Armed, Desired, OneShot, Plan, due_ms, plan, watchdog
 
 if TYPE_CHECKING:
     from .batch import Arm, Outcome, Progress
     from .client import NasClient
 
-__all__ = ["OneShot", "Plan", "Report", "converge", "due_ms", "plan", "watchdog"]
+__all__ = ["Desired", "OneShot", "Plan", "Report", "converge", "due_ms", "plan", "watchdog"]
 
 T = TypeVar("T", bound="Arm | str")
 HANDFUL: Final = 8
@@ -51,6 +51,8 @@ class Report:
     """The writes that did not succeed, with their errors."""
     list_error: NasError | None = None
     """Why the list could not be used, if it could not."""
+    problem: str = ""
+    """Why what was desired may not be all, as its `Desired` had it."""
 
     @property
     def ok(self) -> bool:
@@ -66,7 +68,7 @@ class Report:
 
 def converge(
     client: NasClient,
-    desired: Iterable[OneShot] | Callable[[], Iterable[OneShot]],
+    desired: Iterable[OneShot] | Callable[[Collection[str] | None], Desired],
     *,
     callback_url: str,
     now: int | None = None,
@@ -78,7 +80,8 @@ def converge(
     `on_progress(done, total)` is told of arms, and then of cancels, where they are many.
 
     Give `desired` as a callable to have it read after the list: an arm that another
-    process added in between is then never taken for an orphan.
+    process added in between is then never taken for an orphan. It is told the job ids that
+    NAS lists (None: the list is unusable), and what it protects is left alone as well.
 
     Raises what no further request could heal now: `IdentityRejectedError`,
     `UnauthorizedError`, `TokenError`, `RateLimitedError`, `ConfigurationError`. A list
@@ -87,14 +90,20 @@ def converge(
     from .batch import Arm
 
     observed, list_error = _list(client)
-    todo = plan(desired() if callable(desired) else desired, observed, now=now, spare=spare)
+    ids = None if observed is None else {one.job_id for one in observed}
+    want = desired(ids) if callable(desired) else Desired(tuple(desired))
+    keep = spare if callable(spare) else spare.__contains__
+    todo = plan(
+        want.one_shots, observed, now=now, spare=lambda id_: keep(id_) or want.protected(id_)
+    )
     blind = observed is None
     arms = [Arm(one.job_id, one.fire_at, callback_url) for one in todo.arms]
     arm_many = partial(client.provision_many, on_progress=on_progress)
     outcomes = _send(arms, _provision(client), arm_many, blind=blind)
     cancel_many = partial(client.cancel_many, on_progress=on_progress)
     outcomes += _send(todo.cancels, _cancel(client), cancel_many, blind=blind)
-    return Report(todo, tuple(each for each in outcomes if not each.ok), list_error)
+    failed = tuple(each for each in outcomes if not each.ok)
+    return Report(todo, failed, list_error, want.problem)
 
 
 def _list(client: NasClient) -> tuple[list[Armed] | None, NasError | None]:

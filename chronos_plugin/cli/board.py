@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from nas_sdk.agent import WATCHDOG
-from nas_sdk.planning import Armed, Plan, due_ms, plan
+from nas_sdk.planning import Armed, Desired, Plan, due_ms, plan
 from nas_sdk.records import Fired
 
-from ..host import Job
 from ..keeper import Keeper
+from ..store import Job
 from . import inside
 from .problems import Problem
 
@@ -44,6 +44,8 @@ class Board(NamedTuple):
     watchdog_missing: bool
     foreign: int
     """One-shots of other profiles that share the identity at NAS."""
+    problem: str
+    """Why the store may not name all jobs; empty when it does."""
 
     def having(self, problem: str) -> list[Row]:
         """The rows with that problem."""
@@ -54,12 +56,13 @@ def look(keeper: Keeper, armed: Sequence[Armed] | None, *, active: bool) -> Boar
     """Compare the store with NAS's list (None: unknown), as a converge would."""
     now = keeper.system.time()
     try:
-        jobs = {str(job["id"]): job for job in inside.host().jobs(keeper.home)}
-        wanted = keeper.desired() if active else []
+        jobs = {job["id"]: job for job in inside.host().store(keeper.home).jobs}
+        listed = None if armed is None else {one.job_id for one in armed}
+        want = keeper.desired(listed) if active else Desired()
     except Exception as error:
         raise Problem(f"the jobs of {keeper.home} cannot be read: {error}") from None
     if active:
-        todo = plan(wanted, armed, now=int(now * 1000), spare=keeper.is_spared)
+        todo = plan(want.one_shots, armed, now=int(now * 1000), spare=want.protected)
     else:
         todo = Plan(cancels=to_disarm(keeper, armed))
     at_nas = {one.job_id: at for one in armed or () if (at := seconds(one.fire_at)) is not None}
@@ -82,7 +85,7 @@ def look(keeper: Keeper, armed: Sequence[Armed] | None, *, active: bool) -> Boar
     rows.sort(key=lambda row: (row.next_run is None, row.next_run or 0, row.name))
     ours = keeper.watchdog_id
     foreign = [each for each in at_nas if each not in jobs and each not in left and each != ours]
-    return Board(rows, at_nas.get(ours), judged.get(ours) == "missing", len(foreign))
+    return Board(rows, at_nas.get(ours), judged.get(ours) == "missing", len(foreign), want.problem)
 
 
 def to_disarm(keeper: Keeper, armed: Sequence[Armed] | None) -> tuple[str, ...]:

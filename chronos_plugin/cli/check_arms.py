@@ -13,6 +13,10 @@ from .problems import Problem
 from .words import distance, moment
 
 RECONCILE = "run `chronos reconcile`; a running gateway does so by itself"
+STORE = (
+    "nothing is cancelled meanwhile; mend or restore cron/jobs.json, or, if its jobs are meant "
+    "to be gone, run `chronos disarm`"
+)
 RESCHEDULE = "give each its schedule again: `hermes cron edit JOB --schedule …`"
 _SAID = {
     "missing": "not armed",
@@ -34,6 +38,8 @@ def arms(keeper: Keeper, armed: Sequence[Armed], *, active: bool) -> Iterator[Fi
     if not active:
         yield _switched_away(left)
         return
+    if board.problem:
+        yield problem("store", board.problem, STORE)
     now = keeper.system.time()
     found = {what: rows for what in _SAID if (rows := board.having(what))}
     for what, rows in found.items():

@@ -28,12 +28,17 @@ def status(args: argparse.Namespace) -> int:
         active = inside.host().settings().active
         board = look(keeper, armed, active=active)
         now = keeper.system.time()
-        shown = _as_json(keeper, board, trouble, now) if args.json else _as_text(board, now)
+        shown = (
+            _as_json(keeper, board, trouble or board.problem, now)
+            if args.json
+            else _as_text(board, now)
+        )
         if args.watch and sys.stdout.isatty():
             print(CLEAR, end="")
         print(shown, flush=True)
         if not active:
             trouble = "cron.provider is not chronos: hermes's own ticker fires the jobs"
+        trouble = trouble or board.problem
         if trouble and not args.json:
             print(f"chronos status: {trouble}", file=sys.stderr)
         if not args.watch:

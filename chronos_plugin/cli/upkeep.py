@@ -7,6 +7,7 @@ import sys
 
 from nas_sdk.errors import NasError, TokenError
 
+from ..store import forget_store
 from . import inside
 from .board import to_disarm
 from .problems import Problem
@@ -23,6 +24,8 @@ def reconcile(args: argparse.Namespace) -> int:
         keeper.on_progress = _show
     if not keeper.wait(keeper.request(), PATIENCE_SECONDS) or keeper.unarmed:
         raise Problem(f"not everything is armed: {keeper.trouble}")
+    if keeper.trouble:
+        raise Problem(keeper.trouble)
     wanted = len(keeper.times())
     print(f"{wanted} job{'s' * (wanted != 1)} of {keeper.home} armed as wanted")
     return 0
@@ -47,6 +50,7 @@ def disarm(args: argparse.Namespace) -> int:
     failed = [outcome for outcome in outcomes if not outcome.ok]
     if failed:
         raise Problem(f"{len(failed)} of {len(outcomes)} are still armed: {failed[0].error}")
+    forget_store(keeper.home)
     print(f"cancelled {len(outcomes)} of {keeper.home}")
     if inside.host().settings().active:
         print("cron.provider is still chronos: the next change or start arms them again")

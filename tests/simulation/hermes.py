@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from chronos_plugin import store
 from chronos_plugin.host import Host, Settings
 
 from .nas import URL
@@ -139,9 +140,10 @@ class SimulatedHost(Host):
         # No step of its own: the SDK asks under a real lock, which knows nothing of turns.
         return self._process.world.nas.log_in()
 
-    def jobs(self, home: Path) -> list[Mapping[str, Any]]:
+    def store(self, home: Path) -> store.Store:
         self._process.step()
-        return [dict(job) for job in self._machine.stores[home].records.values()]
+        records = self._machine.stores[home].records.values()
+        return store.Store(tuple(cast("store.Job", dict(job)) for job in records))
 
     def is_runnable(self, job: Mapping[str, Any]) -> bool:
         return Store.is_runnable(job)

@@ -138,11 +138,11 @@ def _cancel_what_others_want() -> None:
 
 
 def _cancel_other_watchdogs() -> None:
-    def is_spared(self: Any, job_id: str) -> bool:
-        seen = self._seen
-        return seen.others is None or job_id in seen.others or job_id in seen.held
+    def protection(self: Any, held: Any) -> Any:
+        others = self._known_others()
+        return lambda job_id: others is None or job_id in others or job_id in held
 
-    setattr(agent.AgentConverger, "is_spared", is_spared)  # noqa: B010
+    setattr(agent.AgentConverger, "_protection", protection)  # noqa: B010
 
 
 def _no_overdue_step() -> None:

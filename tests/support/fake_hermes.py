@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from chronos_plugin.host import Host, Settings
+from chronos_plugin.store import Job, Store
 from nas_sdk.system import System
 
 HOME = Path("/agent/home")
@@ -25,6 +26,8 @@ class FakeHermes(Host):
         self._system = system
         self._two_phases = two_phases
         self.stores: dict[Path, dict[str, dict[str, Any]]] = {HOME: {}}
+        self.broken: dict[Path, Store] = {}
+        """What is read of a home in place of its store."""
         self.at = HOME
         self.config: dict[str, Any] = {}
         self.logged_in = True
@@ -80,8 +83,10 @@ class FakeHermes(Host):
             self.token = self.renewed or self.token
         return self.token
 
-    def jobs(self, home: Path) -> list[Mapping[str, Any]]:
-        return [dict(job) for job in self.stores[home].values()]
+    def store(self, home: Path) -> Store:
+        if home in self.broken:
+            return self.broken[home]
+        return Store(tuple(cast("Job", dict(job)) for job in self.stores[home].values()))
 
     def is_runnable(self, job: Mapping[str, Any]) -> bool:
         return job.get("enabled", True) and job.get("state") not in ("paused", "completed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from nas_sdk import NasClient
 from nas_sdk.converger import ARM_SECONDS, LOGIN_WAIT, Converger
 from nas_sdk.errors import IdentityRejectedError
-from nas_sdk.reconcile import OneShot
+from nas_sdk.reconcile import Desired, OneShot
 from nas_sdk.testing import InMemoryNas
 from tests.support.virtual_system import VirtualSystem
 
@@ -37,10 +37,10 @@ class Jobs(Converger):
         self.began.append(round(self.system.time() - self._start, 3))
         return self._client
 
-    def desired(self) -> list[OneShot]:
+    def desired(self, listed: Collection[str] | None) -> Desired:
         if self.problem:
             raise self.problem
-        return self.wanted
+        return Desired(self.wanted)
 
 
 @pytest.fixture

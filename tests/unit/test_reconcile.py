@@ -1,12 +1,14 @@
 """Planning, by properties and by example, and carrying a plan out."""
 
+from collections.abc import Collection
+
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_sdk import IdentityRejectedError, NasConnectionError, RateLimitedError, TokenError
-from nas_sdk.planning import OVERDUE_STEP_MS, WATCHDOG_MS, OneShot, due_ms, plan, watchdog
+from nas_sdk.planning import OVERDUE_STEP_MS, WATCHDOG_MS, Desired, OneShot, due_ms, plan, watchdog
 from nas_sdk.reconcile import HANDFUL, converge
 from nas_sdk.testing import InMemoryNas
 from nas_sdk.times import format_instant, parse_instant
@@ -216,12 +218,18 @@ def test_converge_arms_and_cancels(nas: InMemoryNas, count: int) -> None:
 
 
 def test_converge_reads_what_is_desired_after_the_list(nas: InMemoryNas) -> None:
-    def desired() -> list[OneShot]:
+    nas.arm("kept", "2026-01-01T01:00:00Z")
+    nas.arm("orphan", "2026-01-01T01:00:00Z")
+
+    def desired(listed: Collection[str] | None) -> Desired:
         assert len(nas.requests) == 1
-        return jobs(1)
+        assert listed == {"kept", "orphan"}
+        return Desired(jobs(1), {"kept"}.__contains__, "not all")
 
     with nas.client() as client:
-        assert converge(client, desired, callback_url=CALLBACK).ok
+        report = converge(client, desired, callback_url=CALLBACK)
+    assert (report.ok, report.problem) == (True, "not all")
+    assert set(nas.armed()) == {"kept", jobs(1)[0].job_id}
 
 
 @pytest.mark.parametrize("body", ["<html>", '{"armed": 1}', "[]", ""])

@@ -1,7 +1,6 @@
 """What is read of hermes, against modules that look like each version's."""
 
 import importlib
-import json
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 
 import chronos_plugin
 from chronos_plugin.host import Host
+from chronos_plugin.store import Job
 from nas_sdk.system import System
 
 Config = dict[str, Any]
@@ -146,39 +146,6 @@ def test_homes_are_those_of_all_profiles(modules: Modules) -> None:
     assert Host().homes() == [modules.home, profiles / "one", profiles / "two"]
 
 
-def test_jobs_by_hermes_s_own_hand(modules: Modules) -> None:
-    records = [{"id": "a"}, "junk", {"name": "no id"}]
-    modules.jobs(use_cron_store=modules.use_cron_store, load_jobs=lambda: records)
-    home = modules.home / "profiles" / "one"
-    assert Host().jobs(home) == []
-    assert modules.stores_used == []  # hermes would make a home of it
-    (home / "cron").mkdir(parents=True)
-    (home / "cron" / "jobs.json").touch()
-    assert Host().jobs(home) == [{"id": "a"}]
-    assert modules.stores_used == [home]
-    assert modules.override is None
-
-
-@pytest.mark.parametrize(
-    "text", ['{"jobs": [{"id": "a"}]}', '[{"id": "a"}]', '\ufeff{"jobs": [{"id": "a"}]}']
-)
-def test_jobs_of_a_hermes_that_has_one_store_at_a_time(modules: Modules, text: str) -> None:
-    modules.jobs(CRON_DIR=Path("/elsewhere/cron"))
-    home = modules.home / "profiles" / "one"
-    assert Host().jobs(home) == []
-    (home / "cron").mkdir(parents=True)
-    (home / "cron" / "jobs.json").write_text(text, encoding="utf-8")
-    assert Host().jobs(home) == [{"id": "a"}]
-
-
-def test_a_broken_store_raises(modules: Modules) -> None:
-    modules.jobs(CRON_DIR=Path("/elsewhere/cron"))
-    (modules.home / "cron").mkdir()
-    (modules.home / "cron" / "jobs.json").write_text("{")
-    with pytest.raises(json.JSONDecodeError):
-        Host().jobs(modules.home)
-
-
 def test_the_home_is_the_one_whose_store_is_in_use(modules: Modules) -> None:
     assert Host().home() == modules.home
     modules.override = "/another"
@@ -199,7 +166,7 @@ def test_the_home_is_the_one_whose_store_is_in_use(modules: Modules) -> None:
         ({"state": "error"}, True),
     ],
 )
-def test_runnable_by_our_own_lights(modules: Modules, job: Config, is_runnable: bool) -> None:
+def test_runnable_by_our_own_lights(modules: Modules, job: Job, is_runnable: bool) -> None:
     modules.jobs()
     assert Host().is_runnable(job) is is_runnable
 
