@@ -373,4 +373,4 @@ def test_a_store_that_cannot_be_read(new_agent: AgentMaker) -> None:
     agent = new_agent()
     agent.hermes.create_job("hourly", "every 1h")
     (agent.hermes.home.hermes / "cron" / "jobs.json").write_text("{")
-    assert "cannot be read" in doctor(agent.hermes).told("arms")
+    assert "is not JSON" in doctor(agent.hermes).told("store")
