@@ -18,6 +18,7 @@ from .store import Job
 from .verify import keys
 
 HOLD_BEFORE_ANSWER_SECONDS = 15.0  # NAS waits 30 s for an answer
+CLAIM_SECONDS = 35.0  # a job that was claimed and is not running is then armed again
 PROMPT_SECONDS, REARM_SECONDS, START_SECONDS = 8.0, 20.0, 60.0
 REMEDY = "a running gateway tries again; or run `chronos reconcile`"
 
@@ -114,9 +115,17 @@ class _TwoPhase(_Provider):
     def claim_fire(self, job_id: str, **options: Any) -> Any:
         """Have hermes claim a due job; None for a duplicate. A person's fire is always due."""
         by_a_person = options.get("force") or options.get("manual")
-        if by_a_person or self.process.keeper().await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
+        keeper = self.process.keeper()
+        if by_a_person or keeper.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
+            keeper.look_again(CLAIM_SECONDS)  # hermes may take the claim back and tell nobody
             return self.host.call("claim_fire", self, job_id, **options)
         return None
+
+    def rearm_aborted_claim(self, claimed_job: Any, **options: Any) -> Any:
+        """Arm a job anew whose claim hermes took back before it ran: its one-shot is spent."""
+        answer = self.host.call("rearm_aborted_claim", self, claimed_job, **options)
+        self.process.keeper().arm_anew(str(claimed_job["id"]))
+        return answer
 
     def fire_claimed(self, claimed_job: Any, **options: Any) -> bool:
         """Have hermes run a claimed job, then arm its next fire."""

@@ -123,6 +123,7 @@ def _is_job(record: object) -> TypeGuard[Job]:
     return (
         isinstance(record, dict)
         and isinstance(record.get("id"), str)
-        and bool(record["id"])
+        and record["id"] != ""
+        and record["id"].isprintable()
         and all(isinstance(record[key], types) for key, types in _TYPES.items() if key in record)
     )

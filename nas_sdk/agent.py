@@ -19,6 +19,7 @@ import attrs
 from . import reconcile
 from ._version import __version__
 from .converger import HEAL_SECONDS, LOOK_AGAIN_SECONDS, Converger
+from .errors import NasError
 from .planning import EVER_MS, WATCHDOG_MS
 from .reconcile import Desired, OneShot, due_ms
 from .records import Records
@@ -66,6 +67,7 @@ class AgentConverger(Converger):
         """A fire was verified in this process, so that somebody armed one for this agent."""
         self._in_hand: dict[str, str | None] = {}
         self._emptied_at: float | None = None
+        self._look_at = 0.0
 
     @abstractmethod
     def jobs(self) -> Jobs:
@@ -115,6 +117,20 @@ class AgentConverger(Converger):
             if first:
                 del self._in_hand[job_id]
 
+    def look_again(self, seconds: float) -> None:
+        """Reconcile in so many seconds, also if that was done in the meantime."""
+        self._look_at = max(self._look_at, self.system.time() + seconds)
+        self.request(seconds)
+
+    def arm_anew(self, job_id: str) -> None:
+        """Have a job fire now whose one-shot is spent and that did not run."""
+        fire_at = format_instant(int(self.system.time() * 1000))  # a key that NAS has not seen
+        try:
+            self.arm(job_id, fire_at)
+        except NasError as error:
+            self.log.warning("job %s is not armed again yet: %s", job_id, error)
+        self.request(LOOK_AGAIN_SECONDS)
+
     def await_due(self, job_id: str, longest: float) -> bool:
         """Whether a fire is to be run, once that is due; False for a duplicate or no job.
 
@@ -159,6 +175,8 @@ class AgentConverger(Converger):
             # Others have them in hand, or NAS took a fire to be accepted whose process died,
             # and arms nothing under its key.
             self.request(LOOK_AGAIN_SECONDS)
+        if self._look_at > now:
+            self.request(self._look_at - now)
         is_protected = self._protection(here | elsewhere)
         problem = self._doubt_about(jobs, listed, is_protected, now)
         wanted = dict.fromkeys(jobs.timeless, "") | dict(jobs.times)

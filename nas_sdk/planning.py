@@ -10,12 +10,15 @@ import attrs
 
 from .times import format_instant, parse_instant
 
-OVERDUE_STEP_MS: Final = 60_000
-"""An occurrence this long overdue is armed under a later fire time, one per such step.
+OVERDUE_STEP_MS: Final = 30_000
+"""An occurrence this long overdue is armed under a later fire time.
 
 NAS remembers the dedup key of a fire that was accepted for 10 minutes and arms nothing
-under it. An agent that accepted a fire and was killed before it ran needs another key.
+under it. An agent that accepted a fire and was killed before it ran needs another key. The
+wait for the next one doubles, so that an agent that will not run a job is not kept awake.
 """
+OVERDUE_STEP_MAX_MS: Final = 900_000
+"""Where the doubling ends."""
 WATCHDOG_MS: Final = 900_000
 """How long after the earliest job its watchdog is due."""
 WATCHDOG_SLACK_MS: Final = 600_000
@@ -143,10 +146,16 @@ def _is_met(one: OneShot, due: int, fire_at: str | None, now: int | None) -> boo
 
 def _spelled(one: OneShot, due: int, now: int | None) -> OneShot:
     """The one-shot as it is sent: its own text, unless it is long overdue."""
-    steps = 0 if now is None else (now - due) // OVERDUE_STEP_MS
-    if steps <= 0:
-        return one
-    return attrs.evolve(one, fire_at=format_instant(due + steps * OVERDUE_STEP_MS))
+    later = 0 if now is None else _latest_try(now - due)
+    return attrs.evolve(one, fire_at=format_instant(due + later)) if later else one
+
+
+def _latest_try(overdue: int) -> int:
+    """When an occurrence that is `overdue` was last to be tried, counted from its time; in ms."""
+    at, wait = 0, OVERDUE_STEP_MS
+    while at + wait <= overdue and wait < OVERDUE_STEP_MAX_MS:
+        at, wait = at + wait, min(2 * wait, OVERDUE_STEP_MAX_MS)
+    return at + max(0, overdue - at) // wait * wait
 
 
 def watchdog(job_id: str, desired: Iterable[OneShot], *, now: int) -> OneShot | None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_sdk import IdentityRejectedError, NasConnectionError, RateLimitedError, TokenError
-from nas_sdk.planning import OVERDUE_STEP_MS, WATCHDOG_MS, Desired, OneShot, due_ms, plan, watchdog
+from nas_sdk.planning import WATCHDOG_MS, Desired, OneShot, due_ms, plan, watchdog
 from nas_sdk.reconcile import HANDFUL, converge
 from nas_sdk.testing import InMemoryNas
 from nas_sdk.times import format_instant, parse_instant
@@ -144,12 +144,34 @@ def test_a_job_due_now_is_overdue() -> None:
     assert plan([OneShot("a", format_instant(NOW + 1))], observed, now=NOW).arms != ()
 
 
-@pytest.mark.parametrize(("late", "later"), [(0, 0), (59_999, 0), (60_000, 1), (300_001, 5)])
+@pytest.mark.parametrize(
+    ("late", "later"),
+    [
+        (0, 0),
+        (29_999, 0),
+        (30_000, 30_000),
+        (89_999, 30_000),
+        (90_000, 90_000),
+        (210_000, 210_000),
+        (449_999, 210_000),
+        (450_000, 450_000),
+        (930_000, 930_000),
+        (1_829_999, 930_000),
+        (1_830_000, 1_830_000),
+        (6 * 3_600_000, 21_630_000 - 900_000),
+    ],
+)
 def test_an_overdue_job_gets_a_key_that_cannot_be_spent(late: int, later: int) -> None:
     at = format_instant(NOW - late).replace("Z", "+00:00")
     [arm] = plan([OneShot("a", at)], [], now=NOW).arms
-    assert due_ms(arm.fire_at) == NOW - late + later * OVERDUE_STEP_MS
+    assert due_ms(arm.fire_at) == NOW - late + later
     assert later > 0 or arm.fire_at == at
+
+
+def test_a_job_that_is_refused_for_six_hours_is_tried_less_and_less() -> None:
+    one = OneShot("a", format_instant(NOW))
+    tries = {plan([one], [], now=NOW + second * 1000).arms[0].fire_at for second in range(6 * 3600)}
+    assert len(tries) == 28
 
 
 def test_a_job_twice_in_the_store_is_armed_at_its_earlier_time() -> None:

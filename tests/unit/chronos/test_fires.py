@@ -1,5 +1,6 @@
 """Fires: due, early, doubled, lost, gone; what is armed after them."""
 
+import itertools
 import threading
 
 import pytest
@@ -298,3 +299,57 @@ def test_each_host_gets_the_methods_it_drives(world: World, later_world: World) 
     late = type(later_world.provider())
     assert late.fire_due is later_world.hermes.base.fire_due  # type: ignore[attr-defined]
     assert isinstance(world.hermes, Host)
+
+
+def test_incident_28_a_claim_that_was_taken_back_is_armed_again_within_a_minute(
+    later_world: World,
+) -> None:
+    world = later_world
+    world.hermes.add("j1", 0, every=3600)
+    due = world.hermes.next_run("j1")
+    provider = world.provider()
+    provider.reconcile()
+    world.deliver(provider.claim_fire)
+    world.system.sleep(5)
+    world.hermes.change("j1", next_run_at=due, fire_claim=None)
+    world.nas.requests.clear()
+    world.system.sleep(55)
+    assert world.writes() == ["j1"]
+    world.live(60, provider.fire_due)
+    assert world.hermes.runs == ["j1"]
+
+
+def test_incident_28_a_host_that_tells_of_it_has_it_armed_at_once(later_world: World) -> None:
+    world = later_world
+    world.hermes.add("j1", 0, every=3600)
+    due = world.hermes.next_run("j1")
+    provider = world.provider()
+    provider.reconcile()
+    claimed: list[object] = []
+    world.deliver(lambda job_id: claimed.append(provider.claim_fire(job_id)))
+    world.system.sleep(5)
+    world.hermes.change("j1", next_run_at=due, fire_claim=None)
+    provider.rearm_aborted_claim(claimed[0])
+    world.live(1, provider.fire_due)
+    assert world.hermes.runs == ["j1"]
+
+
+def test_incident_30_a_job_that_the_host_refuses_for_hours_wakes_it_less_and_less(
+    later_world: World,
+) -> None:
+    world = later_world
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 0, every=3600)
+    provider = world.provider()
+    provider.reconcile()
+    fires: list[float] = []
+
+    def refuse(job_id: str) -> None:
+        fires.append(world.system.time())
+
+    world.live(6 * 3600, refuse)
+    assert 20 <= len(fires) <= 60
+    waits = [later - earlier for earlier, later in itertools.pairwise(fires)]
+    assert max(waits) <= 960
+    world.live(1000, provider.fire_due)
+    assert world.hermes.runs[0] == "j1"
