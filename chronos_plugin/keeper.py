@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_sdk._version import __version__
 from nas_sdk.agent import AgentConverger, Jobs
 from nas_sdk.converger import HEAL_SECONDS
 from nas_sdk.reconcile import due_ms
+from nas_sdk.records import Records
 from nas_sdk.system import System
 from nas_sdk.times import with_offset
 
@@ -39,7 +41,7 @@ class Keeper(AgentConverger):
         self.home, self._settings = settings.home, settings
         self._process, self._host = process, process.host
         self._nas: NasClient | None = None
-        self.keep_records(status_folder(self.home))
+        self.records = Records(status_folder(self.home))
 
     def client(self) -> NasClient:
         """One client for the process; impatient at a prompt."""
@@ -56,6 +58,14 @@ class Keeper(AgentConverger):
                 **self._process.client_options,
             )
         return self._nas.with_options(**({} if self._process.serving else PROMPT))
+
+    def on_serving(self) -> None:
+        """Note it for `chronos status`; once, however often it is called."""
+        self.records.serve(str(Path(__file__).parent), __version__, self.system.time())
+
+    def on_fire(self, job_id: str, due: float, now: float) -> None:
+        """Note it for `chronos status`."""
+        self.records.fired(job_id, due, now)
 
     def jobs(self) -> Jobs:
         """The jobs of the home, as far as its store can be read."""

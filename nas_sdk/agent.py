@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -16,13 +15,11 @@ from pathlib import Path
 
 import attrs
 
-from . import reconcile
-from ._version import __version__
+from . import planning
 from .converger import HEAL_SECONDS, LOOK_AGAIN_SECONDS, Converger
 from .errors import NasError
-from .planning import EVER_MS, WATCHDOG_MS
-from .reconcile import Desired, OneShot, due_ms
-from .records import Records
+from .planning import EVER_MS, WATCHDOG_MS, OneShot, due_ms
+from .reconcile import Desired
 from .system import System
 from .times import format_instant
 
@@ -62,7 +59,6 @@ class AgentConverger(Converger):
         """`name` tells this agent from others that share its identity at NAS."""
         super().__init__(callback_url, system)
         self.watchdog_id = WATCHDOG + hashlib.sha256(name.encode()).hexdigest()[:12]
-        self.records: Records | None = None
         self.woken = False
         """A fire was verified in this process, so that somebody armed one for this agent."""
         self._in_hand: dict[str, str | None] = {}
@@ -90,15 +86,15 @@ class AgentConverger(Converger):
         jobs = [job_id for job_id in self.unarmed if job_id != self.watchdog_id]
         return jobs or ["the watchdog"] * len(self.unarmed)
 
-    def keep_records(self, folder: Path) -> None:
-        """Leave there for people who ask that this process serves, and what it fired."""
-        self.records = Records(folder)
+    def on_serving(self) -> None:
+        """Called before this process follows its store, which a process that serves does."""
+
+    def on_fire(self, job_id: str, due: float, now: float) -> None:
+        """Called when a job is about to run; `due` and `now` are in seconds since the epoch."""
 
     def follow(self, file: Path, stopped: threading.Event) -> None:
-        """As its base class has it; a process that follows its store serves."""
-        if self.records:
-            module = Path(str(sys.modules[type(self).__module__].__file__)).parent
-            self.records.serve(str(module), __version__, self.system.time())
+        """As its base class has it, and tells that this process serves."""
+        self.on_serving()
         super().follow(file, stopped)
 
     @contextlib.contextmanager
@@ -159,8 +155,7 @@ class AgentConverger(Converger):
             return False
         now = self.system.time()
         self.log.info("job %s fires %.1f s after it was due", job_id, late)
-        if self.records:
-            self.records.fired(job_id, now - late, now)
+        self.on_fire(job_id, now - late, now)
         return True
 
     def desired(self, listed: Collection[str] | None) -> Desired:
@@ -201,7 +196,7 @@ class AgentConverger(Converger):
     def _guard(self, times: Mapping[str, str], problem: str, now: float) -> OneShot | None:
         """The watchdog. Where jobs may be unknown it stays as it is, if it is early enough."""
         wanted = [OneShot(job_id, at) for job_id, at in times.items()]
-        guard = reconcile.watchdog(self.watchdog_id, wanted, now=int(now * 1000))
+        guard = planning.watchdog(self.watchdog_id, wanted, now=int(now * 1000))
         if not problem:
             return guard
         if guard:

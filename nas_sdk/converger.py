@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import reconcile
 from .errors import (
     BadRequestError,
     ConfigurationError,
@@ -25,7 +24,8 @@ from .errors import (
     TokenError,
     UnauthorizedError,
 )
-from .reconcile import Desired, OneShot, Report
+from .planning import OneShot, plan
+from .reconcile import Desired, Report, converge
 from .system import System
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Converger(ABC):
             return True
         last = self._last
         want = self.desired(None)
-        drift = reconcile.plan(want.one_shots, last, now=self._now(), spare=want.protected)
+        drift = plan(want.one_shots, last, now=self._now(), spare=want.protected)
         return bool(drift.arms or drift.cancels) or want.problem not in ("", self._doubt)
 
     def _now(self) -> int:
@@ -209,7 +209,7 @@ class Converger(ABC):
     def _converge(self) -> Report:
         client = self.client()
         for _ in range(ROUNDS):
-            report = reconcile.converge(
+            report = converge(
                 client,
                 self._desired,
                 callback_url=self.callback_url,

@@ -67,7 +67,7 @@ def look(keeper: Keeper, armed: Sequence[Armed] | None, *, active: bool) -> Boar
         todo = Plan(cancels=to_disarm(keeper, armed))
     at_nas = {one.job_id: at for one in armed or () if (at := seconds(one.fire_at)) is not None}
     judged = dict(_judged(todo, at_nas, known=armed is not None))
-    fires = keeper.records.fires() if keeper.records else {}
+    fires = keeper.records.fires()
     rows = [
         Row(
             job_id,

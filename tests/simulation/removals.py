@@ -31,7 +31,7 @@ class Removal:
 
 
 def _no_watchdog() -> None:
-    setattr(reconcile, "watchdog", lambda *_, **__: None)  # noqa: B010 - a patch
+    setattr(planning, "watchdog", lambda *_, **__: None)  # noqa: B010 - a patch
 
 
 def _no_heal() -> None:
