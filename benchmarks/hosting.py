@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.load import post
-from nas_sdk.server.accounts import Accounts
-from nas_sdk.server.store import Store, open_store
-from nas_sdk.times import format_instant
+from nas_sdk._core.instants import format_instant
+from nas_server.accounts import Accounts
+from nas_server.store import Store, open_store
 from tests.support.nas_server import NasServer, nas_server
 from tests.support.nats_cluster import nats_cluster
 

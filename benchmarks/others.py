@@ -14,8 +14,8 @@ from typing import Any, Final
 from benchmarks.figures import Figures, lateness
 from benchmarks.hosting import Stores
 from benchmarks.load import sink
-from nas_sdk.server.delivery import open_session
-from nas_sdk.server.keys import SigningKey
+from nas_server.delivery.caller import open_session
+from nas_server.keys import SigningKey
 
 PATIENCE_S: Final = 300.0
 """How long a call may take. APScheduler begins all that is due at once and tries nothing again:

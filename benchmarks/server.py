@@ -19,21 +19,12 @@ from collections.abc import Awaitable, Callable
 
 from benchmarks import hosting
 from benchmarks.figures import Figures, in_ms, lateness
-from benchmarks.hosting import (
-    AGENTS,
-    KINDS,
-    Stores,
-    cpu_s,
-    opened,
-    provision,
-    rss_mb,
-    server,
-)
+from benchmarks.hosting import AGENTS, KINDS, Stores, cpu_s, opened, provision, rss_mb, server
 from benchmarks.load import get, send_all, sink
 from benchmarks.others import ceiling, others_1k, others_10k, others_arms
-from nas_sdk.server import rules
-from nas_sdk.server.store import Store
-from nas_sdk.times import format_instant
+from nas_sdk._core.instants import format_instant
+from nas_sdk.protocol import one_shot
+from nas_server.store import Store
 from tests.support.nas_server import nas_server
 
 LIST = "/api/agent-cron/list"
@@ -140,7 +131,7 @@ async def _fill(store: Store, count: int) -> None:
             at = format_instant(now + 86_400_000 + n * 100)
             url = f"https://agent-{n % 10_000}.example.com"
             names = (f"a{n % 10_000}", f"job{n}", at, url, f"job{n}:{at}")
-            shots.append(rules.fresh(*names, rules.new_schedule_id(), now))
+            shots.append(one_shot.fresh(*names, one_shot.new_schedule_id(), now))
         await asyncio.gather(*(store.provision(one, now) for one in shots))
 
 

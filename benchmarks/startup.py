@@ -72,7 +72,7 @@ def starts(folder: Path, rounds: int) -> dict[str, float]:
     """Milliseconds of a Python start without and with the hook: medians, and the spread."""
     plain, hooked = (_environment(folder / name) for name in ("plain", "hooked"))
     site = next(hooked.parents[1].glob("lib/python*/site-packages"))
-    shipped = Path(str(install.__file__)).with_name(HOOK)
+    shipped = Path(str(install.__file__)).parents[1] / "hook" / HOOK
     (site / HOOK).write_text(shipped.read_text("utf-8"))
     (site / PTH).write_text(PTH_LINE)
     # As the installer does, also where the machine tells Python to write no bytecode.

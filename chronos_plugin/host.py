@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_sdk.fields import is_callback_url
+from nas_sdk._core.validation import is_callback_url
 
 from . import store
 from .store import Job, Store
@@ -20,7 +20,7 @@ log = logging.getLogger("cron.chronos")
 NEEDED = ("portal_url", "callback_url", "expected_audience", "nas_jwks_url")
 
 
-class Settings(NamedTuple):
+class ChronosConfig(NamedTuple):
     """`cron.chronos` of one home's config.yaml; URLs without a slash at their end."""
 
     home: Path
@@ -66,7 +66,7 @@ class Host:
         files = ("config.yaml", "cron/jobs.json")
         return [home for home in homes if any((home / name).is_file() for name in files)]
 
-    def settings(self, home: Path | None = None) -> Settings:
+    def settings(self, home: Path | None = None) -> ChronosConfig:
         """The configuration of a home, by default of the calling thread's."""
         from hermes_cli.config import cfg_get, load_config_readonly
 
@@ -74,7 +74,7 @@ class Host:
         with _at_home(home):
             config = load_config_readonly()
         ours = got if isinstance(got := cfg_get(config, "cron", "chronos"), dict) else {}
-        return Settings(
+        return ChronosConfig(
             home,
             active=str(cfg_get(config, "cron", "provider")).strip() == "chronos",
             portal_url=str(ours.get("portal_url") or "").rstrip("/"),

@@ -1,4 +1,4 @@
-"""What outlives one event: hermes builds a provider per call, but there is one `Process`."""
+"""What outlives one event: hermes builds a provider per call, but there is one `PluginRuntime`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chronos_plugin.serving_status import ServingStatus
+from nas_sdk._core.instants import with_offset
 from nas_sdk._version import __version__
-from nas_sdk.agent import AgentConverger, Jobs
-from nas_sdk.converger import HEAL_SECONDS
-from nas_sdk.reconcile import due_ms
-from nas_sdk.records import Records
-from nas_sdk.system import System
-from nas_sdk.times import with_offset
+from nas_sdk.reconcile import AgentReconciler, Runtime, due_ms
+from nas_sdk.reconcile.agent import Jobs
+from nas_sdk.reconcile.reconciler import DELAY_SECONDS
 
-from .host import Host, Settings, log
+from .host import ChronosConfig, Host, log
 from .host_base import HostBase
 from .store import Job, Store, status_folder, store_seen, was_store_seen
 
@@ -28,44 +27,44 @@ LIVE_SECONDS = (("fire_claim", 300), ("run_claim", 1800))  # hermes's own limits
 RUN_SECONDS = 6 * 3600  # a run recorded as open for longer was not recorded as ended
 
 
-class Keeper(AgentConverger):
+class HomeReconciler(AgentReconciler):
     """Keeps the one-shots of one home. Safe to use from many threads."""
 
     log = log
 
-    def __init__(self, process: Process, settings: Settings) -> None:
+    def __init__(self, process: PluginRuntime, settings: ChronosConfig) -> None:
         """Start nothing; the first request does."""
-        super().__init__(str(settings.home), settings.callback_url, process.system)
-        self.on_given_up = lambda: process.fall_back(self.home)
+        super().__init__(str(settings.home), settings.callback_url, process.runtime)
+        self.on_fatal_error = lambda: process.fall_back(self.home)
         self.is_stopping = lambda: bool(process.stop_event.is_set())
         self.home, self._settings = settings.home, settings
         self._process, self._host = process, process.host
         self._nas: NasClient | None = None
-        self.records = Records(status_folder(self.home))
+        self.serving_status = ServingStatus(status_folder(self.home))
 
     def client(self) -> NasClient:
         """One client for the process; impatient at a prompt."""
-        from nas_sdk.auth import RenewingSource
+        from nas_sdk._core.tokens import RenewingSource
         from nas_sdk.client import NasClient
 
-        with self.turn:
+        with self.condition:
             self._nas = self._nas or NasClient(
                 self._settings.portal_url or "unset",
-                RenewingSource(lambda new: self._host.access_token(self.home, new), self.system),
+                RenewingSource(lambda new: self._host.access_token(self.home, new), self.runtime),
                 user_agent="chronos",
                 allow_http=self._settings.allow_http,
-                clock=self.system,
+                clock=self.runtime,
                 **self._process.client_options,
             )
         return self._nas.with_options(**({} if self._process.serving else PROMPT))
 
     def on_serving(self) -> None:
         """Note it for `chronos status`; once, however often it is called."""
-        self.records.serve(str(Path(__file__).parent), __version__, self.system.time())
+        self.serving_status.serve(str(Path(__file__).parent), __version__, self.runtime.time())
 
     def on_fire(self, job_id: str, due: float, now: float) -> None:
         """Note it for `chronos status`."""
-        self.records.fired(job_id, due, now)
+        self.serving_status.fired(job_id, due, now)
 
     def jobs(self) -> Jobs:
         """The jobs of the home, as far as its store can be read."""
@@ -77,7 +76,7 @@ class Keeper(AgentConverger):
         times, timeless = self._times(store), self._timeless(store)
         return Jobs(times, named, timeless, problem=store.problem, is_new=is_new)
 
-    def others(self) -> Collection[str]:
+    def other_profiles_jobs(self) -> Collection[str]:
         """The jobs of the other profiles of this installation. Raises where they are unknown."""
         return {job_id for home in self._host.homes() for job_id in self._wanted_by(home)}
 
@@ -101,9 +100,9 @@ class Keeper(AgentConverger):
         at = job.get("next_run_at")
         return with_offset(str(at)) if at and self._host.is_runnable(job) else None
 
-    def taken(self, job_ids: Collection[str]) -> Collection[str]:
+    def claimed_elsewhere(self, job_ids: Collection[str]) -> Collection[str]:
         """Jobs that were claimed just now, or that a live process runs."""
-        now = self.system.time()
+        now = self.runtime.time()
         jobs = [job for job in self._host.store(self.home).jobs if job["id"] in job_ids]
         claimed = {job["id"] for job in jobs if _is_claimed(job, now)}
         rest = [job["id"] for job in jobs if job["id"] not in claimed]
@@ -121,32 +120,34 @@ def _is_claimed(job: Job, now: float) -> bool:
     return any(at is not None and 0 <= now - at / 1000 < live for at, live in times)
 
 
-class Process:
+class PluginRuntime:
     """The keepers of this process, one per home and NAS, and how hermes runs here."""
 
     def __init__(
-        self, host: Host | None = None, system: System | None = None, **client_options: Any
+        self, host: Host | None = None, runtime: Runtime | None = None, **client_options: Any
     ) -> None:
         """With the three seams: hermes, time and threads, and the options of `NasClient`."""
-        self.host, self.system = host or Host(), system or System()
+        self.host, self.runtime = host or Host(), runtime or Runtime()
         self.client_options = client_options
         self.serving = False  # a server, which lives on, and not a command at a prompt
         self.ticking = False  # hermes's built-in ticker has taken over
         self.stop_event: Any = threading.Event()
         self._ticker: tuple[Path, Mapping[str, Any]] | None = None
-        self.keepers: dict[tuple[Path, str, bool], Keeper] = {}
+        self.reconcilers: dict[tuple[Path, str, bool], HomeReconciler] = {}
         self._lock = threading.Lock()
 
-    def keeper(self, settings: Settings | None = None) -> Keeper:
+    def reconciler(self, settings: ChronosConfig | None = None) -> HomeReconciler:
         """The keeper of a home, by default of the one the calling thread works on."""
         settings = settings or self.host.settings()
         key = settings.home, settings.portal_url, settings.allow_http
         with self._lock:
-            keeper = self.keepers[key] = self.keepers.get(key) or Keeper(self, settings)
-        keeper.callback_url, keeper.watchdog = settings.callback_url, settings.watchdog
+            reconciler = self.reconcilers[key] = self.reconcilers.get(key) or HomeReconciler(
+                self, settings
+            )
+        reconciler.callback_url, reconciler.watchdog = settings.callback_url, settings.watchdog
         if self.serving:
-            keeper.follow(keeper.home / "cron" / "jobs.json", self.stop_event)
-        return keeper
+            reconciler.follow(reconciler.home / "cron" / "jobs.json", self.stop_event)
+        return reconciler
 
     def serve(self, stop_event: Any, ticker_options: Mapping[str, Any]) -> None:
         """Note that hermes runs its scheduler in this process, and how."""
@@ -162,22 +163,22 @@ class Process:
         log.warning("hermes's built-in ticker fires the jobs until hermes is started again")
         ticker = self.host.schedulers().InProcessCronScheduler
         start = partial(HostBase(ticker).call, "start", ticker(), self.stop_event, **options)
-        self.system.spawn(start, "chronos-ticker")
+        self.runtime.spawn(start, "chronos-ticker")
 
-    def heal(self) -> None:
+    def request_reconcile(self) -> None:
         """Converge every home of this installation soon. Returns at once."""
         self.serving = True
-        self.system.spawn(self._heal, "chronos-heal")
+        self.runtime.spawn(self._request_all, "chronos-reconcile")
 
-    def _heal(self) -> None:
+    def _request_all(self) -> None:
         for home in self.host.homes():
             try:
                 if (settings := self.host.settings(home)).active:
-                    keeper = self.keeper(settings)
-                    keeper.woken = True
-                    keeper.request(HEAL_SECONDS)
+                    reconciler = self.reconciler(settings)
+                    reconciler.woken = True
+                    reconciler.request(DELAY_SECONDS)
             except Exception as error:
                 log.warning("the jobs of %s cannot be armed: %s", home, error)
 
 
-PROCESS = Process()
+PLUGIN = PluginRuntime()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .host import log
-from .keeper import PROCESS
+from .keeper import PLUGIN
 
 COLD_SECONDS = 10.0  # the longest wait for NAS's first keys; it may hold up an event loop
 _KEYS: dict[str, Any] = {}
@@ -23,19 +23,19 @@ def verify(
 ) -> dict[str, Any] | None:
     """The claims of a good fire token, which also asks for a converge; else None."""
     try:
-        allow_http = PROCESS.host.settings().allow_http
+        allow_http = PLUGIN.host.settings().allow_http
         verifier = _verifier(jwks_or_key or "", expected_audience, issuer, allow_http)
         claims = dict(verifier.verify_token(token).raw)
     except Exception as error:
         log.warning("%s", error)
         return None
-    PROCESS.heal()
+    PLUGIN.request_reconcile()
     return claims
 
 
 def keys(url: str, allow_http: bool) -> Any:
     """NAS's keys on their way, one cache for the process, also when many threads ask for it."""
-    from nas_sdk.jwks import JwksCache
+    from nas_sdk.webhooks import JwksCache
 
     made = JwksCache(url, max_wait=COLD_SECONDS, allow_http=allow_http)
     (kept := _KEYS.setdefault(url, made)).prefetch()

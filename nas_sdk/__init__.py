@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from ._core.bulk import Arm, BulkResult
+    from ._core.clock import Clock
+    from ._core.events import RequestEvent, ResponseEvent, RetryEvent
+    from ._core.instants import format_instant, parse_instant
+    from ._core.tokens import AsyncTokenSource, TokenSource
     from ._generated.models import ArmedOneShot, ProvisionResult
     from .aclient import AsyncNasClient
-    from .auth import AsyncTokenSource, TokenSource
-    from .batch import Arm, Outcome
     from .client import NasClient
-    from .clocks import Clock
     from .errors import (
         BadRequestError,
         ConfigurationError,
@@ -33,12 +35,10 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UnexpectedStatusError,
     )
-    from .fire_errors import BadFireError, FireError, FireRefused
-    from .fire_tokens import FireClaims
-    from .jwks import JwksCache
-    from .observe import RequestEvent, ResponseEvent, RetryEvent
-    from .times import format_instant, parse_instant
-    from .webhooks import AsyncFireVerifier, Fire, FireVerifier
+    from .webhooks._token import FireClaims
+    from .webhooks.errors import BadFireError, FireError, FireRefused
+    from .webhooks.jwks import JwksCache
+    from .webhooks.verifier import AsyncFireVerifier, Fire, FireVerifier
 
 __all__ = [
     "Arm",
@@ -48,6 +48,7 @@ __all__ = [
     "AsyncTokenSource",
     "BadFireError",
     "BadRequestError",
+    "BulkResult",
     "Clock",
     "ConfigurationError",
     "ContractError",
@@ -64,7 +65,6 @@ __all__ = [
     "NasConnectionError",
     "NasError",
     "NasTimeoutError",
-    "Outcome",
     "ProvisionResult",
     "RateLimitedError",
     "RequestEvent",
@@ -85,16 +85,16 @@ __all__ = [
 _HOMES = {
     "_generated.models": ("ArmedOneShot", "ProvisionResult"),
     "aclient": ("AsyncNasClient",),
-    "auth": ("AsyncTokenSource", "TokenSource"),
-    "batch": ("Arm", "Outcome"),
+    "_core.tokens": ("AsyncTokenSource", "TokenSource"),
+    "_core.bulk": ("Arm", "BulkResult"),
     "client": ("NasClient",),
-    "clocks": ("Clock",),
-    "fire_errors": ("BadFireError", "FireError", "FireRefused"),
-    "fire_tokens": ("FireClaims",),
-    "jwks": ("JwksCache",),
-    "observe": ("RequestEvent", "ResponseEvent", "RetryEvent"),
-    "times": ("format_instant", "parse_instant"),
-    "webhooks": ("AsyncFireVerifier", "Fire", "FireVerifier"),
+    "_core.clock": ("Clock",),
+    "webhooks.errors": ("BadFireError", "FireError", "FireRefused"),
+    "webhooks._token": ("FireClaims",),
+    "webhooks.jwks": ("JwksCache",),
+    "_core.events": ("RequestEvent", "ResponseEvent", "RetryEvent"),
+    "_core.instants": ("format_instant", "parse_instant"),
+    "webhooks.verifier": ("AsyncFireVerifier", "Fire", "FireVerifier"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

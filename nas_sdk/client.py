@@ -9,16 +9,11 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpx
 
-from . import operations
-from .auth import Token, Tokens, TokenSource
-from .base import Base
-from .clocks import Clock
-from .errors import NasError, TokenError
-from .exchange import NO_ANSWER, Exchange
-from .lanes import Lanes
-from .observe import Hooks, RequestEvent, ResponseEvent, RetryEvent
-from .operations import Call
-from .settings import (
+from ._core import operations
+from ._core.base_client import BaseClient
+from ._core.call_state import NO_ANSWER, CallState
+from ._core.clock import Clock
+from ._core.config import (
     DEFAULT_ATTEMPTS,
     DEFAULT_DEADLINE,
     DEFAULT_TIMEOUT,
@@ -27,17 +22,22 @@ from .settings import (
     token_from_environment,
     trust,
 )
+from ._core.events import Hooks, RequestEvent, ResponseEvent, RetryEvent
+from ._core.operations import Call
+from ._core.tokens import Token, Tokens, TokenSource
+from ._transport.pool import ConnectionPool
+from .errors import NasError, TokenError
 
 if TYPE_CHECKING:
+    from ._core.bulk import Arm, BulkResult, Item, Progress
     from ._generated.models import ArmedOneShot, ProvisionResult
-    from .batch import Arm, Item, Outcome, Progress
 
 T = TypeVar("T")
 CONNECTIONS = 32
 """Connections of the pool, and threads of `provision_many` and `cancel_many`."""
 
 
-class NasClient(Base):
+class NasClient(BaseClient):
     """Calls NAS for one agent. Thread-safe; make one and keep it, for it pools connections.
 
     Every method raises subclasses of `NasError` and nothing else for what NAS or the network
@@ -87,9 +87,9 @@ class NasClient(Base):
             self._adopt(http_client.headers)
 
     def _own_http_client(self, transport: httpx.BaseTransport | None) -> httpx.Client:
-        site = self._settings.site
+        site = self._settings.endpoint
         if transport is None and not site.is_proxied:
-            transport = Lanes(CONNECTIONS, trust(site.base_url))
+            transport = ConnectionPool(CONNECTIONS, trust(site.base_url))
         return httpx.Client(
             transport=transport, limits=limits(CONNECTIONS), trust_env=site.trust_env
         )
@@ -127,7 +127,7 @@ class NasClient(Base):
 
     def provision_many(
         self, arms: Iterable[Arm], *, on_progress: Progress | None = None
-    ) -> list[Outcome]:
+    ) -> list[BulkResult]:
         """Arm many, 32 at a time: one outcome per item, in their order; no item raises.
 
         The client's deadline is that of the whole batch: what was not done by then fails
@@ -136,16 +136,16 @@ class NasClient(Base):
         Two items of the same job may be sent in any order.
         `on_progress(done, total)` is called in the calling thread.
         """
-        from .batch import Batch, run_threads
+        from ._core.bulk import Batch, run_threads
 
         batch = Batch.of_arms(arms, self._settings)
         return run_threads(batch, self._one, CONNECTIONS, on_progress)
 
     def cancel_many(
         self, job_ids: Iterable[str], *, on_progress: Progress | None = None
-    ) -> list[Outcome]:
+    ) -> list[BulkResult]:
         """Cancel many; otherwise as `provision_many`."""
-        from .batch import Batch, run_threads
+        from ._core.bulk import Batch, run_threads
 
         batch = Batch.of_cancels(job_ids, self._settings)
         return run_threads(batch, self._one, CONNECTIONS, on_progress)
@@ -167,36 +167,36 @@ class NasClient(Base):
         self.close()
 
     def _run(self, call: Call[T], until: float | None = None) -> T:
-        exchange = Exchange(call, self._settings, until)
+        state = CallState(call, self._settings, until)
         while True:
-            token = self._token(exchange)
+            token = self._token(state)
             try:
-                wait = self._attempt(exchange, token)
+                wait = self._attempt(state, token)
             except NO_ANSWER as error:
-                wait = exchange.failed(error)
+                wait = state.failed(error)
             if wait is None:
-                return exchange.result
+                return state.result
             if wait:
                 self._settings.clock.sleep(wait)
 
-    def _token(self, exchange: Exchange[T]) -> Token:
+    def _token(self, state: CallState[T]) -> Token:
         try:
-            return self._tokens.get(exchange.refused)
+            return self._tokens.get(state.refused)
         except TokenError as error:
-            exchange.over(error)
+            state.over(error)
             raise
 
-    def _attempt(self, exchange: Exchange[T], token: Token) -> float | None:
-        request = exchange.request(token)
+    def _attempt(self, state: CallState[T], token: Token) -> float | None:
+        request = state.request(token)
         response = self._http.send(request, stream=True, auth=None, follow_redirects=False)
         try:
-            exchange.begin(response)
+            state.begin(response)
             for chunk in response.iter_bytes():
-                if not exchange.feed(chunk):
+                if not state.feed(chunk):
                     break
         finally:
             response.close()
-        return exchange.ended()
+        return state.ended()
 
     def _one(self, item: Item) -> None:
         try:

@@ -16,12 +16,12 @@ import certifi
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from nas_sdk.server import intake
-from nas_sdk.server.app import Nas, Settings
-from nas_sdk.server.clock import system_clock
-from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.server.store import MemoryStore
-from nas_sdk.times import format_instant, parse_instant
+from nas_sdk._core.instants import format_instant, parse_instant
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server.app import Nas, ServerConfig
+from nas_server.clock import system_clock
+from nas_server.http import request_body
+from nas_server.store import MemoryStore
 from tests.support.tls import self_signed
 from tools.demo.home import NasAccess
 
@@ -49,7 +49,7 @@ class WatchedStore(MemoryStore):
         self._accepted: dict[tuple[str, str], tuple[int, float]] = {}
         self._armed: dict[tuple[str, str], float] = {}
 
-    async def armed(self, agent: str) -> list[OneShot]:
+    async def armed(self, agent: str) -> list[StoredOneShot]:
         """See `Store.armed`."""
         armed = await super().armed(agent)
         if not self.respells:
@@ -57,7 +57,9 @@ class WatchedStore(MemoryStore):
         texts = [format_instant(parse_instant(one.fire_at)) for one in armed]
         return [attrs.evolve(one, fire_at=at) for one, at in zip(armed, texts, strict=True)]
 
-    async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
+    async def settle(
+        self, tried: StoredOneShot, outcome: DeliveryResult, now: int
+    ) -> StoredOneShot | None:
         """See `Store.settle`; called as soon as the agent has answered a fire."""
         if outcome.note == "202":
             job = tried.agent, tried.job_id
@@ -65,7 +67,7 @@ class WatchedStore(MemoryStore):
             self._armed.pop(job, None)
         return await super().settle(tried, outcome, now)
 
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         """See `Store.provision`."""
         job = wanted.agent, wanted.job_id
         fired_ms, _ = self._accepted.get(job, (wanted.due_ms, 0.0))
@@ -152,12 +154,12 @@ class SlowNas:
     async def _start(self, bundle: Path) -> web.AppRunner:
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = Settings(issuer=self.url, allow_private_callbacks=True, grace_s=0.0)
+        settings = ServerConfig(issuer=self.url, allow_private_callbacks=True, grace_s=0.0)
         self._nas = Nas(self.store, settings)
         self._nas.app.middlewares.insert(0, self._slowly())
         for name in ("aiohttp.server", "nas_server"):  # agents end and hang up as they like
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        runner = intake.runner(self._nas.app, 0.1)
+        runner = request_body.runner(self._nas.app, 0.1)
         await runner.setup()
         await web.SockSite(runner, listener).start()
         context = _vouched_for_by(bundle)

@@ -111,7 +111,7 @@ def token(blocks: int, calls: int) -> Run:
     """CPU seconds of one verification: ours with warm keys, and PyJWT told what to check."""
     jwt: Any = importlib.import_module("jwt")
     webhooks = importlib.import_module("nas_sdk.webhooks")
-    jwks = importlib.import_module("nas_sdk.jwks")
+    jwks = importlib.import_module("nas_sdk.webhooks.jwks")
     private, public = _new_keys()
     document = json.dumps({"keys": public})
     verifier = webhooks.FireVerifier(

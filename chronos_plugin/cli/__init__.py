@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import doctor, install, status, tail, upkeep
+from . import commands, doctor, install, status, tail
 from . import target as targets
 from .problems import ElsewhereError, Problem
 
@@ -72,41 +72,41 @@ def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="chronos", description="hermes cron jobs on agents that stop while idle"
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    command = commands.add_parser("install", help="make hermes load this chronos")
+    command = subparsers.add_parser("install", help="make hermes load this chronos")
     _add_hermes(command)
     command.add_argument("--dry-run", action="store_true", help="say what would be done")
     command.set_defaults(run=install.install)
 
-    command = commands.add_parser("uninstall", help="undo `chronos install`")
+    command = subparsers.add_parser("uninstall", help="undo `chronos install`")
     _add_hermes(command)
     command.add_argument("--dry-run", action="store_true", help="say what would be done")
     command.set_defaults(run=install.uninstall)
 
-    command = _add_home(commands, "doctor", "check everything, and say what to do about it")
+    command = _add_home(subparsers, "doctor", "check everything, and say what to do about it")
     command.add_argument("--json", action="store_true", help="print the findings as JSON")
     command.add_argument("--no-fire", action="store_true", help="do without a test fire from NAS")
     command.set_defaults(run=doctor.doctor)
 
-    command = _add_home(commands, "status", "show the jobs and what is armed for them")
+    command = _add_home(subparsers, "status", "show the jobs and what is armed for them")
     command.add_argument("--json", action="store_true", help="print it as JSON")
     command.add_argument("--watch", action="store_true", help="show it again every 5 seconds")
     command.set_defaults(run=status.status)
 
-    command = _add_home(commands, "tail", "follow the provider's lines of hermes's log")
+    command = _add_home(subparsers, "tail", "follow the provider's lines of hermes's log")
     command.add_argument(
         "-n", dest="lines", type=int, default=20, metavar="N", help="so many old lines (20)"
     )
     command.add_argument("--no-follow", action="store_true", help="do not wait for new ones")
     command.set_defaults(run=tail.tail)
 
-    command = _add_home(commands, "reconcile", "arm at NAS what hermes's jobs want")
-    command.set_defaults(run=upkeep.reconcile)
+    command = _add_home(subparsers, "reconcile", "arm at NAS what hermes's jobs want")
+    command.set_defaults(run=commands.reconcile)
 
     about = "cancel what is armed for this agent home, such as before switching away"
-    command = _add_home(commands, "disarm", about)
-    command.set_defaults(run=upkeep.disarm)
+    command = _add_home(subparsers, "disarm", about)
+    command.set_defaults(run=commands.disarm)
     return parser
 
 
@@ -116,9 +116,9 @@ def _add_hermes(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_home(commands: Any, name: str, about: str) -> argparse.ArgumentParser:
+def _add_home(subparsers: Any, name: str, about: str) -> argparse.ArgumentParser:
     """A command about one agent home; it runs in the Python of its hermes."""
-    command: argparse.ArgumentParser = commands.add_parser(name, help=about)
+    command: argparse.ArgumentParser = subparsers.add_parser(name, help=about)
     _add_hermes(command)
     command.add_argument("--home", metavar="DIR", help="the agent home (default: $HERMES_HOME)")
     return command

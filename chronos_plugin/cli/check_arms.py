@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nas_sdk.planning import Armed
+from nas_sdk.reconcile.planning import Armed
 
-from ..keeper import Keeper
-from .board import Board, Row, look, to_disarm
+from ..keeper import HomeReconciler
 from .findings import Finding, ok, problem, warning
+from .formatting import distance, moment
 from .problems import Problem
-from .words import distance, moment
+from .status_report import Row, StatusReport, look, to_disarm
 
 RECONCILE = "run `chronos reconcile`; a running gateway does so by itself"
 STORE = (
@@ -27,31 +27,31 @@ _SAID = {
 }
 
 
-def arms(keeper: Keeper, armed: Sequence[Armed], *, active: bool) -> Iterator[Finding]:
+def arms(reconciler: HomeReconciler, armed: Sequence[Armed], *, active: bool) -> Iterator[Finding]:
     """Each way in which NAS's list and the store differ; then the watchdog."""
     try:
-        board = look(keeper, armed, active=active)
-        left = len(to_disarm(keeper, armed)) if not active else 0
+        report = look(reconciler, armed, active=active)
+        left = len(to_disarm(reconciler, armed)) if not active else 0
     except Problem as error:
         yield problem("arms", str(error), "mend or restore cron/jobs.json in the agent home")
         return
     if not active:
         yield _switched_away(left)
         return
-    if board.problem:
-        yield problem("store", board.problem, STORE)
-    now = keeper.system.time()
-    found = {what: rows for what in _SAID if (rows := board.having(what))}
+    if report.problem:
+        yield problem("store", report.problem, STORE)
+    now = reconciler.runtime.time()
+    found = {what: rows for what in _SAID if (rows := report.having(what))}
     for what, rows in found.items():
         fix = RESCHEDULE if what == "unreadable" else RECONCILE
         count = f"{len(rows)} job{'s' * (len(rows) != 1)} {_SAID[what]}"
         yield problem("arms", f"{count}: {_examples(rows, now)}", fix)
-    wanted = sum(row.next_run is not None for row in board.rows)
+    wanted = sum(row.next_run is not None for row in report.rows)
     if not found:
         yield ok("arms", f"all {wanted} jobs that are to fire are armed as they should be")
-    if board.foreign:
-        yield ok("arms", f"{board.foreign} more of other profiles or agents; they are left alone")
-    yield _watchdog(keeper, board, wanted, now)
+    if report.foreign:
+        yield ok("arms", f"{report.foreign} more of other profiles or agents; they are left alone")
+    yield _watchdog(reconciler, report, wanted, now)
 
 
 def _switched_away(left: int) -> Finding:
@@ -70,12 +70,12 @@ def _due(row: Row, now: float) -> str:
     return "" if row.next_run is None else f", due {distance(row.next_run - now)}"
 
 
-def _watchdog(keeper: Keeper, board: Board, wanted: int, now: float) -> Finding:
-    if not keeper.watchdog:
+def _watchdog(reconciler: HomeReconciler, report: StatusReport, wanted: int, now: float) -> Finding:
+    if not reconciler.watchdog:
         reason = "is turned off: nothing wakes an agent that died before it armed the next fire"
         return warning("watchdog", reason, "take cron.chronos.watchdog: false out of config.yaml")
-    if board.watchdog is not None:
-        return ok("watchdog", f"armed for {moment(board.watchdog, now)}")
+    if report.watchdog is not None:
+        return ok("watchdog", f"armed for {moment(report.watchdog, now)}")
     if wanted:
         return problem("watchdog", "is not armed", RECONCILE)
     return ok("watchdog", "none is needed without jobs")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from nas_sdk.fields import is_callback_url
+from nas_sdk._core.validation import is_callback_url
 
 from ..host import NEEDED
-from . import inside
+from . import hermes_env
 from .findings import Finding, ok, problem, skipped, warning
-from .words import distance
+from .formatting import distance
 
 URLS = ("portal_url", "callback_url", "nas_jwks_url")
 LOG_IN = "run `hermes auth add nous --type oauth`"
@@ -22,8 +22,8 @@ LOG_IN = "run `hermes auth add nous --type oauth`"
 
 def config(home: Path) -> Iterator[Finding]:
     """The provider and each key of `cron.chronos`."""
-    file, written = home / "config.yaml", inside.written()
-    chosen = inside.provider()
+    file, written = home / "config.yaml", hermes_env.written()
+    chosen = hermes_env.provider()
     if chosen == "chronos":
         yield ok("provider", "cron.provider is chronos")
     else:
@@ -74,7 +74,7 @@ def is_loopback(host: str) -> bool:
 
 def login(now: float) -> Iterator[Finding]:
     """Whether there is a login, and whether it is fresh. Asks nobody."""
-    stored = inside.login()
+    stored = hermes_env.login()
     if not stored["there"]:
         yield problem("login", "no Nous login is stored", LOG_IN)
         return

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import chronos_plugin
+from chronos_plugin.serving_status import Running, ServingStatus
 from nas_sdk._version import __version__
-from nas_sdk.records import Records, Running
 
-from . import inside
+from . import hermes_env
 from . import target as targets
 from .findings import Finding, ok, problem, warning
 from .install import HOOK
@@ -64,7 +64,10 @@ def _fresh(target: Target) -> Iterator[Finding]:
             yield problem("fresh", reason, fix)
             return
     hook = target.site / HOOK
-    if hook.is_file() and hook.read_bytes() != Path(__file__).with_name(HOOK).read_bytes():
+    if (
+        hook.is_file()
+        and hook.read_bytes() != (Path(__file__).parents[1] / "hook" / HOOK).read_bytes()
+    ):
         reason = f"the hook is of another version of this package: {hook}"
         yield problem("fresh", reason, "run `chronos install` again")
         return
@@ -77,13 +80,13 @@ def running(home: Path, *, active: bool, patience: float = 0.0) -> Iterator[Find
     After a fire it may be a moment, for which there is `patience` (seconds), until it says so.
     """
     give_up = time.monotonic() + patience
-    while not (processes := Records(home / "cron" / "chronos").running()):
+    while not (processes := ServingStatus(home / "cron" / "chronos").running()):
         if time.monotonic() >= give_up:
             break
         time.sleep(0.1)
     for each in processes:
         yield _is_current(each)
-    gateway = inside.gateway_pid()
+    gateway = hermes_env.gateway_pid()
     if gateway is not None and active and gateway not in {each.pid for each in processes}:
         yield problem("running", f"the gateway (process {gateway}) runs without chronos", RESTART)
     elif not processes:

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from nas_sdk._core.config import user_agent
+from nas_sdk._core.events import ResponseEvent
 from nas_sdk.client import NasClient
-from nas_sdk.converger import REMEDY
 from nas_sdk.errors import (
     BadRequestError,
     ConfigurationError,
@@ -25,18 +26,17 @@ from nas_sdk.errors import (
     TokenError,
     UnauthorizedError,
 )
-from nas_sdk.jwks_http import JwksFetchError, fetch_over_http
-from nas_sdk.keys import UnusableKeyError, parse_key_set
-from nas_sdk.observe import ResponseEvent
-from nas_sdk.planning import Armed
-from nas_sdk.settings import user_agent
+from nas_sdk.reconcile.planning import Armed
+from nas_sdk.reconcile.reconciler import HINT
+from nas_sdk.webhooks._fetch import JwksFetchError, fetch_over_http
+from nas_sdk.webhooks._keys import UnusableKeyError, parse_key_set
 
-from ..host import Settings
-from ..keeper import Keeper
-from .board import PROBE
+from ..host import ChronosConfig
+from ..keeper import HomeReconciler
 from .check_config import LOG_IN, is_loopback
 from .findings import Finding, ok, problem, skipped, warning
-from .words import length
+from .formatting import length
+from .status_report import PROBE
 
 PATIENCE_SECONDS = 5.0
 FIRE_SECONDS = 20.0
@@ -76,9 +76,9 @@ class NasClock:
         return problem("clock", f"{reason}: its tokens are refused", fix)
 
 
-def client(keeper: Keeper) -> NasClient:
+def client(reconciler: HomeReconciler) -> NasClient:
     """The keeper's client, less patient. Raises NasError when portal_url is unusable."""
-    return keeper.client().with_options(
+    return reconciler.client().with_options(
         timeout=PATIENCE_SECONDS, max_attempts=2, deadline=3 * PATIENCE_SECONDS
     )
 
@@ -94,7 +94,7 @@ def nas(client: NasClient) -> tuple[Finding, Sequence[Armed] | None]:
 
 def _remedy(error: NasError) -> str:
     if isinstance(error, IdentityRejectedError):
-        return REMEDY
+        return HINT
     if isinstance(error, (TokenError, UnauthorizedError)):
         return LOG_IN
     if isinstance(error, (NasConnectionError, ConfigurationError)):
@@ -102,7 +102,7 @@ def _remedy(error: NasError) -> str:
     return "if it lasts, ask whoever runs NAS; jobs are armed again once it answers"
 
 
-def keys(settings: Settings) -> Finding:
+def keys(settings: ChronosConfig) -> Finding:
     """NAS's keys, with which fires are verified."""
     fix = "check cron.chronos.nas_jwks_url, and the way from this machine to it"
     try:
@@ -120,7 +120,7 @@ def keys(settings: Settings) -> Finding:
     return ok("keys", f"{found} from {settings.jwks_url}")
 
 
-def callback(settings: Settings) -> Finding:
+def callback(settings: ChronosConfig) -> Finding:
     """Whether the agent's own public URL leads to a hermes; asked with a made-up token."""
     url = f"{settings.callback_url}/api/cron/fire"
     fix = "start a gateway or dashboard, or mend the way to it (DNS, proxy, port)"
@@ -143,7 +143,7 @@ def callback(settings: Settings) -> Finding:
     return problem("callback", reason, "check cron.chronos.callback_url: host, port and path")
 
 
-def fire(client: NasClient, settings: Settings, log: Path) -> Finding:
+def fire(client: NasClient, settings: ChronosConfig, log: Path) -> Finding:
     """Have NAS fire a one-shot of no job, and see whether the agent takes its token."""
     # An id like a watchdog's: no converge cancels it, and hermes answers that it is gone.
     probe = f"{PROBE}{secrets.token_hex(4)}"

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 
 from nas_sdk.errors import NasError
 
-from . import check_hermes, check_nas, inside
+from . import check_hermes, check_nas, hermes_env
 from .check_arms import arms
 from .check_config import config, login, without_config
 from .findings import Finding, problem, skipped
+from .formatting import width
 from .problems import Problem
-from .words import width
 
 LOADED_SECONDS = 10.0
 """How long a dashboard that took the test fire may take to say what it has loaded."""
@@ -50,21 +50,21 @@ def report(findings: Iterable[Finding], *, as_json: bool) -> int:
 def examine(*, fire: bool) -> Iterator[Finding]:
     """Every check in the order in which they build on each other."""
     clock = check_nas.NasClock()
-    keeper = inside.onlooker(on_response=clock.note)
-    settings = inside.host().settings()
+    reconciler = hermes_env.onlooker(on_response=clock.note)
+    settings = hermes_env.host().settings()
     yield from check_hermes.hermes()
-    yield from config(keeper.home)
-    yield from login(keeper.system.time())
-    if settings.unusable() or not inside.login()["there"]:
+    yield from config(reconciler.home)
+    yield from login(reconciler.runtime.time())
+    if settings.unusable() or not hermes_env.login()["there"]:
         yield from without_config("nas", "clock", "keys", "callback", "fire", "arms", "watchdog")
-        yield from check_hermes.running(keeper.home, active=settings.active)
+        yield from check_hermes.running(reconciler.home, active=settings.active)
         return
     try:
-        client = check_nas.client(keeper)
+        client = check_nas.client(reconciler)
     except NasError as error:
         yield problem("nas", str(error), "correct cron.chronos.portal_url in config.yaml")
         yield from without_config("clock", "keys", "callback", "fire", "arms", "watchdog")
-        yield from check_hermes.running(keeper.home, active=settings.active)
+        yield from check_hermes.running(reconciler.home, active=settings.active)
         return
     finding, armed = check_nas.nas(client)
     yield finding
@@ -75,14 +75,14 @@ def examine(*, fire: bool) -> Iterator[Finding]:
     if armed is None or reachable.state != "ok" or not fire:
         fired = skipped("fire", "NAS and the callback URL come first" if fire else "left out")
     else:
-        fired = check_nas.fire(client, settings, inside.log_file(keeper.home))
+        fired = check_nas.fire(client, settings, hermes_env.log_file(reconciler.home))
     yield fired
     # After the fire, at which a dashboard loads the provider.
     patience = LOADED_SECONDS if fired.state == "ok" else 0.0
-    yield from check_hermes.running(keeper.home, active=settings.active, patience=patience)
+    yield from check_hermes.running(reconciler.home, active=settings.active, patience=patience)
     if armed is not None:  # what was armed at first may have fired meanwhile
         armed = check_nas.nas(client)[1]
     if armed is None:
         yield skipped("arms", "NAS does not say what is armed")
     else:
-        yield from arms(keeper, armed, active=settings.active)
+        yield from arms(reconciler, armed, active=settings.active)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from .words import paragraph
+from .formatting import paragraph
 
 State = Literal["ok", "warning", "problem", "skipped"]
 _INDENT = " " * 27

@@ -40,7 +40,7 @@ def install(args: argparse.Namespace) -> int:
     print(f"{target.hermes}, run by {target.python}")
     if not target.has_plugin:
         raise Problem(how_to_add(target))
-    source = Path(__file__).with_name(HOOK).read_text(encoding="utf-8")
+    source = (Path(__file__).parents[1] / "hook" / HOOK).read_text(encoding="utf-8")
     for name, text in ((HOOK, source), (PTH, PTH_LINE)):
         _write(target.site / name, text, dry_run=args.dry_run)
     if args.dry_run:

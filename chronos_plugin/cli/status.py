@@ -8,12 +8,12 @@ import sys
 import time
 
 from nas_sdk.errors import NasError
-from nas_sdk.planning import Armed
+from nas_sdk.reconcile.planning import Armed
 
-from ..keeper import Keeper
-from . import inside
-from .board import Board, Row, look
-from .words import clock, distance, length, moment, paragraph, table, width
+from ..keeper import HomeReconciler
+from . import hermes_env
+from .formatting import clock, distance, length, moment, paragraph, table, width
+from .status_report import Row, StatusReport, look
 
 EVERY_SECONDS = 5.0
 HEAD = ("JOB", "SCHEDULE", "NEXT RUN", "ARMED", "LAST FIRE", "LATE", "PROBLEM")
@@ -23,45 +23,45 @@ CLEAR = "\x1b[2J\x1b[H"
 def status(args: argparse.Namespace) -> int:
     """Show the table, once or again and again. Returns 1 when a job has a problem."""
     while True:
-        keeper = inside.onlooker()
-        armed, trouble = _ask(keeper)
-        active = inside.host().settings().active
-        board = look(keeper, armed, active=active)
-        now = keeper.system.time()
+        reconciler = hermes_env.onlooker()
+        armed, last_error = _ask(reconciler)
+        active = hermes_env.host().settings().active
+        report = look(reconciler, armed, active=active)
+        now = reconciler.runtime.time()
         shown = (
-            _as_json(keeper, board, trouble or board.problem, now)
+            _as_json(reconciler, report, last_error or report.problem, now)
             if args.json
-            else _as_text(board, now)
+            else _as_text(report, now)
         )
         if args.watch and sys.stdout.isatty():
             print(CLEAR, end="")
         print(shown, flush=True)
         if not active:
-            trouble = "cron.provider is not chronos: hermes's own ticker fires the jobs"
-        trouble = trouble or board.problem
-        if trouble and not args.json:
-            print(f"chronos status: {trouble}", file=sys.stderr)
+            last_error = "cron.provider is not chronos: hermes's own ticker fires the jobs"
+        last_error = last_error or report.problem
+        if last_error and not args.json:
+            print(f"chronos status: {last_error}", file=sys.stderr)
         if not args.watch:
-            return 1 if trouble or any(row.problem for row in board.rows) else 0
+            return 1 if last_error or any(row.problem for row in report.rows) else 0
         time.sleep(EVERY_SECONDS)
 
 
-def _ask(keeper: Keeper) -> tuple[list[Armed] | None, str]:
+def _ask(reconciler: HomeReconciler) -> tuple[list[Armed] | None, str]:
     try:
-        client = keeper.client().with_options(timeout=5.0, max_attempts=2, deadline=10.0)
+        client = reconciler.client().with_options(timeout=5.0, max_attempts=2, deadline=10.0)
         return list(client.list_armed()), ""
     except NasError as error:
         return None, f"what is armed is unknown: {error}"
 
 
-def _as_text(board: Board, now: float) -> str:
-    if not board.rows:
+def _as_text(report: StatusReport, now: float) -> str:
+    if not report.rows:
         return "no jobs"
-    lines = [*table([HEAD, *(_cells(row, now) for row in board.rows)], width())]
-    if board.watchdog is not None:
-        lines += ["", f"watchdog: {moment(board.watchdog, now)}"]
-    if board.foreign:
-        more = f"{board.foreign} more one-shots are of other profiles or agents"
+    lines = [*table([HEAD, *(_cells(row, now) for row in report.rows)], width())]
+    if report.watchdog is not None:
+        lines += ["", f"watchdog: {moment(report.watchdog, now)}"]
+    if report.foreign:
+        more = f"{report.foreign} more one-shots are of other profiles or agents"
         lines.append(paragraph(more, width(), "", ""))
     return "\n".join(lines)
 
@@ -84,7 +84,7 @@ def _armed(row: Row, now: float) -> str:
     return clock(row.armed, now) if row.problem == "moved" else "yes"
 
 
-def _as_json(keeper: Keeper, board: Board, trouble: str, now: float) -> str:
+def _as_json(reconciler: HomeReconciler, report: StatusReport, last_error: str, now: float) -> str:
     jobs = [
         {
             "job_id": row.job_id,
@@ -96,14 +96,14 @@ def _as_json(keeper: Keeper, board: Board, trouble: str, now: float) -> str:
             "lateness": round(row.fired.lateness, 3) if row.fired else None,
             "problem": row.problem or None,
         }
-        for row in board.rows
+        for row in report.rows
     ]
     told = {
-        "home": str(keeper.home),
+        "home": str(reconciler.home),
         "now": now,
-        "trouble": trouble or None,
+        "trouble": last_error or None,
         "jobs": jobs,
-        "watchdog": board.watchdog,
-        "foreign": board.foreign,
+        "watchdog": report.watchdog,
+        "foreign": report.foreign,
     }
     return json.dumps(told, indent=2, ensure_ascii=False)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import inside
+from . import hermes_env
 from .problems import Problem
 
 OURS = re.compile(r" (cron\.chronos|nas_sdk[\w.]*)( -|:) ")
@@ -19,7 +19,7 @@ POLL_SECONDS = 0.3
 
 def tail(args: argparse.Namespace) -> int:
     """Show the last lines, and follow the log unless told not to."""
-    log = inside.log_file(inside.keeper().home)
+    log = hermes_env.log_file(hermes_env.reconciler().home)
     if not log.exists():
         raise Problem(f"hermes has not logged anything to {log} yet")
     shown = log.stat().st_size

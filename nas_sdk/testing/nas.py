@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from nas_sdk._core.clock import Clock
+from nas_sdk._core.operations import parse_json
+from nas_sdk._core.retry import parse_retry_after
+from nas_sdk._core.tokens import AsyncTokenSource, TokenSource
 from nas_sdk.aclient import AsyncNasClient
-from nas_sdk.auth import AsyncTokenSource, TokenSource
 from nas_sdk.client import NasClient
-from nas_sdk.clocks import Clock
-from nas_sdk.operations import parse_json
-from nas_sdk.retries import parse_retry_after
-from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.server.timers import Book
+from nas_sdk.protocol.book import OneShotTable
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 
-from .desk import Desk, operation_of
 from .faults import Drop, Fault, Faults, body_bytes
 from .keys import FireKey
+from .request_handler import RequestHandler, operation_of
 from .time import VirtualClock
 from .transport import FaultyTransport
 
@@ -55,13 +55,13 @@ class InMemoryNas:
         self.requests: list[httpx.Request] = []
         self.faults = Faults()
         self.key = FireKey()
-        self._desk = Desk(self.clock, self.jwks, normalise=normalise)
-        self.tokens = self._desk.tokens
+        self._handler = RequestHandler(self.clock, self.jwks, normalise=normalise)
+        self.tokens = self._handler.tokens
         self.tokens["agent-token"] = "agent"
 
     def transport(self) -> httpx.MockTransport:
         """A transport for `httpx.Client` and `httpx.AsyncClient` alike."""
-        return FaultyTransport(self._desk.answer, self.faults, self.requests, self.clock)
+        return FaultyTransport(self._handler.answer, self.faults, self.requests, self.clock)
 
     def client(self, token: TokenSource = "agent-token", **options: Any) -> NasClient:  # noqa: S107
         """A client of this NAS, on its clock. `options` are those of `NasClient`."""
@@ -77,10 +77,10 @@ class InMemoryNas:
         options.setdefault("clock", self.clock)
         return AsyncNasClient(self.base_url, token, transport=self.transport(), **options)
 
-    def armed(self, agent: str = "agent") -> dict[str, OneShot]:
+    def armed(self, agent: str = "agent") -> dict[str, StoredOneShot]:
         """What the agent has armed, by job id, fire times as they were sent."""
-        with self._desk.lock:
-            return {one.job_id: one for one in self._desk.book.armed(agent)}
+        with self._handler.lock:
+            return {one.job_id: one for one in self._handler.table.armed(agent)}
 
     def arm(
         self,
@@ -92,15 +92,15 @@ class InMemoryNas:
     ) -> str:
         """Arm a one-shot behind the client's back; returns its schedule id."""
         key = f"{job_id}:{fire_at}"
-        with self._desk.lock:
-            return self._desk.book.provision(
-                agent, job_id, fire_at, agent_callback_url, key, self._desk.now()
+        with self._handler.lock:
+            return self._handler.table.provision(
+                agent, job_id, fire_at, agent_callback_url, key, self._handler.now()
             )
 
     def forget(self) -> None:
         """Lose every one-shot, as a NAS that lost its state."""
-        with self._desk.lock:
-            self._desk.book = Book()
+        with self._handler.lock:
+            self._handler.table = OneShotTable()
 
     def sent(self, operation: str) -> list[Any]:
         """The JSON bodies of the requests for `provision` or `cancel` so far."""
@@ -137,14 +137,14 @@ class InMemoryNas:
 
     def next_due(self) -> float | None:
         """When the next delivery is due, in seconds since the epoch."""
-        with self._desk.lock:
-            due = self._desk.book.next_due()
+        with self._handler.lock:
+            due = self._handler.table.next_due()
         return None if due is None else due / 1000
 
-    def due(self) -> list[OneShot]:
+    def due(self) -> list[StoredOneShot]:
         """Begin the delivery of what is due now; `deliver` does this by itself."""
-        with self._desk.lock:
-            return self._desk.book.due(self._desk.now(), 1_000_000)
+        with self._handler.lock:
+            return self._handler.table.due(self._handler.now(), 1_000_000)
 
     def deliver(self, send: Callable[[httpx.Request], httpx.Response]) -> list[Delivery]:
         """Send the fires that are due, such as with `send=httpx.Client(…).send`.
@@ -173,7 +173,7 @@ class InMemoryNas:
             delivered.append(self._settle(one_shot, response))
         return delivered
 
-    def fire_request(self, one_shot: OneShot) -> httpx.Request:
+    def fire_request(self, one_shot: StoredOneShot) -> httpx.Request:
         """The fire of a one-shot, with a fresh token."""
         return httpx.Request(
             "POST",
@@ -194,14 +194,14 @@ class InMemoryNas:
         """The key set that verifies the tokens; also served at `/.well-known/jwks.json`."""
         return {"keys": [self.key.public_jwk()]}
 
-    def _settle(self, one_shot: OneShot, response: httpx.Response | None) -> Delivery:
+    def _settle(self, one_shot: StoredOneShot, response: httpx.Response | None) -> Delivery:
         status = None if response is None else response.status_code
         wait = None if response is None else parse_retry_after(response.headers, self.clock.time())
-        outcome = Outcome(
+        outcome = DeliveryResult(
             ended=status is not None and (200 <= status < 300 or status == 410),
             note="no answer" if status is None else str(status),
             retry_after_ms=None if wait is None else int(wait * 1000),
         )
-        with self._desk.lock:
-            self._desk.book.settle(one_shot, outcome, self._desk.now())
+        with self._handler.lock:
+            self._handler.table.settle(one_shot, outcome, self._handler.now())
         return Delivery(one_shot.job_id, one_shot.fire_at, status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from nas_sdk.clocks import Clock
+from nas_sdk._core.clock import Clock
 
 
 class VirtualClock(Clock):

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import httpx
 
-from nas_sdk.clocks import Clock
+from nas_sdk._core.clock import Clock
 
-from .desk import operation_of
 from .faults import Fault, Faults, time_out
+from .request_handler import operation_of
 
 FAULT_MARK = "nas_sdk.fault"
 """Found in the `extensions` of an answer that breaks the contract because a test wanted it."""

@@ -11,17 +11,17 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from nas_sdk.server.app import Nas
-from nas_sdk.server.delivery import Caller
-from nas_sdk.server.keys import KeyRing
-from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.times import format_instant, parse_instant
+from nas_sdk._core.instants import format_instant, parse_instant
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server.app import Nas
+from nas_server.delivery.caller import Caller
+from nas_server.keys import KeyRing
 from tests.conformance.bugs_rules import Rules
 from tests.conformance.planting import Bug
 
 Claims = dict[str, Any]
 Mint = Callable[[KeyRing, Claims, int], str]
-Call = Callable[[OneShot], Awaitable[Outcome | None]]
+Call = Callable[[StoredOneShot], Awaitable[DeliveryResult | None]]
 
 
 def minting(mint: Mint) -> Callable[[Nas], None]:
@@ -63,7 +63,7 @@ def _slash_iss(keys: KeyRing, claims: Claims, now: int) -> str:
     return _token(keys, claims | {"iss": f"{claims['iss']}/"}, now)
 
 
-def calling(change: Callable[[Call, OneShot], Any]) -> Callable[[Nas], None]:
+def calling(change: Callable[[Call, StoredOneShot], Any]) -> Callable[[Nas], None]:
     """A change of the call to the agent."""
 
     def apply(nas: Nas) -> None:
@@ -78,7 +78,7 @@ def calling(change: Callable[[Call, OneShot], Any]) -> Callable[[Nas], None]:
     return apply
 
 
-async def _follow(call: Call, one: OneShot) -> Outcome | None:
+async def _follow(call: Call, one: StoredOneShot) -> DeliveryResult | None:
     outcome = await call(one)
     assert outcome is not None
     if outcome.note.startswith("307"):
@@ -88,17 +88,17 @@ async def _follow(call: Call, one: OneShot) -> Outcome | None:
     return outcome
 
 
-async def _no_base(call: Call, one: OneShot) -> Outcome | None:
+async def _no_base(call: Call, one: StoredOneShot) -> DeliveryResult | None:
     parts = urlsplit(one.callback_url)
     return await call(attrs.evolve(one, callback_url=f"{parts.scheme}://{parts.netloc}"))
 
 
-async def _other_instant(call: Call, one: OneShot) -> Outcome | None:
+async def _other_instant(call: Call, one: StoredOneShot) -> DeliveryResult | None:
     text = format_instant(parse_instant(one.fire_at) + 1)
     return await call(attrs.evolve(one, fire_at=text))
 
 
-async def _hurried(call: Call, one: OneShot) -> Outcome | None:
+async def _hurried(call: Call, one: StoredOneShot) -> DeliveryResult | None:
     outcome = await call(one)
     assert outcome is not None
     return attrs.evolve(outcome, retry_after_ms=None)
@@ -107,7 +107,7 @@ async def _hurried(call: Call, one: OneShot) -> Outcome | None:
 def ending(*notes: str, ended: bool = True) -> Callable[[Nas], None]:
     """Answers of the agent that are taken for the end, or are not."""
 
-    async def change(call: Call, one: OneShot) -> Outcome | None:
+    async def change(call: Call, one: StoredOneShot) -> DeliveryResult | None:
         outcome = await call(one)
         assert outcome is not None
         meant = outcome.note.startswith(notes)
@@ -117,7 +117,7 @@ def ending(*notes: str, ended: bool = True) -> Callable[[Nas], None]:
 
 
 class Early(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         sooner = max(now, wanted.not_before_ms - 400)
         return await super().provision(attrs.evolve(wanted, not_before_ms=sooner), now)
 
@@ -125,13 +125,13 @@ class Early(Rules):
 class Rounded(Rules):
     """Times of a scheduler that knows whole minutes only, and waits for the next."""
 
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         later = wanted.not_before_ms + 60_000
         return await super().provision(attrs.evolve(wanted, not_before_ms=later), now)
 
 
 class PastLost(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         if wanted.due_ms < now:
             return wanted.schedule_id
         return await super().provision(wanted, now)
@@ -140,16 +140,18 @@ class PastLost(Rules):
 class Forgetful(Rules):
     """Arms a key again that was delivered a moment ago."""
 
-    async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
+    async def settle(
+        self, tried: StoredOneShot, outcome: DeliveryResult, now: int
+    ) -> StoredOneShot | None:
         left = await super().settle(tried, outcome, now)
-        self._book._delivered.clear()
+        self._table._delivered.clear()
         return left
 
 
 class HandsOver(Rules):
     """Lists a one-shot only until the relay has it."""
 
-    async def armed(self, agent: str) -> list[OneShot]:
+    async def armed(self, agent: str) -> list[StoredOneShot]:
         return [one for one in await super().armed(agent) if not one.attempt]
 
 
@@ -158,9 +160,9 @@ class TimersStay(Rules):
 
     def __init__(self) -> None:
         super().__init__()
-        self.orphans: list[OneShot] = []
+        self.orphans: list[StoredOneShot] = []
 
-    async def due(self, now: int, limit: int, **options: Any) -> list[OneShot]:
+    async def due(self, now: int, limit: int, **options: Any) -> list[StoredOneShot]:
         orphans = [one for one in self.orphans if one.not_before_ms <= now]
         self.orphans = [one for one in self.orphans if one not in orphans]
         return [*orphans, *await super().due(now, limit, **options)]
@@ -178,7 +180,7 @@ class CancelLate(TimersStay):
 
 
 class ReplaceLate(TimersStay):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         await self.orphan(wanted.agent, wanted.job_id)
         return await super().provision(wanted, now)
 
@@ -186,7 +188,9 @@ class ReplaceLate(TimersStay):
 class DeletesAnyway(Rules):
     """The end of a delivery removes whatever the job has by then."""
 
-    async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
+    async def settle(
+        self, tried: StoredOneShot, outcome: DeliveryResult, now: int
+    ) -> StoredOneShot | None:
         left = await super().settle(tried, outcome, now)
         if outcome.ended:
             await self.cancel(tried.agent, tried.job_id, now)
@@ -199,15 +203,17 @@ class Twice(Rules):
     def __init__(self) -> None:
         super().__init__()
         self.done: defaultdict[str, int] = defaultdict(int)
-        self.again: list[OneShot] = []
+        self.again: list[StoredOneShot] = []
 
-    async def settle(self, tried: OneShot, outcome: Outcome, now: int) -> OneShot | None:
+    async def settle(
+        self, tried: StoredOneShot, outcome: DeliveryResult, now: int
+    ) -> StoredOneShot | None:
         self.done[tried.schedule_id] += outcome.ended
         if self.done[tried.schedule_id] == 1:
             self.again.append(tried)
         return await super().settle(tried, outcome, now)
 
-    async def due(self, now: int, limit: int, **options: Any) -> list[OneShot]:
+    async def due(self, now: int, limit: int, **options: Any) -> list[StoredOneShot]:
         again, self.again = self.again, []
         return [*again, *await super().due(now, limit, **options)]
 

@@ -7,9 +7,9 @@ from typing import Any
 from aiohttp import web
 
 from nas_sdk.errors import InvalidRequestError
-from nas_sdk.server.accounts import Accounts, Agent, InvalidTokenError, UnprovisionedError
-from nas_sdk.server.app import Nas
-from nas_sdk.server.clock import system_clock
+from nas_server.accounts import Accounts, AgentAccount, InvalidTokenError, UnprovisionedError
+from nas_server.app import Nas
+from nas_server.clock import system_clock
 from tests.conformance.planting import Bug, NextHandler, answering, around, editing
 
 
@@ -66,7 +66,7 @@ def _other_identify(
 ) -> None:
     identify = nas.accounts.identify
 
-    async def changed(token: str) -> Agent:
+    async def changed(token: str) -> AgentAccount:
         try:
             return await identify(token)
         except InvalidTokenError:

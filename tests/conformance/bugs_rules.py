@@ -5,11 +5,11 @@ from collections import defaultdict
 
 import attrs
 
-from nas_sdk.server.answers import RefusedError
-from nas_sdk.server.clock import system_clock
-from nas_sdk.server.rules import OneShot
-from nas_sdk.server.store.memory import MemoryStore
-from nas_sdk.times import format_instant
+from nas_sdk._core.instants import format_instant
+from nas_sdk.protocol.one_shot import StoredOneShot
+from nas_server.clock import system_clock
+from nas_server.http.answers import RefusedError
+from nas_server.store.memory import MemoryStore
 from tests.conformance.planting import Bug
 
 DAY_MS = 86_400_000
@@ -21,39 +21,39 @@ class Rules(MemoryStore):
     def __init__(self) -> None:
         super().__init__(chance=lambda: 0.1)
 
-    async def current(self, agent: str, job_id: str) -> OneShot | None:
+    async def current(self, agent: str, job_id: str) -> StoredOneShot | None:
         return next((one for one in await super().armed(agent) if one.job_id == job_id), None)
 
 
 class Appends(Rules):
     def __init__(self) -> None:
         super().__init__()
-        self.earlier: defaultdict[str, list[OneShot]] = defaultdict(list)
+        self.earlier: defaultdict[str, list[StoredOneShot]] = defaultdict(list)
 
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         current = await self.current(wanted.agent, wanted.job_id)
         if current is not None and current.dedup_key != wanted.dedup_key:
             self.earlier[wanted.agent].append(current)
         return await super().provision(wanted, now)
 
-    async def armed(self, agent: str) -> list[OneShot]:
+    async def armed(self, agent: str) -> list[StoredOneShot]:
         return [*self.earlier[agent], *await super().armed(agent)]
 
 
 class KeyIgnored(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         await self.cancel(wanted.agent, wanted.job_id, now)
         return await super().provision(wanted, now)
 
 
 class FirstWins(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         current = await self.current(wanted.agent, wanted.job_id)
         return current.schedule_id if current else await super().provision(wanted, now)
 
 
 class NamedByJob(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         name = f"{wanted.agent}-{wanted.job_id}"
         return await super().provision(attrs.evolve(wanted, schedule_id=name), now)
 
@@ -61,7 +61,7 @@ class NamedByJob(Rules):
 class ByInstant(Rules):
     """The same instant in another spelling keeps the old entry, and answers a new name."""
 
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         current = await self.current(wanted.agent, wanted.job_id)
         if current is not None and current.due_ms == wanted.due_ms:
             return current.schedule_id if current.dedup_key == wanted.dedup_key else "os_other"
@@ -69,7 +69,7 @@ class ByInstant(Rules):
 
 
 class Racing(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         current = await self.current(wanted.agent, wanted.job_id)
         await asyncio.sleep(0.05)
         if current is not None and current.dedup_key == wanted.dedup_key:
@@ -85,7 +85,7 @@ class RemembersReplaced(Rules):
         super().__init__()
         self.seen: dict[tuple[str, str], str] = {}
 
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         current = await self.current(wanted.agent, wanted.job_id)
         key = (wanted.agent, wanted.dedup_key)
         if current is not None and key in self.seen:
@@ -94,49 +94,49 @@ class RemembersReplaced(Rules):
         return self.seen[key]
 
 
-def _evolved(wanted: OneShot, fire_at: str) -> OneShot:
+def _evolved(wanted: StoredOneShot, fire_at: str) -> StoredOneShot:
     return attrs.evolve(wanted, fire_at=fire_at)
 
 
 class Seconds(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         whole = format_instant(wanted.due_ms // 1000 * 1000)
         return await super().provision(_evolved(wanted, whole), now)
 
 
 class Minutes(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         whole = format_instant(wanted.due_ms // 60_000 * 60_000)
         return await super().provision(_evolved(wanted, whole), now)
 
 
 class NoOffset(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         local = wanted.fire_at.removesuffix("Z").rsplit("+", 1)[0]
         return await super().provision(_evolved(wanted, f"{local}Z"), now)
 
 
 class NoPast(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         if wanted.due_ms < now:
             raise RefusedError(400, "invalid_request", "fire_at: is in the past")
         return await super().provision(wanted, now)
 
 
 class NotFar(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         if wanted.due_ms > now + 90 * DAY_MS:
             raise RefusedError(400, "invalid_request", "fire_at: is more than 90 days ahead")
         return await super().provision(wanted, now)
 
 
 class FoldsCase(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         return await super().provision(attrs.evolve(wanted, job_id=wanted.job_id.lower()), now)
 
 
 class ShortColumn(Rules):
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         return await super().provision(attrs.evolve(wanted, job_id=wanted.job_id[:64]), now)
 
 
@@ -170,18 +170,18 @@ class RemembersCancelled(Rules):
             self.cancelled[agent, current.dedup_key] = current.schedule_id
         await super().cancel(agent, job_id, now)
 
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         name = self.cancelled.get((wanted.agent, wanted.dedup_key))
         return name or await super().provision(wanted, now)
 
 
 class Pages(Rules):
-    async def armed(self, agent: str) -> list[OneShot]:
+    async def armed(self, agent: str) -> list[StoredOneShot]:
         return (await super().armed(agent))[:100]
 
 
 class Consumes(Rules):
-    async def armed(self, agent: str) -> list[OneShot]:
+    async def armed(self, agent: str) -> list[StoredOneShot]:
         listed = await super().armed(agent)
         for one in listed:
             await self.cancel(agent, one.job_id, system_clock())
@@ -189,14 +189,14 @@ class Consumes(Rules):
 
 
 class ListsAll(Rules):
-    async def armed(self, agent: str) -> list[OneShot]:
+    async def armed(self, agent: str) -> list[StoredOneShot]:
         return [*await super().armed("one"), *await super().armed("two")]
 
 
 class SharesJobs(Rules):
     """One row per job, whoever's it is."""
 
-    async def provision(self, wanted: OneShot, now: int) -> str:
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
         for agent in {"one", "two"} - {wanted.agent}:
             await self.cancel(agent, wanted.job_id, now)
         return await super().provision(wanted, now)

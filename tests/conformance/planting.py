@@ -9,11 +9,11 @@ import httpx
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from nas_sdk.conformance import suite
-from nas_sdk.conformance.given import Given, Patience
-from nas_sdk.conformance.suite import Report
-from nas_sdk.server.app import Nas
-from nas_sdk.server.store import Store
+from nas_conformance.runner import suite
+from nas_conformance.runner.options import Options, Patience
+from nas_conformance.runner.suite import Report
+from nas_server.app import Nas
+from nas_server.store import Store
 from tests.support.nas_in_thread import nas_in_thread, steady_store
 
 BRIEF = Patience(soon=0.5, retry_after=2, quiet=0.7, most=8.0)
@@ -34,7 +34,7 @@ class Bug:
 def run_kit(bug: Bug, only: Iterable[str] = (), *, receive: bool = True) -> Report:
     """The kit's report on a NAS with this bug."""
     with nas_in_thread(bug.store(), bug.change) as nas, httpx.Client(trust_env=False) as client:
-        given = Given(
+        given = Options(
             base_url=nas.url,
             token=nas.token,
             second=nas.second,

@@ -4,8 +4,8 @@ from typing import Any
 
 import schemathesis
 
-from nas_sdk.conformance.contract import shipped
-from nas_sdk.times import parse_instant
+from nas_conformance.runner.contract import shipped
+from nas_sdk._core.instants import parse_instant
 
 
 @schemathesis.hook

@@ -2,21 +2,21 @@
 
 import pytest
 
-from nas_sdk.conformance import refusals
-from nas_sdk.conformance.checks import Check
-from nas_sdk.conformance.contract import Law, shipped
-from nas_sdk.conformance.suite import CHECKS
+from nas_conformance.checks import refusals
+from nas_conformance.runner.checks import Check
+from nas_conformance.runner.contract import Clause, shipped
+from nas_conformance.runner.suite import CHECKS
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_check_points_at_words_of_the_contract(check: Check) -> None:
-    assert check.law.words
-    assert check.law.words in shipped().text(check.law.section)
+    assert check.clause.words
+    assert check.clause.words in shipped().text(check.clause.section)
 
 
 def test_a_section_that_is_not_there_is_an_error() -> None:
     with pytest.raises(KeyError):
-        shipped().text(Law("schemas.Nothing").section)
+        shipped().text(Clause("schemas.Nothing").section)
 
 
 def test_checks_have_names_of_their_own() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from nas_sdk.conformance.__main__ import main
-from nas_sdk.conformance.suite import CHECKS
+from nas_conformance.__main__ import main
+from nas_conformance.runner.suite import CHECKS
 from tests.conformance.bugs import BUGS
 from tests.conformance.planting import Bug, answering
 from tests.support.nas_in_thread import Threaded, nas_in_thread
@@ -227,7 +227,7 @@ def test_the_client_side_never_imports_the_kit() -> None:
     code = """
 import sys
 import nas_sdk, nas_sdk.client, nas_sdk.webhooks, nas_sdk.testing
-heavy = {"hypothesis", "schemathesis", "jsonschema_rs", "nas_sdk.conformance"}
+heavy = {"hypothesis", "schemathesis", "jsonschema_rs", "nas_conformance"}
 print(sorted(heavy & sys.modules.keys()))
 """
     done = subprocess.run(

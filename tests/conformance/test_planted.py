@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nas_sdk.conformance.suite import CHECKS
+from nas_conformance.runner.suite import CHECKS
 from tests.conformance.bugs import AT_ONCE, BUGS, ON_FIRE
 from tests.conformance.planting import Bug, failed, run_kit
 

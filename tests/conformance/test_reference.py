@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from nas_conformance.runner.options import Options
+from nas_conformance.runner.suite import run
 from nas_sdk import NasClient
-from nas_sdk.conformance.given import Given
-from nas_sdk.conformance.suite import run
 from nas_sdk.testing import InMemoryNas
 from tests.support.nas_server import NasServer, nas_server
 
@@ -41,7 +41,7 @@ def test_it_passes_every_check(nas: NasServer) -> None:
     }
     fires = ["--receive", "--audience", one.audience]
     command = ["--url", nas.url, *fires, "--examples", "15", "--json"]
-    done = _run("nas_sdk.conformance", *command, **tokens)
+    done = _run("nas_conformance", *command, **tokens)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert {check["outcome"] for check in report["checks"]} == {"passed"}
@@ -55,7 +55,7 @@ def test_the_test_double_passes_every_check_but_those_of_fires() -> None:
     double = InMemoryNas()
     double.tokens["another-token"] = "another"
     with httpx.Client(transport=double.transport()) as client:
-        given = Given(base_url=double.base_url, token="agent-token", second="another-token")
+        given = Options(base_url=double.base_url, token="agent-token", second="another-token")
         report = run(given, client=client)
     assert [verdict for verdict in report.verdicts if verdict.broken] == []
     assert report.ok

@@ -64,7 +64,7 @@ CASES = {
             }
         ),
         weight=Weight.SAFE,
-        unsurfaced=["one_shots.pause: no function of nas_sdk/operations.py builds it"],
+        unsurfaced=["one_shots.pause: no function of nas_sdk/_core/operations.py builds it"],
         program="""
             from gen.api.one_shots import pause
             print(pause.sync_detailed)
@@ -87,7 +87,7 @@ CASES = {
     "a renamed operation id": Case(
         edit=lambda s: s["paths"][ARMS]["post"].update(operationId="arm"),
         weight=Weight.BREAKING,
-        unsurfaced=["one_shots.arm: no function of nas_sdk/operations.py builds it"],
+        unsurfaced=["one_shots.arm: no function of nas_sdk/_core/operations.py builds it"],
         program="""
             from gen.api.one_shots import arm
             from gen.api.one_shots import provision

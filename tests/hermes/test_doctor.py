@@ -27,8 +27,8 @@ SERVED = {"callback", "fire", "running"}
 SERVE = """
 import sys
 from pathlib import Path
-from nas_sdk.records import Records
-records = Records(Path(sys.argv[1]))
+from chronos_plugin.serving_status import ServingStatus
+records = ServingStatus(Path(sys.argv[1]))
 records.serve("/an/older/chronos_plugin", "0.0.9", 5.0)
 print("serving", flush=True)
 sys.stdin.read()
@@ -288,7 +288,7 @@ def test_nas_does_not_accept_us(
 ) -> None:
     agent = new_agent()
     name = agent.hermes.home.root.parent.name + agent.hermes.home.root.name
-    command = [sys.executable, "-m", "nas_sdk.server", "agent", change, name]
+    command = [sys.executable, "-m", "nas_server", "agent", change, name]
     assert run([*command, "--store", nas.store], os.environ).returncode == 0
     answers = doctor(agent.hermes)
     assert said in answers.told("nas")

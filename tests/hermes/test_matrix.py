@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import chronos_plugin
+from nas_sdk._core.instants import parse_instant
 from nas_sdk._version import __version__
-from nas_sdk.times import parse_instant
 from tests.hermes.conftest import AgentMaker
 from tests.support.agents import Agent
 from tests.support.hermes_env import MAIN, VERSIONS, HermesEnvironment

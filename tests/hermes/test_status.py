@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from chronos_plugin.serving_status import ServingStatus
 from nas_sdk import NasClient
-from nas_sdk.records import Records
 from tests.hermes.conftest import AgentMaker
 from tests.support.agents import Agent
 from tests.support.hermes_env import MAIN, HermesEnvironment, run
@@ -174,7 +174,7 @@ def test_uninstall_removes_the_records_too(new_agent: AgentMaker, tmp_path: Path
     hermes = replace(agent.hermes, environment=environment)
     folder = hermes.home.hermes / "cron" / "chronos"
     folder.parent.mkdir()
-    Records(folder).fired("0123456789ab", 1.0, 2.0)
+    ServingStatus(folder).fired("0123456789ab", 1.0, 2.0)
     said = chronos(hermes, "uninstall", "--dry-run").stdout
     assert f"would remove {folder}" in said
     assert folder.exists()

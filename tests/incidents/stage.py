@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from nas_sdk.times import format_instant, parse_instant
+from nas_sdk._core.instants import format_instant, parse_instant
 from tests.support.agents import PROVISION, Agent, agent
 from tests.support.hermes_env import VERSIONS, HermesEnvironment
 from tests.support.hermes_host import HermesServer, eventually

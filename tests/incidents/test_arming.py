@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Any
 
-from nas_sdk.times import format_instant
+from nas_sdk._core.instants import format_instant
 from tests.incidents.stage import Stage, promised
 from tests.support.hermes_host import eventually
 

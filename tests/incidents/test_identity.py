@@ -5,7 +5,7 @@ import re
 from tests.incidents.stage import Stage, hosts, promised
 from tests.support.hermes_host import created
 
-REMEDY = "restore the hosted credential in the portal"
+HINT = "restore the hosted credential in the portal"
 
 
 def test_incident_07_the_token_expired_early(stage: Stage) -> None:
@@ -43,7 +43,7 @@ def test_incident_08_nas_does_not_know_the_agent(stage: Stage) -> None:
         with promised("no further calls are made, and one warning names the remedy"):
             assert len(stage.nas.calls(stage.agent.access)) == 1
             log = (stage.agent.hermes.home.root / "gateway.log").read_text()
-            assert log.count(REMEDY) == 1
+            assert log.count(HINT) == 1
         assert server.answers()
 
 

@@ -78,9 +78,11 @@ def install(distribution: metadata.Distribution, folder: Path) -> None:
 def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"nas_sdk", "chronos_plugin"}
-    assert {"nas_sdk/py.typed", "chronos_plugin/py.typed", "chronos_plugin/plugin.yaml"} <= {*names}
-    page = {f"nas_sdk/server/page/static/{name}" for name in ("index.html", "page.css", "page.js")}
+    packages = {"nas_sdk", "nas_server", "nas_conformance", "chronos_plugin"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == packages
+    assert {f"{package}/py.typed" for package in packages} <= {*names}
+    assert {"chronos_plugin/plugin.yaml", "chronos_plugin/hook/_chronos_hook.py"} <= {*names}
+    page = {f"nas_server/page/static/{name}" for name in ("index.html", "page.css", "page.js")}
     assert page <= {*names}
     assert not [name for name in names if "/test_" in name or name.endswith(".pth")]
 

@@ -10,11 +10,11 @@ import pytest
 from tools.bootstrap import ROOT
 
 PLANTS = {
-    "Imports go one way": ("nas_sdk/client.py", "import chronos_plugin.keeper"),
-    "The SDK knows nothing of hermes": ("nas_sdk/reconcile.py", "import hermes_cli.auth"),
+    "never on each other": ("chronos_plugin/keeper.py", "import nas_server.app"),
+    "Plugin, server and kit stand on the SDK": ("nas_sdk/testing/nas.py", "import nas_server.app"),
+    "parts stand on each other": ("nas_sdk/_core/retry.py", "import nas_sdk.webhooks"),
+    "The SDK knows nothing of hermes": ("nas_sdk/reconcile/apply.py", "import hermes_cli.auth"),
     "the plugin only through its host": ("chronos_plugin/keeper.py", "import cron.jobs"),
-    "The client side does without the server": ("nas_sdk/client.py", "import nas_sdk.server.app"),
-    "the test double uses its rules": ("nas_sdk/testing/nas.py", "import nas_sdk.server.relay"),
     "Generated calls are made in one place": (
         "nas_sdk/client.py",
         "import nas_sdk._generated.api.one_shots.cancel",
@@ -23,9 +23,10 @@ PLANTS = {
         "chronos_plugin/scheduler.py",
         "import chronos_plugin.cli.install",
     ),
-    "do no I/O": ("nas_sdk/operations.py", "import httpx"),
-    "rules of one-shots do no I/O": ("nas_sdk/server/timers.py", "import time"),
-    "The reference NAS alone": ("nas_sdk/webhooks.py", "import aiohttp"),
+    "do no I/O": ("nas_sdk/_core/operations.py", "import httpx"),
+    "opens no connection": ("nas_sdk/_core/bulk.py", "import socket"),
+    "rules of one-shots do no I/O": ("nas_sdk/protocol/book.py", "import time"),
+    "The reference NAS alone": ("nas_sdk/webhooks/verifier.py", "import aiohttp"),
     "The conformance kit alone": ("nas_sdk/testing/nas.py", "import hypothesis"),
 }
 
@@ -34,7 +35,7 @@ PLANTS = {
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the packages and their rules, for planting in."""
     folder = tmp_path_factory.mktemp("imports")
-    for package in ("nas_sdk", "chronos_plugin"):
+    for package in ("nas_sdk", "nas_server", "nas_conformance", "chronos_plugin"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, folder / package, ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", folder)

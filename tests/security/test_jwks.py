@@ -13,8 +13,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from nas_sdk.jwks import JwksCache
-from nas_sdk.webhooks import AsyncFireVerifier, FireRefused, FireVerifier
+from nas_sdk.webhooks import AsyncFireVerifier, FireRefused, FireVerifier, JwksCache
 from tests.support.jwks_server import JwksServer, jwks_server, rescue
 from tests.support.mint import good_claims, signed
 from tests.support.tokens import AUDIENCE, ISSUER, good_token, key_set

@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 import pytest
 
-from nas_sdk.fire_tokens import Rules, check_token, read_header
-from nas_sdk.keys import VerifyKey
 from nas_sdk.webhooks import AsyncFireVerifier, FireRefused, FireVerifier, Reason
+from nas_sdk.webhooks._keys import VerifyKey
+from nas_sdk.webhooks._token import Rules, check_token, read_header
 from tests.support.mint import ALGORITHMS, good_claims, public_jwk, signed
 from tests.support.tokens import (
     AUDIENCE,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nas_sdk.server.store import MemoryStore, SqliteStore, Store
+from nas_server.store import MemoryStore, SqliteStore, Store
 from tests.support.jetstream_store import prompt_store
 from tests.support.nats_cluster import NatsCluster, nats_cluster
 

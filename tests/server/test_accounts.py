@@ -4,13 +4,8 @@ import json
 
 import pytest
 
-from nas_sdk.server.accounts import (
-    AccountError,
-    Accounts,
-    InvalidTokenError,
-    UnprovisionedError,
-)
-from nas_sdk.server.store import Store
+from nas_server.accounts import AccountError, Accounts, InvalidTokenError, UnprovisionedError
+from nas_server.store import Store
 
 T = 1_800_000_000_000
 

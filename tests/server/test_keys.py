@@ -3,9 +3,9 @@
 import jwt
 import pytest
 
-from nas_sdk.server import keys
-from nas_sdk.server.keys import KeyRing
-from nas_sdk.server.store import Store
+from nas_server import keys
+from nas_server.keys import KeyRing
+from nas_server.store import Store
 
 T = 1_800_000_000_000
 

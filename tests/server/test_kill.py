@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nas_sdk import Arm, AsyncNasClient, NasClient
-from nas_sdk.server.clock import system_clock
-from nas_sdk.times import format_instant, parse_instant
+from nas_sdk._core.instants import format_instant, parse_instant
+from nas_server.clock import system_clock
 from tests.support.agent_stub import AgentStub, agent_stub
 from tests.support.nas_server import nas_server
 

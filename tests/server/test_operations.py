@@ -9,10 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from nas_sdk.server import app, keys, metrics
-from nas_sdk.server.app import AT_ONCE_S
-from nas_sdk.server.store import MemoryStore, Store, StoreError
-from nas_sdk.server.store.base import Counts
+from nas_server import app, keys, metrics
+from nas_server.app import AT_ONCE_S
+from nas_server.store import MemoryStore, Store, StoreError
+from nas_server.store.base import Counts
 from tests.support.nas_in_process import Hosted, eventually, hosted
 
 PROVISION = "/api/agent-cron/provision"

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from chronos_plugin import store
-from chronos_plugin.host import Host, Settings
+from chronos_plugin.host import ChronosConfig, Host
 
 from .nas import URL
 from .store import CLAIM_SECONDS, Job, Store
@@ -122,7 +122,7 @@ class SimulatedHost(Host):
         self._process.step()
         return [home for home in self._machine.homes if self._machine.saves[home]]
 
-    def settings(self, home: Path | None = None) -> Settings:
+    def settings(self, home: Path | None = None) -> ChronosConfig:
         given: dict[str, Any] = {
             "home": home or self.home(),
             "active": True,
@@ -131,7 +131,7 @@ class SimulatedHost(Host):
             "allow_http": False,
             "watchdog": not self._machine.shape.always_on,
         }
-        return Settings(**{name: given.get(name, "") for name in Settings._fields})
+        return ChronosConfig(**{name: given.get(name, "") for name in ChronosConfig._fields})
 
     def is_logged_in(self) -> bool:
         return True

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from nas_sdk.clocks import Clock
-from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.server.timers import Book
-from nas_sdk.testing.desk import Desk, operation_of
+from nas_sdk._core.clock import Clock
+from nas_sdk.protocol.book import OneShotTable
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_sdk.testing.faults import error_response
+from nas_sdk.testing.request_handler import RequestHandler, operation_of
 
 if TYPE_CHECKING:
     from .process import OsProcess
@@ -42,7 +42,9 @@ class SimulatedNas:
         self._engine = world.engine
         self._ids = itertools.count(1)
         self._tokens = itertools.count(1)
-        self.desk = Desk(_NasClock(world), lambda: {}, normalise=world.chance.random() < 0.5)
+        self.handler = RequestHandler(
+            _NasClock(world), lambda: {}, normalise=world.chance.random() < 0.5
+        )
         self.forget()
         self.token = ""
         self.renew_token()
@@ -55,19 +57,19 @@ class SimulatedNas:
 
     def renew_token(self) -> None:
         """The token so far is refused from now on; the login has another."""
-        self.desk.tokens.clear()
+        self.handler.tokens.clear()
         self.token = f"token-{next(self._tokens)}-of-the-agent"
-        self.desk.tokens[self.token] = AGENT
+        self.handler.tokens[self.token] = AGENT
 
     def forget(self) -> None:
         """Lose every one-shot."""
-        self.desk.book = Book(
+        self.handler.table = OneShotTable(
             chance=self._world.chance.random, new_id=lambda: f"os_{next(self._ids)}"
         )
 
-    def armed(self) -> dict[str, OneShot]:
+    def armed(self) -> dict[str, StoredOneShot]:
         """What is armed, by job id."""
-        return {one.job_id: one for one in self.desk.book.armed(AGENT)}
+        return {one.job_id: one for one in self.handler.table.armed(AGENT)}
 
     def call(self, process: OsProcess, request: httpx.Request) -> httpx.Response:
         """Carry a request over and its answer back; raises httpx errors."""
@@ -104,7 +106,7 @@ class SimulatedNas:
             return error_response(503, "a bad moment")
         if fault == "429":
             return error_response(429, "slow down", {"Retry-After": str(chance.randint(1, 40))})
-        response = self.desk.answer(request)
+        response = self.handler.answer(request)
         self.watch()
         engine.rest(min(back, patience))
         if back >= patience:
@@ -141,7 +143,7 @@ class SimulatedNas:
 
     def watch(self) -> None:
         """Look again when the next one-shot is due."""
-        due = self.desk.book.next_due()
+        due = self.handler.table.next_due()
         if due is not None and (self._alarm is None or due / 1000 < self._alarm):
             self._alarm = max(self._engine.now, due / 1000)
             self._engine.at(self._alarm, self._ring)
@@ -155,11 +157,11 @@ class SimulatedNas:
             self._alarm = engine.now + 5
             engine.at(self._alarm, self._ring)
             return
-        for one in self.desk.book.due(int(engine.now * 1000), 100):
+        for one in self.handler.table.due(int(engine.now * 1000), 100):
             self._fire(one)
         self.watch()
 
-    def _fire(self, one: OneShot) -> None:
+    def _fire(self, one: StoredOneShot) -> None:
         chaos, engine, chance = self._world.chaos, self._engine, self._world.chance
         if chaos.strikes("fire lost", engine.now):
             self._world.story.tell("NAS", "fire of {} is lost", one.job_id)
@@ -173,13 +175,13 @@ class SimulatedNas:
         engine.at(engine.now + wait, lambda: self._send(one, answered))
         engine.at(engine.now + wait + ANSWER_SECONDS, lambda: answered(None))
 
-    def _send(self, one: OneShot, answered: Callable[[int | None], None]) -> None:
+    def _send(self, one: StoredOneShot, answered: Callable[[int | None], None]) -> None:
         self.fires += 1
         if self._world.chaos.strikes("down after a fire", self._engine.now):
             self._world.chaos.go_down(self._engine.now)
         self._world.machine.receive(one.job_id, one.fire_at, answered)
 
-    def _answered(self, one: OneShot, status: int | None) -> None:
+    def _answered(self, one: StoredOneShot, status: int | None) -> None:
         chaos, engine, chance = self._world.chaos, self._engine, self._world.chance
         if chaos.strikes("answer lost", engine.now):
             status = None
@@ -189,10 +191,10 @@ class SimulatedNas:
             engine.at(later, lambda: self._send(one, lambda status: None))
         self._settle(one, status)
 
-    def _settle(self, one: OneShot, status: int | None) -> None:
+    def _settle(self, one: StoredOneShot, status: int | None) -> None:
         ended = status is not None and 200 <= status < 300
-        outcome = Outcome(ended=ended, note=str(status))
-        self.desk.book.settle(one, outcome, int(self._engine.now * 1000))
+        outcome = DeliveryResult(ended=ended, note=str(status))
+        self.handler.table.settle(one, outcome, int(self._engine.now * 1000))
         self.watch()
 
 

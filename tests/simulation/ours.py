@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from chronos_plugin import scheduler
-from chronos_plugin.keeper import Process
+from chronos_plugin.keeper import PluginRuntime
 
 from .hermes import SimulatedHost
 from .nas import Wire
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Ours:
-    """The plugin as hermes loads it: one `Process`, and a new provider for every event."""
+    """The plugin as hermes loads it: one `PluginRuntime`, and a new provider for every event."""
 
     def __init__(self, process: OsProcess) -> None:
         host = SimulatedHost(process)
         wire = Wire(process.world.nas, process)
-        self.plugin = Process(host, process.system, http_client=wire)
+        self.plugin = PluginRuntime(host, process.runtime, http_client=wire)
         # Not through its cache, which is meant for one process and not for thousands.
         self._provider = scheduler.provider_class.__wrapped__(host.base, self.plugin)
 
@@ -31,7 +31,7 @@ class Ours:
         self._provider().start(threading.Event(), adapters=None, loop=None)
 
     def verified(self) -> None:
-        self.plugin.heal()
+        self.plugin.request_reconcile()
 
     def fire(self, job_id: str) -> object:
         return self._provider().fire_due(job_id)
@@ -53,9 +53,9 @@ class Ours:
 
     def reconcile(self) -> None:
         self._provider().reconcile()
-        keeper = self.plugin.keeper()
-        if keeper.trouble or keeper.unarmed:
-            raise RuntimeError(f"not everything is armed: {keeper.trouble}")
+        reconciler = self.plugin.reconciler()
+        if reconciler.last_error or reconciler.failed_jobs:
+            raise RuntimeError(f"not everything is armed: {reconciler.last_error}")
 
 
 class NoKeys:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nas_sdk.system import System
+from nas_sdk.reconcile import Runtime
 
 from .engine import Condition, Owner
 from .store import Job, Store
@@ -60,7 +60,7 @@ class OsProcess(Owner):
         self.warned = False
         self.on_killed: Callable[[], object] = lambda: None
         """Called when it dies before its time."""
-        self.system = SimulatedSystem(self)
+        self.runtime = SimulatedRuntime(self)
         self.brain: Brain = world.driver(self)
 
     def step(self) -> None:
@@ -101,7 +101,7 @@ class OsProcess(Owner):
         self.world.engine.spawn(self, work, name)
 
 
-class SimulatedSystem(System):
+class SimulatedRuntime(Runtime):
     """Time and threads of one process."""
 
     def __init__(self, process: OsProcess) -> None:

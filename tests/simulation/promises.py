@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nas_sdk.agent import WATCHDOG
-from nas_sdk.server.rules import due_ms
+from nas_sdk.protocol.one_shot import due_ms
+from nas_sdk.reconcile.agent import WATCHDOG
 
 from .chaos import CRASHES
 from .store import Job, Store

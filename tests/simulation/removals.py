@@ -16,8 +16,7 @@ from typing import Any, Final
 import attrs
 
 from chronos_plugin import keeper, scheduler
-from nas_sdk import agent, converger, planning, reconcile
-from nas_sdk.reconcile import OneShot
+from nas_sdk.reconcile import OneShot, agent, apply, planning, reconciler
 
 Patch = Callable[[], None]
 
@@ -35,10 +34,10 @@ def _no_watchdog() -> None:
 
 
 def _no_heal() -> None:
-    def heal(self: keeper.Process) -> None:
+    def request_reconcile(self: keeper.PluginRuntime) -> None:
         self.serving = True
 
-    setattr(keeper.Process, "heal", heal)  # noqa: B010
+    setattr(keeper.PluginRuntime, "heal", request_reconcile)  # noqa: B010
 
 
 def _no_converge_after_lost_claim() -> None:
@@ -58,16 +57,16 @@ def _no_converge_after_lost_claim() -> None:
             self.request = request
 
     setattr(scheduler._Provider, "_after_fire", after_fire)  # noqa: B010
-    setattr(agent.AgentConverger, "await_due", await_due)  # noqa: B010
+    setattr(agent.AgentReconciler, "await_due", await_due)  # noqa: B010
 
 
-_AWAIT_DUE: Final = agent.AgentConverger.await_due
+_AWAIT_DUE: Final = agent.AgentReconciler.await_due
 
 
 def _believe_memory() -> None:
     """After its first list, a process believes what it has armed and cancelled itself."""
-    usual_list, usual_arm = reconcile._list, reconcile._provision
-    usual_cancel, usual_send = reconcile._cancel, converger.Converger.arm
+    usual_list, usual_arm = apply._list, apply._provision
+    usual_cancel, usual_send = apply._cancel, reconciler.Reconciler.arm
 
     def known(client: Any) -> dict[str, OneShot] | None:
         found: dict[str, OneShot] | None = getattr(client._http, "armed", None)
@@ -106,35 +105,35 @@ def _believe_memory() -> None:
         if armed is not None:
             armed[job_id] = OneShot(job_id, fire_at)
 
-    setattr(reconcile, "_list", listed)  # noqa: B010
-    setattr(reconcile, "_provision", arming)  # noqa: B010
-    setattr(reconcile, "_cancel", cancelling)  # noqa: B010
-    setattr(converger.Converger, "arm", send)  # noqa: B010
+    setattr(apply, "_list", listed)  # noqa: B010
+    setattr(apply, "_provision", arming)  # noqa: B010
+    setattr(apply, "_cancel", cancelling)  # noqa: B010
+    setattr(reconciler.Reconciler, "arm", send)  # noqa: B010
 
 
 def _run_early_fires() -> None:
     def await_due(self: Any, job_id: str, longest: float) -> bool:
-        self.request(converger.HEAL_SECONDS)
+        self.request(reconciler.DELAY_SECONDS)
         return job_id in self.times()
 
-    setattr(agent.AgentConverger, "await_due", await_due)  # noqa: B010
+    setattr(agent.AgentReconciler, "await_due", await_due)  # noqa: B010
 
 
 def _no_hands() -> None:
     @contextlib.contextmanager
-    def in_hand(self: Any, job_id: str, occurrence: str | None = None) -> Iterator[bool]:
+    def in_progress(self: Any, job_id: str, occurrence: str | None = None) -> Iterator[bool]:
         yield True
 
-    setattr(agent.AgentConverger, "in_hand", in_hand)  # noqa: B010
-    setattr(keeper.Keeper, "taken", lambda self, job_ids: frozenset())  # noqa: B010
+    setattr(agent.AgentReconciler, "in_progress", in_progress)  # noqa: B010
+    setattr(keeper.HomeReconciler, "claimed_elsewhere", lambda self, job_ids: frozenset())  # noqa: B010
 
 
 def _no_retries() -> None:
-    setattr(converger.Converger, "_retry", lambda self, errors: None)  # noqa: B010
+    setattr(reconciler.Reconciler, "_retry", lambda self, errors: None)  # noqa: B010
 
 
 def _cancel_what_others_want() -> None:
-    setattr(keeper.Keeper, "others", lambda self: frozenset())  # noqa: B010
+    setattr(keeper.HomeReconciler, "other_profiles_jobs", lambda self: frozenset())  # noqa: B010
 
 
 def _cancel_other_watchdogs() -> None:
@@ -142,7 +141,7 @@ def _cancel_other_watchdogs() -> None:
         others = self._known_others()
         return lambda job_id: others is None or job_id in others or job_id in held
 
-    setattr(agent.AgentConverger, "_protection", protection)  # noqa: B010
+    setattr(agent.AgentReconciler, "_protection", protection)  # noqa: B010
 
 
 def _no_overdue_step() -> None:
@@ -157,7 +156,7 @@ def _compare_texts() -> None:
 
 
 def _do_not_follow() -> None:
-    setattr(converger.Converger, "follow", lambda self, file, stopped: None)  # noqa: B010
+    setattr(reconciler.Reconciler, "follow", lambda self, file, stopped: None)  # noqa: B010
 
 
 def _do_not_look_again() -> None:
@@ -168,7 +167,7 @@ def _say_nothing_at_the_prompt() -> None:
     """Whoever changes a job is not told that it is not armed."""
 
     def on_jobs_changed(self: Any, job: Any = None) -> None:
-        keeper = self.process.keeper()
+        keeper = self.process.reconciler()
         ticket = keeper.request()
         if not self.process.serving:
             keeper.wait(ticket, scheduler.PROMPT_SECONDS)
@@ -180,7 +179,7 @@ def _say_nothing_at_the_prompt() -> None:
 def _start_without_converge() -> None:
     def start(self: Any, stop_event: Any, **options: Any) -> None:
         self.process.serve(stop_event, options)
-        self.process.keeper()
+        self.process.reconciler()
 
     setattr(scheduler._Provider, "start", start)  # noqa: B010
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from nas_sdk.times import parse_instant
+from nas_sdk._core.instants import parse_instant
 from tests.support.hermes_env import HermesEnvironment
 from tests.support.hermes_host import Hermes, HermesServer, eventually
 from tests.support.recorder import Recorder, Seen

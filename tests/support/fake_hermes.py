@@ -6,9 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from chronos_plugin.host import Host, Settings
+from chronos_plugin.host import ChronosConfig, Host
 from chronos_plugin.store import Job, Store
-from nas_sdk.system import System
+from nas_sdk.reconcile import Runtime
 
 HOME = Path("/agent/home")
 CALLBACK = "https://agent.example.com"
@@ -22,8 +22,8 @@ class FakeHermes(Host):
     dies. `runs` are the job ids that ran to their end.
     """
 
-    def __init__(self, system: System, *, two_phases: bool = False) -> None:
-        self._system = system
+    def __init__(self, runtime: Runtime, *, two_phases: bool = False) -> None:
+        self._runtime = runtime
         self._two_phases = two_phases
         self.stores: dict[Path, dict[str, dict[str, Any]]] = {HOME: {}}
         self.broken: dict[Path, Store] = {}
@@ -60,8 +60,8 @@ class FakeHermes(Host):
     def homes(self) -> list[Path]:
         return list(self.stores)
 
-    def settings(self, home: Path | None = None) -> Settings:
-        usual = Settings(
+    def settings(self, home: Path | None = None) -> ChronosConfig:
+        usual = ChronosConfig(
             home or self.at,
             active=True,
             portal_url="https://nas.test",
@@ -100,7 +100,7 @@ class FakeHermes(Host):
     def add(self, job_id: str, in_seconds: float, *, every: float = 0, **more: Any) -> None:
         """A job that fires in `in_seconds`, and then `every` so many; 0 is a one-shot."""
         home = more.pop("home", self.at)
-        at = self.iso(self._system.time() + in_seconds)
+        at = self.iso(self._runtime.time() + in_seconds)
         job = {"id": job_id, "enabled": True, "state": "scheduled", "next_run_at": at}
         self.stores[home][job_id] = {**job, "every": every, "fire_claim": None, **more}
         self.on_change(home)
@@ -122,7 +122,7 @@ class FakeHermes(Host):
         job = self.stores[self.at].get(job_id)
         if job is None or not self.is_runnable(job) or self._is_claimed(job):
             return None
-        now = self._system.time()
+        now = self._runtime.time()
         job["fire_claim"] = {"at": self.iso(now)}
         if job["every"]:
             job["next_run_at"] = self.iso(now + job["every"])
@@ -133,7 +133,7 @@ class FakeHermes(Host):
         claim = job["fire_claim"]
         if claim is None:
             return False
-        age = self._system.time() - datetime.fromisoformat(claim["at"]).timestamp()
+        age = self._runtime.time() - datetime.fromisoformat(claim["at"]).timestamp()
         return 0 <= age < CLAIM_SECONDS
 
     def run(self, job_id: str) -> bool:
@@ -144,7 +144,7 @@ class FakeHermes(Host):
             return True
         job["fire_claim"] = None
         if job["every"]:
-            job["next_run_at"] = self.iso(self._system.time() + job["every"])
+            job["next_run_at"] = self.iso(self._runtime.time() + job["every"])
         else:
             del self.stores[self.at][job_id]
         self.on_change(self.at)

@@ -39,7 +39,7 @@ class HermesEnvironment:
         made = cls(version, prefix)
         inherited = next(base.glob("lib/python*/site-packages"))
         (made.site_packages / "inherited.pth").write_text(f"{inherited}\n")
-        for package in ("nas_sdk", "chronos_plugin"):
+        for package in ("nas_sdk", "nas_server", "nas_conformance", "chronos_plugin"):
             (made.site_packages / package).symlink_to(ROOT / package)
         probe = Path(loaded_probe.__file__)
         shutil.copy(probe, made.site_packages)

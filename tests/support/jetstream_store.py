@@ -9,16 +9,16 @@ from random import random
 import nats
 from nats.aio.msg import Msg
 
-from nas_sdk.server.clock import system_clock
-from nas_sdk.server.delivery import Caller
-from nas_sdk.server.metrics import Metrics
-from nas_sdk.server.relay import Relay
-from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.server.store import Counts, Store
-from nas_sdk.server.store.jetstream import JetStreamStore
-from nas_sdk.server.store.nats_alarms import Alarms, Tuning
-from nas_sdk.server.store.nats_link import Link, Names
-from nas_sdk.server.store.slots import Alarm
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server.clock import system_clock
+from nas_server.delivery.caller import Caller
+from nas_server.delivery.relay import Relay
+from nas_server.metrics import Metrics
+from nas_server.store import Counts, Store
+from nas_server.store.jetstream.alarms import Alarms, Tuning
+from nas_server.store.jetstream.job_record import Alarm
+from nas_server.store.jetstream.link import JetStreamClient, Names
+from nas_server.store.jetstream.store import JetStreamStore
 from tests.support.nats_cluster import NatsCluster, Node
 
 PATIENCE_S = 30.0
@@ -36,7 +36,7 @@ async def leader(cluster: NatsCluster, url: str, stream: str) -> Node:
     client = await nats.connect([node.address for node in cluster.nodes if node.pid])
     names = Names(url.rpartition("/")[2])
     try:
-        found = await Link(client, names).api(f"STREAM.INFO.{names.name}_{stream}", {})
+        found = await JetStreamClient(client, names).api(f"STREAM.INFO.{names.name}_{stream}", {})
     finally:
         await client.close()
     return cluster.node(found["cluster"]["leader"])
@@ -45,7 +45,7 @@ async def leader(cluster: NatsCluster, url: str, stream: str) -> Node:
 class PromptAlarms(Alarms):
     """Alarms that are here when `set` returns."""
 
-    def __init__(self, link: Link, tuning: Tuning) -> None:
+    def __init__(self, link: JetStreamClient, tuning: Tuning) -> None:
         super().__init__(link, tuning)
         self._changed = asyncio.Condition()
         self._came: set[str] = set()
@@ -112,14 +112,14 @@ class Receiver(Caller):
     """Accepts every fire at once, and keeps when it came (epoch ms)."""
 
     def __init__(self) -> None:
-        self.fires: list[tuple[OneShot, int]] = []
+        self.fires: list[tuple[StoredOneShot, int]] = []
         self._changed = asyncio.Condition()
 
-    async def call(self, one: OneShot) -> Outcome:
+    async def call(self, one: StoredOneShot) -> DeliveryResult:
         async with self._changed:
             self.fires.append((one, system_clock()))
             self._changed.notify_all()
-        return Outcome(ended=True, note="202")
+        return DeliveryResult(ended=True, note="202")
 
     def jobs(self, since: int = 0) -> set[str]:
         """Those that fired for a time from ``since`` on."""

@@ -6,7 +6,7 @@ python -m tests.support.lease_holder URL NOW_MS COUNT HOLD_S
 import asyncio
 import sys
 
-from nas_sdk.server.store.nats_alarms import Tuning
+from nas_server.store.jetstream.alarms import Tuning
 from tests.support.jetstream_store import EVER_AHEAD, Arrivals, opened
 
 

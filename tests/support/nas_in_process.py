@@ -11,10 +11,10 @@ import aiohttp
 import attrs
 from aiohttp import web
 
-from nas_sdk.server import intake
-from nas_sdk.server.app import Nas, Settings
-from nas_sdk.server.store import Store
-from nas_sdk.times import format_instant
+from nas_sdk._core.instants import format_instant
+from nas_server.app import Nas, ServerConfig
+from nas_server.http import request_body
+from nas_server.store import Store
 
 PATIENCE_S = 30.0
 
@@ -98,8 +98,8 @@ async def hosted(store: Store, **settings: Any) -> AsyncIterator[Hosted]:
         "allow_private_callbacks": True,
         "grace_s": 0.0,
     }
-    nas = Nas(store, Settings(**(given | settings)), clock=clock)
-    runner = intake.runner(nas.app, 0.1)
+    nas = Nas(store, ServerConfig(**(given | settings)), clock=clock)
+    runner = request_body.runner(nas.app, 0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

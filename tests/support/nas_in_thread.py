@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import attrs
 from aiohttp import web
 
-from nas_sdk.server import intake
-from nas_sdk.server.app import Nas, Settings
-from nas_sdk.server.clock import system_clock
-from nas_sdk.server.store import Store
-from nas_sdk.server.store.memory import MemoryStore
+from nas_server.app import Nas, ServerConfig
+from nas_server.clock import system_clock
+from nas_server.http import request_body
+from nas_server.store import Store
+from nas_server.store.memory import MemoryStore
 
 T = TypeVar("T")
 PATIENCE_S = 30.0
@@ -44,7 +44,7 @@ def nas_in_thread(
     """Run a NAS on ``store`` while the block runs; ``change`` may meddle with it before."""
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    settings = Settings(issuer=url, allow_private_callbacks=True, grace_s=0.0)
+    settings = ServerConfig(issuer=url, allow_private_callbacks=True, grace_s=0.0)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -55,7 +55,7 @@ def nas_in_thread(
     try:
         nas = Nas(store or steady_store(), settings)
         change(nas)
-        runner = intake.runner(nas.app, 0.1)
+        runner = request_body.runner(nas.app, 0.1)
         wait_for(_start(runner, listener))
         try:
             yield wait_for(_provision_agents(nas, url))

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import httpx
 
-from nas_sdk.clocks import Clock
+from nas_sdk._core.clock import Clock
+from nas_sdk._core.instants import parse_instant
 from nas_sdk.testing import InMemoryNas
 from nas_sdk.testing.transport import FAULT_MARK
-from nas_sdk.times import parse_instant
 from tests.support.recorder import Recorder, Seen
 from tools.demo.home import NasAccess
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas_sdk import NasClient
-from nas_sdk.times import parse_instant
+from nas_sdk._core.instants import parse_instant
 from tests.support.hermes_env import run
 from tests.support.recorder import Recorder, Seen
 from tools.demo.home import NasAccess
 from tools.demo.process import Served
 
-_NAS = [sys.executable, "-m", "nas_sdk.server"]
+_NAS = [sys.executable, "-m", "nas_server"]
 
 
 @dataclass(frozen=True)

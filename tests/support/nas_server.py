@@ -113,7 +113,7 @@ class NasServer:
 
     def _popen(self, *arguments: str, stderr: int | IO[str]) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "nas_sdk.server", *arguments, "--store", self.store],
+            [sys.executable, "-m", "nas_server", *arguments, "--store", self.store],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,

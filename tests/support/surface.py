@@ -3,9 +3,10 @@
 import ast
 from pathlib import Path
 
-from nas_sdk import AsyncNasClient, NasClient, operations
+from nas_sdk import AsyncNasClient, NasClient
+from nas_sdk._core import operations
 
-PACKAGE = Path(operations.__file__).parent
+PACKAGE = Path(operations.__file__).parents[1]
 API = PACKAGE / "_generated" / "api"
 
 
@@ -38,7 +39,7 @@ def unsurfaced(api: Path = API) -> list[str]:
     for operation in sorted(generated_operations(api)):
         function = surfaced.get(operation)
         if function is None:
-            complaints.append(f"{operation}: no function of nas_sdk/operations.py builds it")
+            complaints.append(f"{operation}: no function of nas_sdk/_core/operations.py builds it")
             continue
         complaints += [
             f"{operation}: {client.__name__} has no method {function}"

@@ -16,8 +16,6 @@ from tools.bootstrap import ROOT
 from tools.contract.change import Change, Weight
 
 PACKAGE = "nas_sdk"
-PRIVATE = ("nas_sdk._generated", "nas_sdk.server", "nas_sdk.conformance")
-"""What is not for import by others: NAS's own side, and programs."""
 OPTIONAL = ", optional"
 
 
@@ -60,8 +58,7 @@ def _modules(package: Any) -> Iterator[Any]:
     if package.exports is not None:
         yield package
     for name, member in sorted(package.modules.items()):
-        hidden = name.startswith("_") or member.path in PRIVATE
-        if not member.is_alias and not hidden:
+        if not member.is_alias and not name.startswith("_"):
             yield from _modules(member)
 
 

@@ -21,7 +21,7 @@ from tools.demo.process import Served, tail
 IDLE = 3.0
 """Seconds without work after which the front stops hermes."""
 
-_NAS = [sys.executable, "-m", "nas_sdk.server"]
+_NAS = [sys.executable, "-m", "nas_server"]
 _PROBE = Path(__file__).with_name("probe.py")
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import TypeVar
 
-from nas_sdk.times import parse_instant
+from nas_sdk._core.instants import parse_instant
 from tools.demo.front import Answered, Arrived, AtZero, FrontEvent, Request, Up
 from tools.demo.stage import Stage
 from tools.demo.timeline import Timeline, clock, duration, instant

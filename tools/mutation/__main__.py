@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, TypedDict
 ROOT: Final = Path(__file__).parents[2]
 SURVIVORS: Final = ROOT / "tests" / "mutation" / "survivors.toml"
 CHRONOS: Final = tuple(
-    f"tests/unit/chronos/test_{name}.py" for name in ("overdue", "fires", "keeper", "provider")
+    f"tests/chronos/test_{name}.py" for name in ("overdue", "fires", "keeper", "provider")
 )
 BROKEN: Final = (
     "test_every_broken_token_is_refused_for_its_own_reason",
@@ -27,24 +27,24 @@ BROKEN: Final = (
     "test_tasks_get_the_same_verdicts",
 )
 TOKENS: Final = (
-    "tests/unit/test_webhooks.py",
+    "tests/sdk/webhooks/test_verifier.py",
     *(f"tests/security/test_tokens.py::{name}" for name in BROKEN),
 )
 KEYS: Final = (
-    "tests/unit/test_key_book.py",
-    "tests/unit/test_jwks.py",
+    "tests/sdk/webhooks/test_key_state.py",
+    "tests/sdk/webhooks/test_jwks.py",
     "tests/security/test_jwks.py",
 )
 TESTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "nas_sdk.reconcile": ("tests/unit/test_reconcile.py",),
-    "nas_sdk.planning": ("tests/unit/test_reconcile.py",),
-    "nas_sdk.converger": ("tests/unit/test_converger.py", *CHRONOS),
+    "nas_sdk.reconcile.apply": ("tests/sdk/reconcile/test_apply.py",),
+    "nas_sdk.reconcile.planning": ("tests/sdk/reconcile/test_apply.py",),
+    "nas_sdk.reconcile.reconciler": ("tests/sdk/reconcile/test_reconciler.py", *CHRONOS),
     "chronos_plugin.scheduler": CHRONOS,
     "chronos_plugin.keeper": CHRONOS,
-    "nas_sdk.webhooks": TOKENS,
-    "nas_sdk.fire_tokens": TOKENS,
-    "nas_sdk.jwks": KEYS,
-    "nas_sdk.key_book": KEYS,
+    "nas_sdk.webhooks.verifier": TOKENS,
+    "nas_sdk.webhooks._token": TOKENS,
+    "nas_sdk.webhooks.jwks": KEYS,
+    "nas_sdk.webhooks._key_state": KEYS,
 }
 """The modules, and the tests that are to notice what is wrong with each."""
 

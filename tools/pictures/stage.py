@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from nas_sdk.server import rules
-from nas_sdk.server.page.access import Access
-from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.server.store import MemoryStore, Store
-from nas_sdk.times import format_instant
+from nas_sdk._core.instants import format_instant
+from nas_sdk.protocol import one_shot
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server.page.access import Access
+from nas_server.store import MemoryStore, Store
 from tests.support.nas_in_process import Hosted, hosted
 
 NOON: Final = 1_800_014_400_000
@@ -44,30 +44,32 @@ async def _arm(store: Store) -> None:
 
 
 async def _fire(store: Store) -> None:
-    accepted = Outcome(ended=True, note="202")
+    accepted = DeliveryResult(ended=True, note="202")
     lost = _shot("old-laptop", "backup", NOON - 25 * HOUR)
     for at in (NOON - 25 * HOUR, NOON - HOUR):
-        timeout = Outcome(ended=False, note="timeout: no answer in time", retry_after_ms=30 * HOUR)
+        timeout = DeliveryResult(
+            ended=False, note="timeout: no answer in time", retry_after_ms=30 * HOUR
+        )
         await _deliver(store, lost, timeout, at)
     for n, agent in enumerate(JOBS):
         due = NOON - (41 - 9 * n) * MINUTE
         await _deliver(store, _shot(agent, f"{JOBS[agent][0]}-0", due), accepted, due + 3 + n)
-    asleep = Outcome(ended=False, note="unreachable: Connection refused")
-    waking = Outcome(ended=False, note="503", retry_after_ms=240_000)
+    asleep = DeliveryResult(ended=False, note="unreachable: Connection refused")
+    waking = DeliveryResult(ended=False, note="503", retry_after_ms=240_000)
     await _deliver(store, _shot("garden-watch", "pump", NOON - MINUTE), asleep, NOON - MINUTE + 4)
     again = await store.next_due()
     (held,) = await store.due(again or 0, 1)
     await store.settle(held, waking, (again or 0) + 180)
 
 
-async def _deliver(store: Store, one: OneShot, outcome: Outcome, at: int) -> None:
+async def _deliver(store: Store, one: StoredOneShot, outcome: DeliveryResult, at: int) -> None:
     await store.provision(one, one.due_ms)
     (held,) = await store.due(at, 1)
     await store.settle(held, outcome, at + 412)
 
 
-def _shot(agent: str, job: str, due: int) -> OneShot:
+def _shot(agent: str, job: str, due: int) -> StoredOneShot:
     at = format_instant(due)
     url = f"https://{agent}.agents.example.com"
-    name = rules.new_schedule_id()
-    return rules.fresh(agent, job, at, url, f"{job}:{at}", name, min(due, NOON))
+    name = one_shot.new_schedule_id()
+    return one_shot.fresh(agent, job, at, url, f"{job}:{at}", name, min(due, NOON))

@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from nas_sdk.server.page.access import Access
-from nas_sdk.server.store import MemoryStore, Store
+from nas_server.page.access import Access
+from nas_server.store import MemoryStore, Store
 from tests.support.nas_in_process import Hosted, hosted
 
 

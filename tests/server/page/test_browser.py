@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from nas_sdk.server import rules
-from nas_sdk.server.page.access import Access
-from nas_sdk.server.rules import Outcome
-from nas_sdk.server.store import MemoryStore
-from nas_sdk.times import format_instant
+from nas_sdk._core.instants import format_instant
+from nas_sdk.protocol import one_shot
+from nas_sdk.protocol.one_shot import DeliveryResult
+from nas_server.page.access import Access
+from nas_server.store import MemoryStore
 from tests.support.agent_stub import agent_stub, held
 from tests.support.browser import PATIENCE_MS, Viewer, browser, viewer
 from tests.support.nas_in_process import Hosted, hosted
@@ -108,12 +108,12 @@ async def test_what_agents_say_is_never_markup(running: Browser) -> None:
         now = nas.clock.now
         for agent, job in (("agent", HOSTILE), (HOSTILE, "job"), ("agent", f'">{HOSTILE}')):
             at = format_instant(now + 60_000)
-            one = rules.fresh(
-                agent, job, at, f"{DEAF}/{HOSTILE}", job, rules.new_schedule_id(), now
+            one = one_shot.fresh(
+                agent, job, at, f"{DEAF}/{HOSTILE}", job, one_shot.new_schedule_id(), now
             )
             await store.provision(one, now)
         (last,) = (await store.due(now + 60_000, 3))[2:]
-        await store.settle(last, Outcome(ended=False, note=HOSTILE), now + 60_000)
+        await store.settle(last, DeliveryResult(ended=False, note=HOSTILE), now + 60_000)
         page = somebody.page
         await expect(page.locator("#armed-rows tr")).to_have_count(3)
         await expect(page.locator("#attempts-rows tr")).to_have_count(1)
@@ -132,8 +132,8 @@ async def test_many_are_shown_in_pages_and_one_agent_alone(running: Browser) -> 
         for n in range(10_000):
             at = format_instant(now + 60_000 + n)
             agent, job = f"agent-{n % 40:02}", f"job-{n:05}"
-            name = rules.new_schedule_id()
-            await store.provision(rules.fresh(agent, job, at, DEAF, job, name, now), now)
+            name = one_shot.new_schedule_id()
+            await store.provision(one_shot.fresh(agent, job, at, DEAF, job, name, now), now)
         page, rows = somebody.page, somebody.page.locator("#armed-rows tr")
         await expect(page.get_by_text("1 to 20 of the first 5000")).to_be_visible()
         assert await page.get_by_role("button", name="Older").count() == 0
@@ -155,11 +155,11 @@ async def test_what_fired_is_shown_in_pages(running: Browser) -> None:
         for n in range(30):
             at = format_instant(now + 60_000)
             await store.provision(
-                rules.fresh("a", f"job-{n:02}", at, DEAF, f"{n}", f"os{n}", now), now
+                one_shot.fresh("a", f"job-{n:02}", at, DEAF, f"{n}", f"os{n}", now), now
             )
         for one in await store.due(now + 60_000, 30):
             await store.settle(
-                one, Outcome(ended=True, note="202"), now + 60_000 + int(one.job_id[-2:])
+                one, DeliveryResult(ended=True, note="202"), now + 60_000 + int(one.job_id[-2:])
             )
         page, rows = somebody.page, somebody.page.locator("#attempts-rows tr")
         await expect(page.get_by_text("1 to 20 of 30")).to_be_visible()

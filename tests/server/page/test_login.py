@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from nas_sdk.server.intake import FORM
-from nas_sdk.server.page.access import SESSION_MS, Access
-from nas_sdk.server.page.guard import HEADERS
-from nas_sdk.server.page.routes import BODY_LIMIT, EVERY_MS, TRIES
-from nas_sdk.server.store import MemoryStore, Record, Store
+from nas_server.http.request_body import FORM
+from nas_server.page.access import SESSION_MS, Access
+from nas_server.page.guard import HEADERS
+from nas_server.page.routes import BODY_LIMIT, EVERY_MS, TRIES
+from nas_server.store import MemoryStore, Record, Store
 from tests.server.page.conftest import Admin, administered
 from tests.support.nas_in_process import hosted
 
@@ -239,7 +239,7 @@ async def test_big_bodies_are_refused(admin: Admin) -> None:
 async def test_a_body_that_does_not_come_is_not_waited_for(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas_sdk.server.intake.TIMEOUT_S", 0.01)
+    monkeypatch.setattr("nas_server.http.request_body.TIMEOUT_S", 0.01)
     await admin.log_in()
     never = asyncio.Event()
 

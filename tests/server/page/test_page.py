@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from nas_sdk.server import history, rules
-from nas_sdk.server.page import files, watch
-from nas_sdk.server.page.contract import contract_html, render
-from nas_sdk.server.page.watch import PAGE
-from nas_sdk.server.rules import OneShot, Outcome
-from nas_sdk.server.store import MemoryStore, Store, TooManyError
-from nas_sdk.times import format_instant
+from nas_sdk._core.instants import format_instant
+from nas_sdk.protocol import one_shot
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server import history
+from nas_server.page import files, watch
+from nas_server.page.contract import contract_html, render
+from nas_server.page.watch import PAGE
+from nas_server.store import MemoryStore, Store, TooManyError
 from tests.server.page.conftest import Admin, administered
 from tests.support.agent_stub import agent_stub
 from tests.support.nas_in_process import eventually
@@ -22,11 +23,11 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 MINUTE = 60_000
 
 
-def shot(admin: Admin, job: str, in_ms: int, agent: str = "agent") -> OneShot:
+def shot(admin: Admin, job: str, in_ms: int, agent: str = "agent") -> StoredOneShot:
     now = admin.nas.clock.now
     at = format_instant(now + in_ms)
     url = "http://127.0.0.1:9"
-    return rules.fresh(agent, job, at, url, f"{job}:{at}", rules.new_schedule_id(), now)
+    return one_shot.fresh(agent, job, at, url, f"{job}:{at}", one_shot.new_schedule_id(), now)
 
 
 async def told(admin: Admin, what: str) -> dict[str, Any]:
@@ -72,9 +73,11 @@ async def test_the_dead_are_shown_with_their_reason_and_raised_again() -> None:
         one = shot(admin, "job", MINUTE)  # before its time the relay does not touch it
         start = one.due_ms
         await store.provision(one, start)
-        for at in (start, start + rules.GIVE_UP_MS):
+        for at in (start, start + one_shot.GIVE_UP_MS):
             (held,) = await store.due(at, 1)
-            late = Outcome(ended=False, note="timeout: no answer in time", retry_after_ms=10**9)
+            late = DeliveryResult(
+                ended=False, note="timeout: no answer in time", retry_after_ms=10**9
+            )
             await store.settle(held, late, at)
         (dead,) = (await admin.state())["dead"]["rows"]
         assert (dead["state"], dead["last_answer"], dead["attempts"]) == (
@@ -158,8 +161,8 @@ async def test_attempts_and_the_dead_are_shown_in_parts(monkeypatch: pytest.Monk
         start = admin.nas.clock.now + MINUTE  # before its time the relay does not touch one
         for n in range(PAGE + 5):
             await store.provision(shot(admin, f"job{n:02}", MINUTE), start)
-        for at in (start, start + rules.GIVE_UP_MS):
-            failed = Outcome(ended=False, note="503", retry_after_ms=10**9)
+        for at in (start, start + one_shot.GIVE_UP_MS):
+            failed = DeliveryResult(ended=False, note="503", retry_after_ms=10**9)
             for n, held in enumerate(await store.due(at, 100)):
                 await store.settle(held, failed, at + n)
         first, rest = await admin.state(), await admin.state(f"attempts={PAGE}&dead={PAGE}")
@@ -178,7 +181,7 @@ async def test_attempts_and_the_dead_are_shown_in_parts(monkeypatch: pytest.Monk
 
 async def test_a_store_that_does_not_sort_so_many_still_shows_agents() -> None:
     class Vast(MemoryStore):
-        async def upcoming(self, limit: int) -> list[OneShot]:
+        async def upcoming(self, limit: int) -> list[StoredOneShot]:
             raise TooManyError("too many")
 
     store = Vast()
@@ -195,7 +198,7 @@ async def test_the_store_is_asked_once_for_all_who_look(monkeypatch: pytest.Monk
     asked: list[int] = []
 
     class Counting(MemoryStore):
-        async def upcoming(self, limit: int) -> list[OneShot]:
+        async def upcoming(self, limit: int) -> list[StoredOneShot]:
             asked.append(limit)
             return await super().upcoming(limit)
 
@@ -216,7 +219,7 @@ async def test_what_was_gathered_does_not_pile_up(monkeypatch: pytest.MonkeyPatc
     asked: list[str] = []
 
     class Counting(MemoryStore):
-        async def armed(self, agent: str) -> list[OneShot]:
+        async def armed(self, agent: str) -> list[StoredOneShot]:
             asked.append(agent)
             return await super().armed(agent)
 
@@ -257,8 +260,8 @@ async def test_the_page_is_found_without_the_slash(admin: Admin) -> None:
 
 async def test_it_says_when_the_store_fails() -> None:
     class Failing(MemoryStore):
-        async def dead(self, now: int, limit: int, agent: str | None = None) -> list[OneShot]:
-            from nas_sdk.server.store import StoreError
+        async def dead(self, now: int, limit: int, agent: str | None = None) -> list[StoredOneShot]:
+            from nas_server.store import StoreError
 
             raise StoreError("gone")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from nas_sdk import Arm, ArmedOneShot, AsyncNasClient, Outcome, ProvisionResult
+from nas_sdk import Arm, ArmedOneShot, AsyncNasClient, BulkResult, ProvisionResult
 
 
 async def login() -> str:
@@ -16,7 +16,7 @@ async def main() -> None:
         )
         armed: list[ArmedOneShot] = await nas.list_armed()
         await nas.cancel(armed[0].job_id)
-        outcomes: list[Outcome] = await nas.provision_many(
+        outcomes: list[BulkResult] = await nas.provision_many(
             [Arm("job-1", "2026-06-18T12:34:56Z", "https://a.example")]
         )
         print(result.schedule_id, all(outcome.ok for outcome in outcomes))

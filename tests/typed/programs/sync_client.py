@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-from nas_sdk import Arm, ArmedOneShot, NasClient, Outcome, ProvisionResult, ResponseEvent
+from nas_sdk import Arm, ArmedOneShot, BulkResult, NasClient, ProvisionResult, ResponseEvent
 
 
 def login() -> str:
@@ -23,7 +23,7 @@ with NasClient("https://nas.example.com", token=login, on_response=watch) as nas
     armed: list[ArmedOneShot] = nas.list_armed()
     times: list[str] = [one.fire_at for one in armed]
     nas.cancel("job-1")
-    outcomes: list[Outcome] = nas.provision_many(
+    outcomes: list[BulkResult] = nas.provision_many(
         (Arm("job-1", "2026-06-18T12:34:56Z", "https://a.example") for _ in range(3)),
         on_progress=lambda done, total: print(done / total),
     )

@@ -1,0 +1,1 @@
+"""What `chronos install` copies into hermes's site-packages."""

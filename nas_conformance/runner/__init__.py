@@ -1,0 +1,1 @@
+"""What runs the checks, and what they stand on."""

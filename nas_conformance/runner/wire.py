@@ -1,0 +1,141 @@
+"""Raw requests to a NAS, each kept with its answer. Nothing is retried but a 429."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import attrs
+import httpx
+
+PROVISION: Final = "/api/agent-cron/provision"
+CANCEL: Final = "/api/agent-cron/cancel"
+LIST: Final = "/api/agent-cron/list"
+HIDDEN: Final = "[token]"
+_PATIENCE_429: Final = 3
+_LONGEST_WAIT: Final = 10.0
+
+
+@attrs.frozen
+class Exchange:
+    """One request and its answer."""
+
+    method: str
+    path: str
+    authorization: str
+    """What was sent as ``Authorization``, in words that hold no secret."""
+    sent: bytes | None
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def media_type(self) -> str:
+        """The answer's media type, without parameters."""
+        return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+    def json(self) -> object:
+        """The answer's body; ValueError when it is no JSON."""
+        return json.loads(self.body)
+
+
+@attrs.frozen
+class Credential:
+    """What a request shows as ``Authorization``: the header, and words for a report."""
+
+    header: str | None = attrs.field(repr=False)
+    words: str
+
+
+NOBODY: Final = Credential(None, "no token")
+
+
+def bearer(token: str, words: str) -> Credential:
+    """The credential of a token."""
+    return Credential(f"Bearer {token}", f"Bearer ({words})")
+
+
+class CheckFailed(Exception):  # noqa: N818 - a verdict, not a failure
+    """A promise of the contract that was not kept."""
+
+    def __init__(
+        self, wrong: str, exchange: Exchange | None = None, *, steps: Iterable[str] = ()
+    ) -> None:
+        """`wrong` is one sentence; `steps` led there, oldest first."""
+        super().__init__(wrong)
+        self.wrong = wrong
+        self.exchange = exchange
+        self.steps = list(steps)
+
+
+class Wire:
+    """Sends requests to one NAS. May be used by several threads."""
+
+    def __init__(
+        self, base_url: str, client: httpx.Client, *, wait: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.requests = 0
+        self._client = client
+        self._wait = wait
+        self._armed: dict[tuple[str, Credential], None] = {}
+        self._lock = threading.Lock()
+
+    def send(
+        self, method: str, path: str, credential: Credential, body: bytes | None = None
+    ) -> Exchange:
+        """Send one request; CheckFailed when there is no answer."""
+        for left in reversed(range(_PATIENCE_429)):
+            exchange = self._send(method, path, credential, body)
+            wait = _wait_of(exchange)
+            if wait is None or not left:
+                break
+            self._wait(wait)
+        if path == PROVISION and exchange.status == 200:
+            self._remember(body, credential)
+        return exchange
+
+    def armed(self) -> list[tuple[str, Credential]]:
+        """The jobs for which a provision was ever accepted, and whose they are."""
+        with self._lock:
+            return list(self._armed)
+
+    def _send(self, method: str, path: str, credential: Credential, body: bytes | None) -> Exchange:
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        if credential.header is not None:
+            headers["Authorization"] = credential.header
+        with self._lock:
+            self.requests += 1
+        try:
+            answer = self._client.request(
+                method, self.base_url + path, headers=headers, content=body
+            )
+        except httpx.HTTPError as error:
+            raise CheckFailed(f"no answer to {method} {path}: {_words(error)}") from None
+        return Exchange(
+            method, path, credential.words, body, answer.status_code, answer.headers, answer.content
+        )
+
+    def _remember(self, body: bytes | None, credential: Credential) -> None:
+        try:
+            job_id = json.loads(body or b"")["job_id"]
+        except (ValueError, TypeError, KeyError):
+            return
+        if isinstance(job_id, str):
+            with self._lock:
+                self._armed[job_id, credential] = None
+
+
+def _wait_of(exchange: Exchange) -> float | None:
+    """How long a 429 asks to wait, in seconds; None for any other answer."""
+    if exchange.status != 429:
+        return None
+    text: str = exchange.headers.get("retry-after", "")
+    return min(float(text), _LONGEST_WAIT) if text.isdigit() else 1.0
+
+
+def _words(error: httpx.HTTPError) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,213 @@
+"""Many calls at once: bounded, in order, one outcome per item."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextvars import copy_context
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ..errors import IdentityRejectedError, NasError, TokenError, UnauthorizedError
+from . import operations
+from .config import ClientSettings
+from .events import LAST_RESPONSE
+from .operations import Call
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
+
+    from .._generated.models import ProvisionResult
+
+Progress = Callable[[int, int], object]
+"""Called as `(done, total)` after each item."""
+
+_FATAL = (TokenError, UnauthorizedError, IdentityRejectedError)
+
+
+@attrs.frozen
+class Arm:
+    """One item of `provision_many`, with the arguments of `provision`."""
+
+    job_id: str
+    fire_at: str | datetime
+    agent_callback_url: str
+    dedup_key: str | None = None
+
+
+@attrs.frozen
+class BulkResult:
+    """What became of one item: `error` is None on success.
+
+    `request` is the item as it was given, `result` what the single call returns (None for a
+    cancel); `attempts` requests were sent for it in `elapsed` seconds.
+    """
+
+    request: Arm | str
+    result: ProvisionResult | None = None
+    error: NasError | None = None
+    attempts: int = 0
+    elapsed: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the call succeeded."""
+        return self.error is None
+
+    @property
+    def job_id(self) -> str:
+        """The job the item was about."""
+        return self.request if isinstance(self.request, str) else self.request.job_id
+
+
+class Item:
+    """One item while it is worked on."""
+
+    def __init__(self, batch: Batch, index: int) -> None:
+        self._batch = batch
+        self._index = index
+        self.until = batch.until
+
+    def call(self) -> Call[Any]:
+        """What to send. Raises the error that stopped the batch, or InvalidRequestError."""
+        if self._batch.fatal is not None:
+            raise self._batch.fatal
+        return self._batch.encode(self._batch.requests[self._index])
+
+    def done(self, result: Any) -> None:
+        """Note a success."""
+        cost = LAST_RESPONSE.get()
+        assert cost is not None
+        self._settle(result=result, attempts=cost.attempts, elapsed=cost.elapsed)
+
+    def failed(self, error: NasError) -> None:
+        """Note a failure; one that no item can escape stops the batch."""
+        if error is self._batch.fatal:
+            self._settle(error=error)
+            return
+        if isinstance(error, _FATAL):
+            self._batch.fatal = error
+        self._settle(error=error, attempts=error.attempts, elapsed=error.elapsed)
+
+    def _settle(self, **what: Any) -> None:
+        request = self._batch.requests[self._index]
+        self._batch.results[self._index] = BulkResult(request, **what)
+
+
+class Batch:
+    """The items that are left, shared by all workers: each iterates over it."""
+
+    def __init__(
+        self, requests: list[Any], encode: Callable[[Any], Call[Any]], settings: ClientSettings
+    ) -> None:
+        self.requests = requests
+        self.encode = encode
+        self.results: list[BulkResult | None] = [None] * len(requests)
+        self.fatal: NasError | None = None
+        deadline = settings.options.deadline
+        self.until = None if deadline is None else settings.clock.monotonic() + deadline
+        self._left = iter(range(len(requests)))
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of_arms(cls, arms: Iterable[Arm], settings: ClientSettings) -> Batch:
+        """The calls of `provision_many`. Raises TypeError for an item that is no `Arm`."""
+        requests = list(arms)
+        for request in requests:
+            if not isinstance(request, Arm):
+                raise TypeError(f"provision_many takes Arm items, not {type(request).__name__}")
+        return cls(requests, _encode_arm, settings)
+
+    @classmethod
+    def of_cancels(cls, job_ids: Iterable[str], settings: ClientSettings) -> Batch:
+        """The calls of `cancel_many`."""
+        if isinstance(job_ids, str):
+            raise TypeError("cancel_many takes many job ids, not one text")
+        return cls(list(job_ids), operations.cancel, settings)
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __iter__(self) -> Iterator[Item]:
+        while True:
+            with self._lock:
+                index = next(self._left, None)
+            if index is None:
+                return
+            yield Item(self, index)
+
+    def stop(self) -> None:
+        """Hand out no more items."""
+        with self._lock:
+            self._left = iter(range(0))
+
+    def outcomes(self) -> list[BulkResult]:
+        """One per item, in their order, once all are settled."""
+        return [outcome for outcome in self.results if outcome is not None]
+
+
+def _encode_arm(arm: Arm) -> Call[ProvisionResult]:
+    return operations.provision(arm.job_id, arm.fire_at, arm.agent_callback_url, arm.dedup_key)
+
+
+def run_threads(
+    batch: Batch, one: Callable[[Item], None], width: int, on_progress: Progress | None
+) -> list[BulkResult]:
+    """Work off the batch in up to `width` threads; progress is told in this one."""
+    from concurrent.futures import ThreadPoolExecutor
+    from queue import SimpleQueue
+
+    finished: SimpleQueue[BaseException | None] = SimpleQueue()
+    pool = ThreadPoolExecutor(max(1, min(width, len(batch))), thread_name_prefix="nas-sdk")
+    try:
+        for _ in range(min(width, len(batch))):
+            # A copy of the context each, so that traces of the calls have their parent.
+            pool.submit(copy_context().run, _work, batch, one, finished)
+        for done in range(1, len(batch) + 1):
+            crash = finished.get()
+            if crash is not None:
+                raise crash
+            if on_progress is not None:
+                on_progress(done, len(batch))
+    finally:
+        batch.stop()
+        pool.shutdown()
+    return batch.outcomes()
+
+
+def _work(
+    batch: Batch, one: Callable[[Item], None], finished: SimpleQueue[BaseException | None]
+) -> None:
+    try:
+        for item in batch:
+            one(item)
+            finished.put(None)
+    except BaseException as crash:
+        finished.put(crash)
+
+
+async def run_tasks(
+    batch: Batch, one: Callable[[Item], Awaitable[None]], width: int, on_progress: Progress | None
+) -> list[BulkResult]:
+    """The same in up to `width` tasks of the running event loop."""
+    import anyio
+
+    done = 0
+
+    async def work() -> None:
+        nonlocal done
+        for item in batch:
+            await one(item)
+            done += 1
+            if on_progress is not None:
+                on_progress(done, len(batch))
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(min(width, len(batch))):
+                tasks.start_soon(work)
+    except BaseExceptionGroup as crashes:
+        raise crashes.exceptions[0] from None
+    return batch.outcomes()

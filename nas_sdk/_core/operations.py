@@ -1,0 +1,223 @@
+"""The contract's operations without I/O: encode a call, decode an answer.
+
+Requests are built by the generated code. Answers are read here and not by it, because no
+body, content type or status may escape the error tree. The generated modules are imported
+when first used: they cost more than the rest of this package together.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
+
+from ..errors import (
+    BadRequestError,
+    ContractError,
+    ForbiddenError,
+    IdentityRejectedError,
+    NasError,
+    RateLimitedError,
+    ServerError,
+    StatusError,
+    UnauthorizedError,
+    UnexpectedStatusError,
+)
+from .validation import (
+    SCHEDULE_ID_MAX,
+    check_callback_url,
+    check_dedup_key,
+    check_fire_at,
+    check_job_id,
+    is_instant,
+    is_job_id,
+)
+
+if TYPE_CHECKING:
+    from .._generated.models import ArmedOneShot, ProvisionResult
+
+T = TypeVar("T")
+MAX_BODY = 64 * 1024 * 1024
+"""Longest answer that is read, in bytes: a whole list of the contract fits."""
+
+_log = logging.getLogger("nas_sdk")
+_BY_STATUS: Mapping[int, type[StatusError]] = {
+    400: BadRequestError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    429: RateLimitedError,
+}
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_QUOTED_MAX = 300
+
+
+class Call(NamedTuple, Generic[T]):
+    """One operation with its arguments, ready to be sent as often as need be."""
+
+    name: str
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    decode: Callable[[Any], T]
+    """Makes the result of the answer's JSON value; raises ContractError."""
+
+
+def provision(
+    job_id: str, fire_at: str | datetime, agent_callback_url: str, dedup_key: str | None = None
+) -> Call[ProvisionResult]:
+    """Arm the job's one-shot. Raises InvalidRequestError for what the contract refuses."""
+    from .._generated.api.one_shots.provision import _get_kwargs
+    from .._generated.models import ProvisionRequest
+
+    check_job_id(job_id)
+    text = check_fire_at(fire_at)
+    body = ProvisionRequest(
+        job_id=job_id,
+        fire_at=text,
+        agent_callback_url=check_callback_url(agent_callback_url),
+        dedup_key=check_dedup_key(dedup_key, job_id, text),
+    )
+    return _call("provision", _get_kwargs(body=body), _provisioned)
+
+
+def cancel(job_id: str) -> Call[None]:
+    """Cancel the job's one-shot. Raises InvalidRequestError for a bad job id."""
+    from .._generated.api.one_shots.cancel import _get_kwargs
+    from .._generated.models import CancelRequest
+
+    body = CancelRequest(job_id=check_job_id(job_id))
+    return _call("cancel", _get_kwargs(body=body), _cancelled)
+
+
+def list_armed() -> Call[list[ArmedOneShot]]:
+    """List what the agent has armed."""
+    from .._generated.api.one_shots.list_ import _get_kwargs
+
+    return _call("list_armed", _get_kwargs(), _armed)
+
+
+def _call(name: str, request: dict[str, Any], decode: Callable[[Any], T]) -> Call[T]:
+    body = json.dumps(request["json"]).encode("ascii") if "json" in request else None
+    headers = request.get("headers", {})
+    return Call(name, request["method"].upper(), request["url"], headers, body, decode)
+
+
+def _provisioned(answer: Any) -> ProvisionResult:
+    from .._generated.models import ProvisionResult
+
+    return ProvisionResult(schedule_id=_schedule_id(_object(answer)))
+
+
+def _cancelled(answer: Any) -> None:
+    if _object(answer).get("ok") is not True:
+        _broken("its member 'ok' is not true")
+
+
+def _armed(answer: Any) -> list[ArmedOneShot]:
+    items = _object(answer).get("armed")
+    if not isinstance(items, list):
+        _broken("its member 'armed' is not a list")
+    armed: list[ArmedOneShot] = []
+    skipped: list[str] = []
+    for item in items:
+        try:
+            armed.append(_one_shot(item))
+        except ContractError as error:
+            skipped.append(error.message)
+    if skipped:
+        _log.warning(
+            "list_armed: skipped %d of %d items that break the contract; the first: %s",
+            len(skipped),
+            len(items),
+            skipped[0],
+        )
+    return armed
+
+
+def _one_shot(item: Any) -> ArmedOneShot:
+    from .._generated.models import ArmedOneShot
+
+    members = _object(item)
+    job_id, fire_at = members.get("job_id"), members.get("fire_at")
+    if not is_job_id(job_id):
+        _broken("its member 'job_id' is not a job id")
+    if not is_instant(fire_at):
+        _broken("its member 'fire_at' is not an instant")
+    return ArmedOneShot(job_id=job_id, fire_at=fire_at, schedule_id=_schedule_id(members))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        _broken(f"it is not an object but {type(value).__name__}")
+    return value
+
+
+def _schedule_id(members: dict[str, Any]) -> str:
+    value = members.get("schedule_id")
+    if not (isinstance(value, str) and 0 < len(value) <= SCHEDULE_ID_MAX):
+        _broken("its member 'schedule_id' is not a name")
+    if _LONE_SURROGATE.search(value):  # JSON can spell it, and nothing could print or store it
+        _broken("its member 'schedule_id' is not Unicode")
+    return value
+
+
+def _broken(what: str) -> NoReturn:
+    raise ContractError(f"the answer breaks the contract: {what}")
+
+
+def decode(call: Call[T], status: int, body: bytes) -> T:
+    """The result of an answer; otherwise the error that says what it was.
+
+    `body` is the decoded body; the caller adds what only it knows (counts, response).
+    """
+    if status != 200:
+        raise status_error(call, status, body)
+    try:
+        return call.decode(parse_json(body))
+    except ContractError as error:
+        raise ContractError(f"{call.name}: {error.message}", status=status) from None
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON value of a body; ContractError for everything else."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        _broken("it is not JSON" if body else "it is empty")
+
+
+def status_error(call: Call[Any], status: int, body: bytes) -> NasError:
+    """The error of an answer that is not a 200."""
+    code, description = _oauth_error(body)
+    kind = _BY_STATUS.get(status, ServerError if 500 <= status < 600 else UnexpectedStatusError)
+    if kind is ForbiddenError and code == "invalid_client":
+        kind = IdentityRejectedError
+    detail = f" {code}" if code else ""
+    detail += f": {description}" if description else ""
+    return kind(
+        f"{call.name}: NAS answered {status}{detail}",
+        status=status,
+        code=code,
+        description=description,
+    )
+
+
+def _oauth_error(body: bytes) -> tuple[str | None, str | None]:
+    """`error` and `error_description` of a body, as far as it has them."""
+    try:
+        members = _object(parse_json(body))
+    except ContractError:
+        return None, None
+    return quotable(members.get("error")), quotable(members.get("error_description"))
+
+
+def quotable(value: Any) -> str | None:
+    """A text of the other side, made safe to print: one line, not too long."""
+    if not isinstance(value, str) or not value:
+        return None
+    line = "".join(each if each.isprintable() else " " for each in value[:_QUOTED_MAX])
+    return line if len(value) <= _QUOTED_MAX else f"{line}…"

@@ -1,0 +1,70 @@
+"""When a call is sent again, and after what wait. Pure.
+
+All three operations are idempotent by contract, so a POST is retried like a GET.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC
+
+from ..errors import NasConnectionError, NasError, StatusError
+
+FIRST_STEP = 0.5
+"""Upper bound of the wait after the first attempt, in seconds; it doubles each time."""
+LAST_STEP = 8.0
+"""Where the doubling ends."""
+RETRY_AFTER_MAX = 60.0
+"""The longest `Retry-After` that is waited for; the deadline of the call may end it sooner."""
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+
+def is_retryable(error: NasError) -> bool:
+    """Whether sending the same request again may succeed: no answer, 408, 429 or 5xx."""
+    if isinstance(error, StatusError):
+        return error.status in (408, 429) or 500 <= error.status < 600
+    return isinstance(error, NasConnectionError)
+
+
+def next_wait(error: NasError, attempts: int, left: float | None, chance: float) -> float | None:
+    """Seconds to wait before the next attempt, None where there is none.
+
+    `attempts` were made, `left` is what remains of the deadline in seconds (None: no
+    deadline), `chance` is random in [0, 1). The wait is exponential with full jitter, on
+    top of what NAS asked for. A wait that would outlast the deadline is not begun.
+    """
+    if not is_retryable(error):
+        return None
+    asked = error.retry_after if isinstance(error, StatusError) else None
+    step = min(LAST_STEP, FIRST_STEP * 2.0 ** min(attempts - 1, 16))
+    wait = min(asked or 0.0, RETRY_AFTER_MAX) + chance * step
+    return None if left is not None and wait >= left else wait
+
+
+def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """The seconds a `Retry-After` header asks for, from digits or an HTTP date.
+
+    A date counts from the answer's own `Date`, so that a clock that is wrong here does no
+    harm; without one from `now` (seconds since the epoch). None: no header, or unreadable.
+    """
+    value = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    until = _http_date(value)
+    if until is None:
+        return None
+    sent = _http_date(headers.get("date", ""))
+    return max(0.0, until - (now if sent is None else sent))
+
+
+def _http_date(value: str) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(value)
+        # The obsolete asctime form has no zone; RFC 9110 says it is UTC.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None

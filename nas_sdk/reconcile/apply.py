@@ -1,0 +1,167 @@
+"""Compare what should be armed with what NAS lists, and carry out the difference.
+
+`plan` decides and is pure (`planning.py`); `converge` lists, plans and sends. Both work on
+levels, not on events: running them again when nothing changed sends no write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import attrs
+
+from ..errors import (
+    ConfigurationError,
+    IdentityRejectedError,
+    NasConnectionError,
+    NasError,
+    RateLimitedError,
+    TokenError,
+    UnauthorizedError,
+)
+from .planning import Armed, Desired, OneShot, Plan, due_ms, plan, watchdog
+
+if TYPE_CHECKING:
+    from .._core.bulk import Arm, BulkResult, Progress
+    from ..client import NasClient
+
+__all__ = ["Desired", "OneShot", "Plan", "Report", "converge", "due_ms", "plan", "watchdog"]
+
+T = TypeVar("T", bound="Arm | str")
+INLINE_MAX: Final = 8
+"""Up to so many writes are sent one after the other."""
+
+FATAL_ERRORS = (
+    ConfigurationError,
+    IdentityRejectedError,
+    RateLimitedError,
+    TokenError,
+    UnauthorizedError,
+)
+
+
+@attrs.frozen
+class Report:
+    """What `converge` did."""
+
+    plan: Plan
+    failed: tuple[BulkResult, ...] = ()
+    """The writes that did not succeed, with their errors."""
+    list_error: NasError | None = None
+    """Why the list could not be used, if it could not."""
+    problem: str = ""
+    """Why what was desired may not be all, as its `Desired` had it."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether NAS now has what was desired, as far as its answers tell."""
+        return not self.failed and self.list_error is None
+
+    @property
+    def errors(self) -> list[NasError]:
+        """Every error met, the list's first."""
+        listed = [self.list_error] if self.list_error else []
+        return listed + [outcome.error for outcome in self.failed if outcome.error]
+
+
+def converge(
+    client: NasClient,
+    desired: Iterable[OneShot] | Callable[[Collection[str] | None], Desired],
+    *,
+    callback_url: str,
+    now: int | None = None,
+    protect: Container[str] | Callable[[str], bool] = (),
+    on_progress: Progress | None = None,
+) -> Report:
+    """Make NAS's list what is desired, and say what that took.
+
+    `on_progress(done, total)` is told of arms, and then of cancels, where they are many.
+
+    Give `desired` as a callable to have it read after the list: an arm that another
+    process added in between is then never taken for an orphan. It is told the job ids that
+    NAS lists (None: the list is unusable), and what it protects is left alone as well.
+
+    Raises what no further request could heal now: `IdentityRejectedError`,
+    `UnauthorizedError`, `TokenError`, `RateLimitedError`, `ConfigurationError`. A list
+    that is unusable for another reason, and every write that fails, is in the report.
+    """
+    from .._core.bulk import Arm
+
+    observed, list_error = _list(client)
+    ids = None if observed is None else {one.job_id for one in observed}
+    want = desired(ids) if callable(desired) else Desired(tuple(desired))
+    keep = protect if callable(protect) else protect.__contains__
+    todo = plan(
+        want.one_shots, observed, now=now, protect=lambda id_: keep(id_) or want.protected(id_)
+    )
+    blind = observed is None
+    arms = [Arm(one.job_id, one.fire_at, callback_url) for one in todo.arms]
+    arm_many = partial(client.provision_many, on_progress=on_progress)
+    outcomes = _send(arms, _provision(client), arm_many, blind=blind)
+    cancel_many = partial(client.cancel_many, on_progress=on_progress)
+    outcomes += _send(todo.cancels, _cancel(client), cancel_many, blind=blind)
+    failed = tuple(each for each in outcomes if not each.ok)
+    return Report(todo, failed, list_error, want.problem)
+
+
+def _list(client: NasClient) -> tuple[list[Armed] | None, NasError | None]:
+    try:
+        return list(client.list_armed()), None
+    except FATAL_ERRORS:
+        raise
+    except NasError as error:
+        return None, error
+
+
+def _send(
+    items: Sequence[T],
+    one: Callable[[T], BulkResult],
+    many: Callable[[Sequence[T]], list[BulkResult]],
+    *,
+    blind: bool,
+) -> list[BulkResult]:
+    """Send a handful one by one, which needs no threads, and more of them at once.
+
+    A NAS whose list failed is tried with the first one. When it does not answer one, it is
+    not asked about those after it.
+    """
+    from .._core.bulk import BulkResult
+
+    singly = items if len(items) <= INLINE_MAX else items[:1] if blind else items[:0]
+    outcomes: list[BulkResult] = []
+    for item in singly:
+        outcome = one(item)
+        outcomes.append(outcome)
+        if isinstance(outcome.error, (NasConnectionError, *FATAL_ERRORS)):
+            rest = items[len(outcomes) :]
+            return outcomes + [BulkResult(each, error=outcome.error) for each in rest]
+    rest = items[len(outcomes) :]
+    return outcomes + (many(rest) if rest else [])
+
+
+def _provision(client: NasClient) -> Callable[[Arm], BulkResult]:
+    from .._core.bulk import BulkResult
+
+    def provision(arm: Arm) -> BulkResult:
+        try:
+            result = client.provision(arm.job_id, arm.fire_at, arm.agent_callback_url)
+        except NasError as error:
+            return BulkResult(arm, error=error)
+        return BulkResult(arm, result)
+
+    return provision
+
+
+def _cancel(client: NasClient) -> Callable[[str], BulkResult]:
+    from .._core.bulk import BulkResult
+
+    def cancel(job_id: str) -> BulkResult:
+        try:
+            client.cancel(job_id)
+        except NasError as error:
+            return BulkResult(job_id, error=error)
+        return BulkResult(job_id)
+
+    return cancel

@@ -1,0 +1,229 @@
+"""The HTTP side: the contract's three operations, the key set, and the wiring of a server."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+import attrs
+from aiohttp import web
+
+from nas_sdk.protocol import one_shot
+from nas_server import keys
+from nas_server.accounts import Accounts, AgentAccount, InvalidTokenError, UnprovisionedError
+from nas_server.clock import Clock, system_clock
+from nas_server.delivery.caller import TIMEOUT_S, Caller, open_session
+from nas_server.delivery.relay import PER_AGENT, Relay
+from nas_server.http import answers, bodies, request_body
+from nas_server.http.throttle import Throttle
+from nas_server.keys import KeyRing
+from nas_server.metrics import CONTENT_TYPE, CountsCache, Metrics
+from nas_server.page.routes import Page
+from nas_server.store.base import Store, StoreError
+
+BODY_LIMIT: Final = 65_536
+CALLS: Final = 100
+AT_ONCE_S: Final = 60
+"""An agent may make the calls of so many seconds at once: all its jobs, after a loss."""
+AGENTS: Final = 100_000
+READY_S: Final = 2
+"""How long the store may take for the server to be ready."""
+COUNT_S: Final = 5
+"""How long ``/metrics`` waits for the store; a scrape mostly has 10 s."""
+
+
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+@attrs.frozen(kw_only=True)
+class ServerConfig:
+    """How a server behaves."""
+
+    issuer: str = attrs.field(converter=_without_slash)
+    """Its base URL as agents know it; the ``iss`` of its tokens."""
+    allow_private_callbacks: bool = False
+    per_agent: int = PER_AGENT
+    """Deliveries that may be under way for one agent at a time."""
+    calls: int = CALLS
+    """Calls that one agent may make a second, in the long run; 0 is no limit."""
+    answer_timeout_s: float = TIMEOUT_S
+    """How long an agent may take to answer a fire."""
+    grace_s: float = 10.0
+    """How long a stop waits for deliveries that are under way."""
+
+
+class Nas:
+    """One server: a store, the HTTP application on it, and the relay."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: ServerConfig,
+        *,
+        clock: Clock = system_clock,
+    ) -> None:
+        """Wire a server on ``store``, which the caller closes once the application is gone.
+
+        Whoever moves ``clock`` by hand calls ``relay.look()`` afterwards.
+        """
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self.accounts = Accounts(store)
+        self.keys = KeyRing(store)
+        self.metrics = Metrics()
+        self._throttle = _throttle(settings.calls)
+        self._counts = CountsCache(store.counts, clock)
+        self.relay: Relay
+        self._stopped = False
+        self._grace_s = settings.grace_s
+        self.app = web.Application(
+            middlewares=[answers.error_middleware(self.metrics)], client_max_size=BODY_LIMIT
+        )
+        self.app.cleanup_ctx.append(self._relaying)
+        self.app.add_routes(
+            [
+                web.post("/api/agent-cron/provision", self._provision, name="provision"),
+                web.post("/api/agent-cron/cancel", self._cancel, name="cancel"),
+                web.get("/api/agent-cron/list", self._list, name="list", allow_head=False),
+                web.get("/.well-known/jwks.json", self._jwks, name="jwks"),
+                web.get("/healthz", self._healthz, name="healthz"),
+                web.get("/readyz", self._readyz, name="readyz"),
+                web.get("/metrics", self._metrics, name="metrics"),
+                web.get("/admin", _to_page, name="page_redirect"),
+            ]
+        )
+        page = Page(
+            store,
+            self._counts,
+            lambda: self.relay,
+            clock=clock,
+            secure=settings.issuer.startswith("https:"),
+        )
+        self.app.add_subapp("/admin/", page.app)
+
+    async def _relaying(self, app: web.Application) -> AsyncIterator[None]:
+        await self.keys.refresh(self._clock())
+        async with open_session(
+            allow_private=self._settings.allow_private_callbacks,
+            timeout_s=self._settings.answer_timeout_s,
+        ) as session:
+            caller = Caller(
+                session,
+                self.accounts,
+                self.keys,
+                issuer=self._settings.issuer,
+                clock=self._clock,
+            )
+            self.relay = Relay(
+                self._store,
+                caller,
+                self.metrics,
+                clock=self._clock,
+                per_agent=self._settings.per_agent,
+            )
+            self.relay.start()
+            yield
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Begin no more deliveries, and let those under way end or hand them back; only once."""
+        if not self._stopped:
+            self._stopped = True
+            await self.relay.stop(self._grace_s)
+
+    def force_stop(self) -> None:
+        """Have a stop wait for no delivery, now or when it comes."""
+        self._grace_s = 0.0
+        if self._stopped:
+            self.relay.force_stop()
+
+    async def _provision(self, request: web.Request) -> web.Response:
+        agent = await self._caller_of(request)
+        asked = bodies.parse_provision(
+            await _body(request), allow_private=self._settings.allow_private_callbacks
+        )
+        now = self._clock()
+        wanted = one_shot.fresh(
+            agent.name,
+            asked.job_id,
+            asked.fire_at,
+            asked.agent_callback_url,
+            asked.dedup_key,
+            one_shot.new_schedule_id(),
+            now,
+        )
+        schedule_id = await self._store.provision(wanted, now)
+        self.relay.expect(wanted.wake_ms)
+        return web.json_response({"schedule_id": schedule_id})
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        agent = await self._caller_of(request)
+        job_id = bodies.parse_cancel(await _body(request))
+        await self._store.cancel(agent.name, job_id, self._clock())
+        return web.json_response({"ok": True})
+
+    async def _list(self, request: web.Request) -> web.Response:
+        agent = await self._caller_of(request)
+        armed = [
+            {"job_id": one.job_id, "fire_at": one.fire_at, "schedule_id": one.schedule_id}
+            for one in await self._store.armed(agent.name)
+        ]
+        return web.json_response({"armed": armed})
+
+    async def _jwks(self, request: web.Request) -> web.Response:
+        now = self._clock()
+        await self.keys.refresh(now)
+        headers = {"Cache-Control": f"public, max-age={keys.CACHED_S}"}
+        return web.json_response(self.keys.jwks(now), headers=headers)
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        if self._stopped:
+            raise StoreError("the server is stopping")  # a 503, as all of them
+        try:
+            async with asyncio.timeout(READY_S):
+                await self._store.next_due()  # says at once when a cluster is away
+                await self._store.write("probe", "readyz", {})
+        except TimeoutError:
+            raise StoreError(f"it took longer than {READY_S} s") from None
+        return web.json_response({"status": "ready"})
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        counts = None
+        with contextlib.suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(COUNT_S):
+                counts = await self._counts.get()
+        text = self.metrics.render(counts)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
+
+    async def _caller_of(self, request: web.Request) -> AgentAccount:
+        """Return the agent the bearer token stands for; an error answer otherwise."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise answers.unauthorized("a bearer token is needed")
+        try:
+            agent = await self.accounts.identify(token)
+        except InvalidTokenError:
+            raise answers.unauthorized("the token is expired or unknown", known=True) from None
+        except UnprovisionedError:
+            raise answers.identity_rejected() from None
+        if self._throttle and (wait_s := self._throttle.wait_s(agent.name, self._clock())):
+            raise answers.slow_down(wait_s)
+        return agent
+
+
+def _throttle(calls: int) -> Throttle | None:
+    return Throttle(calls * AT_ONCE_S, 1_000 / calls, AGENTS) if calls else None
+
+
+async def _to_page(request: web.Request) -> web.Response:
+    return web.Response(status=308, headers={"Location": "admin/"})
+
+
+async def _body(request: web.Request) -> bytes:
+    return await request_body.body(request, request_body.JSON)

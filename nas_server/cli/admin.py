@@ -1,0 +1,141 @@
+"""The commands beside `serve`: they work on the store, while a server runs on it or not."""
+
+import json
+import re
+from argparse import Namespace
+from typing import Any, Final
+
+import attrs
+
+from nas_sdk._core.instants import format_instant
+from nas_server.accounts import Accounts, AgentAccount
+from nas_server.clock import system_clock
+from nas_server.history import KEEP_PER_AGENT
+from nas_server.keys import KeyRing
+from nas_server.page.access import Access
+from nas_server.page.facts import Lateness, lateness
+from nas_server.store import Store, open_store
+
+SHOWN: Final = 100
+"""How many of those given up are listed, the newest."""
+_PASSWORD: Final = re.compile(r"//.*@")
+
+
+async def run(options: Namespace) -> None:
+    """Run the command in ``options.act`` on the store; AccountError or StoreError."""
+    store = await open_store(options.store, serving=False, create=_creates(options))
+    try:
+        await options.act(store, options)
+    finally:
+        await store.close()
+
+
+def _creates(options: Namespace) -> bool:
+    """Tell whether this is what people may do before a server has ever run."""
+    return options.act is add_agent or (options.act is admin_token and not options.off)
+
+
+def _show(options: Namespace, facts: dict[str, Any]) -> None:
+    """Print facts as JSON or, for people, one a line."""
+    if options.json:
+        print(json.dumps(facts))
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' '):{width}}  {value}")
+
+
+def _facts(agent: AgentAccount) -> dict[str, Any]:
+    return {"name": agent.name, "instance_id": agent.instance_id, "audience": agent.audience}
+
+
+async def add_agent(store: Store, options: Namespace) -> None:
+    """Provision an agent and print its token, this once."""
+    agent, token = await Accounts(store).add(options.name, options.instance_id, system_clock())
+    _show(options, {**_facts(agent), "token": token})
+
+
+async def rotate_agent(store: Store, options: Namespace) -> None:
+    """Replace an agent's token and print the new one, this once."""
+    agent, token = await Accounts(store).rotate(options.name)
+    _show(options, {**_facts(agent), "token": token})
+
+
+async def revoke_agent(store: Store, options: Namespace) -> None:
+    """Make an agent unprovisioned."""
+    agent = await Accounts(store).revoke(options.name)
+    _show(options, {**_facts(agent), "revoked": True})
+
+
+async def list_agents(store: Store, options: Namespace) -> None:
+    """Print all agents."""
+    agents = await Accounts(store).everyone()
+    if options.json:
+        print(json.dumps([{**_facts(agent), "revoked": agent.revoked} for agent in agents]))
+        return
+    for agent in agents:
+        print(f"{agent.name}  {agent.audience}{'  revoked' if agent.revoked else ''}")
+
+
+async def admin_token(store: Store, options: Namespace) -> None:
+    """Make the token of the page and print it, this once; or have no page any more."""
+    access = Access(store)
+    if options.off:
+        await access.turn_off()
+        _show(options, {"page": "off"})
+    else:
+        _show(options, {"page": "on", "token": await access.new_token()})
+
+
+async def rotate_keys(store: Store, options: Namespace) -> None:
+    """Add a signing key that takes over in a moment."""
+    key = await KeyRing(store).rotate(system_clock())
+    _show(options, {"kid": key.kid, "signs_from": format_instant(key.signs_from_ms)})
+
+
+def without_password(url: str) -> str:
+    """Return a store's URL as it may be shown."""
+    return _PASSWORD.sub("//…@", url)
+
+
+def _late(late: Lateness) -> str:
+    if not late.of:
+        return "nothing fired within a day"
+    ms = f"median {late.p50_ms} ms, 99 % {late.p99_ms} ms, worst {late.worst_ms} ms"
+    return f"{ms}, of the last {late.of}"
+
+
+async def status(store: Store, options: Namespace) -> None:
+    """Print what the store holds, and what was given up."""
+    now = system_clock()
+    counts = await store.counts(now)
+    late = lateness(await store.attempts(now, KEEP_PER_AGENT))
+    keys = await KeyRing(store).published(now)
+    agents = [agent for agent in await Accounts(store).everyone() if not agent.revoked]
+    dead = [
+        {
+            "agent": one.agent,
+            "job_id": one.job_id,
+            "fire_at": one.fire_at,
+            "attempts": one.attempt,
+            "last": one.note,
+        }
+        for one in await store.dead(now, SHOWN)
+    ]
+    facts: dict[str, Any] = {
+        "store": without_password(options.store),
+        "agents": len(agents),
+        "armed": counts.armed,
+        "due": counts.due,
+    }
+    page = await Access(store).is_on()
+    if options.json:
+        more = {"lateness": attrs.asdict(late), "keys": keys, "page": page}
+        print(json.dumps({**facts, **more, "dead_count": counts.dead, "dead": dead}))
+        return
+    more = {"late": _late(late), "keys": ", ".join(keys) or "none yet"}
+    _show(options, {**facts, "dead": counts.dead, **more, "page": "on" if page else "off"})
+    for each in dead:
+        print("  " + "  ".join(str(value) for value in each.values()))
+    if counts.dead > len(dead):
+        print(f"  and {counts.dead - len(dead)} more that were given up before")

@@ -1,0 +1,1 @@
+"""How fires get to agents."""

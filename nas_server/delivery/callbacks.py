@@ -1,0 +1,89 @@
+"""Which agents NAS may call: the callback URL, and the address it leads to.
+
+A NAS that calls whatever it is told could be sent after services of its own network. So
+an address that is not public is refused, unless private callbacks are allowed: when the
+URL is armed as far as it can be seen there, and again when the connection is made.
+"""
+
+import ipaddress
+import socket
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from nas_sdk._core.validation import check_callback_url
+from nas_sdk.errors import InvalidRequestError
+
+_FIELD = "agent_callback_url"
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All that IANA has given out. NAT64, v4-compatible and site-local addresses lie outside."""
+_NOT_PUBLIC: Final = tuple(
+    ipaddress.IPv4Network(each) for each in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")
+)
+"""What Pythons of 2023 take for public, and where clouds keep their metadata."""
+_6TO4: Final = ipaddress.IPv6Network("2002::/16")
+"""Leads, like NAT64, to any IPv4 address. Teredo does too, but counts as not global."""
+
+
+def fire_url(callback_url: str) -> str:
+    """Return where the fires of an agent go."""
+    return f"{callback_url.rstrip('/')}/api/cron/fire"
+
+
+def check(callback_url: object, *, allow_private: bool) -> str:
+    """Return the URL when NAS may arm it; InvalidRequestError in words when not."""
+    if not isinstance(callback_url, str):
+        raise _refused("is not a text")
+    try:
+        parts = urlsplit(check_callback_url(callback_url))
+        host, port = parts.hostname, parts.port
+    except InvalidRequestError:
+        raise
+    except ValueError:  # a port that is none, or brackets around no address
+        raise _refused("has no usable host and port") from None
+    if not host or port == 0:
+        raise _refused("has no usable host and port")
+    if "@" in parts.netloc:
+        raise _refused("must not hold credentials")
+    if not allow_private and _is_private_host(host):
+        raise _refused("is a private address; this NAS calls public ones only")
+    return callback_url
+
+
+def _refused(why: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{_FIELD}: {why}", field=_FIELD)
+
+
+def _is_private_host(host: str) -> bool:
+    if host.rstrip(".").rpartition(".")[2] == "localhost":
+        return True
+    try:
+        return is_private(host)
+    except ValueError:
+        return False  # a name: what it stands for is seen when the connection is made
+
+
+def is_private(address: str) -> bool:
+    """Tell whether an IP address is anything but a public unicast one; ValueError if none."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address) and (ip not in _GLOBAL_UNICAST or ip in _6TO4):
+        return True
+    if isinstance(ip, ipaddress.IPv4Address) and any(ip in each for each in _NOT_PUBLIC):
+        return True
+    return not ip.is_global or ip.is_multicast
+
+
+class PrivateAddressError(OSError):
+    """A callback URL led to an address that is not public."""
+
+
+def public_socket(address: tuple[Any, ...]) -> socket.socket:
+    """Make the socket for a connection to a resolved ``getaddrinfo`` entry, a public one.
+
+    Checked here, after names were resolved, no answer of a name server can get around it.
+    """
+    family, kind, protocol, _, target = address
+    if is_private(target[0]):
+        raise PrivateAddressError("the callback URL leads to a private address")
+    return socket.socket(family, kind, protocol)

@@ -1,0 +1,1 @@
+"""What the server takes in and answers."""

@@ -1,0 +1,95 @@
+"""Error answers as the contract has them: OAuth-style JSON, whatever went wrong."""
+
+import logging
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from nas_sdk.errors import InvalidRequestError
+from nas_server.logs import log_event
+from nas_server.metrics import Metrics
+from nas_server.store.base import StoreError
+
+DESCRIPTION_LIMIT: Final = 1_024
+RETRY_AFTER_S: Final = 5
+
+
+def _error(
+    status: int, code: str, description: str, headers: dict[str, str] | None = None
+) -> web.Response:
+    body = {"error": code, "error_description": description[:DESCRIPTION_LIMIT]}
+    return web.json_response(body, status=status, headers=headers)
+
+
+class RefusedError(Exception):
+    """Raised by a handler to answer with an error of the contract."""
+
+    def __init__(
+        self, status: int, code: str, description: str, headers: dict[str, str] | None = None
+    ) -> None:
+        """Answer with ``status`` and an error body of ``code`` and ``description``."""
+        super().__init__(description)
+        self.answer = (status, code, description, headers)
+
+
+def unauthorized(description: str, *, known: bool = False) -> RefusedError:
+    """Return the refusal of a missing token, or (``known``) of one that is no good."""
+    challenge = 'Bearer error="invalid_token"' if known else "Bearer"
+    return RefusedError(401, "invalid_token", description, {"WWW-Authenticate": challenge})
+
+
+def identity_rejected() -> RefusedError:
+    """Return the refusal of a real token whose agent is not provisioned."""
+    return RefusedError(403, "invalid_client", "this token belongs to no provisioned agent")
+
+
+def slow_down(wait_s: int) -> RefusedError:
+    """Return the refusal of a call by an agent that makes too many."""
+    return RefusedError(429, "slow_down", "too many requests", {"Retry-After": str(wait_s)})
+
+
+def error_middleware(metrics: Metrics) -> Middleware:
+    """Return a middleware that lets nothing out but answers of the contract, and counts them."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response: web.StreamResponse
+        try:
+            response = await handler(request)
+        except ConnectionError:
+            raise  # the caller is gone; there is nobody to answer
+        except Exception as error:
+            response = _answer_to(error, request)
+        metrics.answered(request.match_info.route.name or "none", response.status)
+        return response
+
+    return middleware
+
+
+def _answer_to(error: Exception, request: web.Request) -> web.Response:
+    match error:
+        case RefusedError():
+            return _error(*error.answer)
+        case InvalidRequestError():
+            return _error(400, "invalid_request", error.message)
+        case web.HTTPRequestEntityTooLarge():
+            return _error(400, "invalid_request", "body: is too large")
+        case web.HTTPNotFound():
+            return _error(404, "not_found", "there is nothing at this path")
+        case web.HTTPMethodNotAllowed():
+            allow = ", ".join(sorted(error.allowed_methods))
+            description = f"this path takes {allow}"
+            return _error(405, "method_not_allowed", description, {"Allow": allow})
+        case web.HTTPException():
+            return _error(error.status, "invalid_request", error.reason)
+        case StoreError():
+            log_event("store_failed", level=logging.ERROR, reason=str(error), path=request.path)
+            description = "the store cannot be used at the moment"
+            headers = {"Retry-After": str(RETRY_AFTER_S)}
+            return _error(503, "temporarily_unavailable", description, headers)
+        case web.RequestPayloadError():
+            return _error(400, "invalid_request", "body: cannot be decoded")
+        case _:
+            log_event("request_failed", level=logging.ERROR, error=True, path=request.path)
+            return _error(500, "server_error", "an internal error; it was logged")

@@ -1,0 +1,215 @@
+"""The page over HTTP: login, what is shown, and what may be done about a one-shot."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from nas_sdk.errors import InvalidRequestError
+from nas_server.clock import Clock
+from nas_server.delivery.relay import Relay
+from nas_server.http import bodies, request_body
+from nas_server.http.throttle import Throttle
+from nas_server.logs import log_event
+from nas_server.metrics import CountsCache
+from nas_server.page import files
+from nas_server.page.access import SESSION_MS, Access
+from nas_server.page.contract import contract_html
+from nas_server.page.guard import guard, protect
+from nas_server.page.watch import Wanted, Watch
+from nas_server.store.base import Store
+
+COOKIE: Final = "nas_admin"
+BODY_LIMIT: Final = 16_384
+TRIES: Final = 5
+"""To log in with what is not the token, from one address, at once."""
+EVERY_MS: Final = 10_000
+"""A try that was used up comes back after so long."""
+ADDRESSES: Final = 1_000
+HOURS: Final = (1, 6, 24)
+TABLES: Final = ("armed", "attempts", "dead")
+OFF: Final = "the page is off: `nas-server admin token` makes the token to log in with"
+_HERE: Final = ""
+"""No path: browsers then take that of the login, behind a proxy with a prefix, too."""
+_HTML: Final = "text/html"
+
+
+class Page:
+    """The page of one server."""
+
+    def __init__(
+        self,
+        store: Store,
+        counts: CountsCache,
+        relay: Callable[[], Relay],
+        *,
+        clock: Clock,
+        secure: bool,
+    ) -> None:
+        """Show ``store``; ``secure`` when browsers reach the server by HTTPS."""
+        self._store = store
+        self._relay = relay
+        self._clock = clock
+        self._secure = secure
+        self._access = Access(store)
+        self._throttle = Throttle(TRIES, EVERY_MS, ADDRESSES)
+        self._watch = Watch(store, counts, clock)
+        self.app = web.Application(middlewares=[guard, self._on])
+        self.app.on_response_prepare.append(protect)
+        self.app.add_routes(
+            [
+                web.get("/", self._index, name="page"),
+                web.get("/login", self._login_form, name="page_login"),
+                web.post("/login", self._login, name="page_try_login"),
+                web.post("/logout", self._logout, name="page_logout"),
+                web.get("/state", self._state, name="page_state"),
+                web.post("/fire", self._fire, name="page_fire"),
+                web.post("/cancel", self._cancel, name="page_cancel"),
+                web.get("/contract", self._contract, name="page_contract"),
+                web.get("/static/{name}", self._file, name="page_file"),
+            ]
+        )
+
+    @web.middleware
+    async def _on(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if not await self._access.is_on():
+            return _refusal(HTTPStatus.NOT_FOUND, "not_found", OFF)
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def _index(self, request: web.Request) -> web.Response:
+        return await self._shown(request, lambda: files.read("index.html"))
+
+    async def _contract(self, request: web.Request) -> web.Response:
+        return await self._shown(request, lambda: files.contract(contract_html()))
+
+    async def _shown(self, request: web.Request, page: Callable[[], str]) -> web.Response:
+        if not await self._is_logged_in(request):
+            return _to("login")
+        return web.Response(text=page(), content_type=_HTML)
+
+    async def _file(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in files.TYPES:
+            raise web.HTTPNotFound
+        headers = {"ETag": f'"{files.tag(name)}"', "Cache-Control": "no-cache"}
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return web.Response(status=304, headers=headers)
+        return web.Response(text=files.read(name), content_type=files.TYPES[name], headers=headers)
+
+    async def _login_form(self, request: web.Request) -> web.Response:
+        return web.Response(text=files.login(""), content_type=_HTML)
+
+    async def _login(self, request: web.Request) -> web.Response:
+        now = self._clock()
+        address = request.remote or ""
+        secret = await self._access.login(await _token(request), now)
+        # Who has the token gets in: behind a proxy all come from one address.
+        wait_s = 0 if secret is not None else self._throttle.wait_s(address, now)
+        if wait_s:
+            said, headers = f"Too many tries. Wait {wait_s} s.", {"Retry-After": str(wait_s)}
+            return web.Response(
+                text=files.login(said), content_type=_HTML, status=429, headers=headers
+            )
+        log_event("page_login", let_in=secret is not None, address=request.remote)
+        if secret is None:
+            said = "That is not the admin token."
+            return web.Response(text=files.login(said), content_type=_HTML, status=403)
+        response = _to("./")
+        response.set_cookie(
+            COOKIE,
+            secret,
+            path=_HERE,
+            httponly=True,
+            samesite="Strict",
+            secure=self._secure,
+            max_age=SESSION_MS // 1_000,
+        )
+        return response
+
+    async def _logout(self, request: web.Request) -> web.Response:
+        if await self._is_logged_in(request):  # nobody else makes the store work
+            await self._access.logout(request.cookies[COOKIE])
+        response = _to("login")
+        response.del_cookie(COOKIE, path=_HERE)
+        return response
+
+    async def _state(self, request: web.Request) -> web.Response:
+        if not await self._is_logged_in(request):
+            return _logged_out()
+        wanted = _wanted(request.query)
+        return web.json_response(await self._watch.see(wanted, self._relay().under_way))
+
+    async def _fire(self, request: web.Request) -> web.Response:
+        if not await self._is_logged_in(request):
+            return _logged_out()
+        agent, job_id, schedule_id = await _one_shot(request)
+        one = await self._store.fire_now(agent, job_id, schedule_id, self._clock())
+        if one is not None:
+            self._relay().expect(one.wake_ms)
+        return self._changed("fire", agent, job_id, schedule_id, done=one is not None)
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        if not await self._is_logged_in(request):
+            return _logged_out()
+        agent, job_id, schedule_id = await _one_shot(request)
+        done = await self._store.withdraw(agent, job_id, schedule_id, self._clock())
+        return self._changed("cancel", agent, job_id, schedule_id, done=done)
+
+    def _changed(
+        self, what: str, agent: str, job_id: str, schedule_id: str, *, done: bool
+    ) -> web.Response:
+        self._watch.forget()
+        log_event(f"page_{what}", agent=agent, job_id=job_id, schedule_id=schedule_id, done=done)
+        if not done:
+            gone = "that one-shot is not there any more"
+            return _refusal(HTTPStatus.CONFLICT, "gone", gone)
+        return web.json_response({"ok": True})
+
+    async def _is_logged_in(self, request: web.Request) -> bool:
+        secret = request.cookies.get(COOKIE, "")
+        return bool(secret) and await self._access.is_session(secret, self._clock())
+
+
+def _refusal(status: HTTPStatus, code: str, description: str) -> web.Response:
+    return web.json_response({"error": code, "error_description": description}, status=status)
+
+
+def _logged_out() -> web.Response:
+    return _refusal(HTTPStatus.UNAUTHORIZED, "logged_out", "log in first")
+
+
+def _to(place: str) -> web.Response:
+    return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": place})
+
+
+def _wanted(query: Any) -> Wanted:
+    hours = query.get("hours", "6")
+    if hours not in map(str, HOURS):
+        raise InvalidRequestError("hours: is not one of 1, 6, 24", field="hours")
+    offsets = {name: _offset(query, name) for name in TABLES}
+    return Wanted(agent=query.get("agent") or None, hours=int(hours), offsets=offsets)
+
+
+def _offset(query: Any, name: str) -> int:
+    text = query.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 8):
+        raise InvalidRequestError(f"{name}: is no number", field=name)
+    return int(text)
+
+
+async def _one_shot(request: web.Request) -> tuple[str, str, str]:
+    return bodies.parse_one_shot(await _body(request, request_body.JSON))
+
+
+async def _token(request: web.Request) -> str:
+    form = await _body(request, request_body.FORM)
+    fields = dict(parse_qsl(form.decode("utf-8", "replace")))
+    return fields.get("token", "").strip()
+
+
+async def _body(request: web.Request, kind: str) -> bytes:
+    """Return a body; aiohttp knows no limit of a part of an application."""
+    return await request_body.body(request.clone(client_max_size=BODY_LIMIT), kind)

@@ -1,0 +1,120 @@
+"""What the page shows, gathered from the store at a bounded cost however many look."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from heapq import nsmallest
+from typing import Any, Final
+
+import attrs
+
+from nas_sdk._version import __version__
+from nas_sdk.protocol.one_shot import StoredOneShot
+from nas_server.clock import Clock
+from nas_server.history import KEEP_PER_AGENT
+from nas_server.metrics import CountsCache
+from nas_server.page import facts
+from nas_server.page.timeline import timeline
+from nas_server.store.base import Store, TooManyError
+
+MOST: Final = 5_000
+"""How many one-shots are looked at, the first."""
+DEAD: Final = 200
+"""How many of the dead are looked at, the newest."""
+PAGE: Final = 20
+"""How many rows of a table are shown at a time."""
+FRESH_S: Final = 0.5
+SHARE: Final = 10
+"""What was gathered stays for so many times as long as gathering took, too."""
+KEPT: Final = 32
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """What a viewer asks to see."""
+
+    agent: str | None = None
+    hours: int = 6
+    offsets: Mapping[str, int] = attrs.field(factory=dict)
+    """Where in ``armed``, ``attempts`` and ``dead`` to begin; 0 where nothing is said."""
+
+
+class Watch:
+    """Gathers from a store."""
+
+    def __init__(self, store: Store, counts: CountsCache, clock: Clock) -> None:
+        """Look at ``store`` by the time of ``clock``."""
+        self._store = store
+        self._counts = counts
+        self._clock = clock
+        self._gathered: dict[str | None, tuple[float, dict[str, Any]]] = {}
+        self._one_at_a_time = asyncio.Lock()
+
+    def forget(self) -> None:
+        """Gather anew for whoever looks next."""
+        self._gathered.clear()
+
+    async def see(self, wanted: Wanted, under_way: int) -> dict[str, Any]:
+        """Return what is to be shown, for JSON."""
+        counts = await self._counts.get()
+        gathered = await self._recent(wanted.agent)
+        now = self._clock()
+        armed: list[StoredOneShot] = gathered["armed"]
+
+        def part(name: str, most: int, shown: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+            found, offset = gathered[name], wanted.offsets.get(name, 0)
+            return {
+                "offset": offset,
+                "page": PAGE,
+                "of": len(found),
+                "whole": len(found) < most,
+                "rows": [shown(each) for each in found[offset : offset + PAGE]],
+            }
+
+        return {
+            "now_ms": now,
+            "version": __version__,
+            "counts": {**attrs.asdict(counts), "firing": under_way},
+            "lateness": gathered["lateness"],
+            "timeline": timeline(armed, now, wanted.hours),
+            "too_many": gathered["too_many"],
+            "armed": part("armed", MOST, lambda one: facts.one_shot(one, now)),
+            "attempts": part("attempts", KEEP_PER_AGENT, facts.attempt),
+            "dead": part("dead", DEAD, lambda one: facts.one_shot(one, now)),
+        }
+
+    async def _recent(self, agent: str | None) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        async with self._one_at_a_time:
+            until, gathered = self._gathered.get(agent, (0.0, {}))
+            if loop.time() < until:
+                return gathered
+            began = loop.time()
+            gathered = await self._gather(agent)
+            took = loop.time() - began
+            if len(self._gathered) >= KEPT:
+                self.forget()
+            self._gathered[agent] = loop.time() + max(FRESH_S, SHARE * took), gathered
+            return gathered
+
+    async def _gather(self, agent: str | None) -> dict[str, Any]:
+        # In this order, so that a fire that ends meanwhile is not shown as armed beside its end.
+        now = self._clock()
+        attempts = await self._store.attempts(now, KEEP_PER_AGENT, agent)
+        armed, too_many = await self._armed(agent)
+        dead = await self._store.dead(now, DEAD, agent)
+        return {
+            "armed": armed,
+            "too_many": too_many,
+            "lateness": attrs.asdict(facts.lateness(attempts)),
+            "attempts": attempts,
+            "dead": dead,
+        }
+
+    async def _armed(self, agent: str | None) -> tuple[list[StoredOneShot], bool]:
+        if agent is not None:
+            of_agent = await self._store.armed(agent)
+            return nsmallest(MOST, of_agent, key=lambda one: (one.wake_ms, one.job_id)), False
+        try:
+            return await self._store.upcoming(MOST), False
+        except TooManyError:
+            return [], True

@@ -1,0 +1,135 @@
+"""What a store is: a place that keeps one-shots by the rules, and a few small records.
+
+A store decides nothing; it applies `nas_sdk.protocol.one_shot` atomically to what it keeps. It
+reads no clock: ``now`` is always an argument, in milliseconds since the epoch.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server.history import Attempt
+
+Record = dict[str, Any]
+"""A small JSON object, such as an agent or a signing key."""
+
+
+class StoreError(Exception):
+    """A store cannot be opened or used; the text tells a person what to do."""
+
+
+class GoneError(StoreError):
+    """The medium is gone for good as far as this process can tell; another may have it again."""
+
+
+class TooManyError(StoreError):
+    """The store does not put so many one-shots in order; those of one agent can be had."""
+
+
+@attrs.frozen
+class Counts:
+    """How much a store holds."""
+
+    armed: int
+    due: int
+    """Of the armed ones: those that wait for a delivery to begin and could have it now."""
+    dead: int
+
+
+class Store(Protocol):
+    """Keeps one-shots and records. Every write has been kept for good when it returns.
+
+    Every method may raise StoreError when the medium fails; nothing was written then.
+    """
+
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
+        """Arm ``wanted`` by the rules and return the schedule id to answer."""
+
+    async def cancel(self, agent: str, job_id: str, now: int) -> None:
+        """Remove the job's one-shot, if it has one."""
+
+    async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
+        """Remove that one-shot; return whether the job had it."""
+
+    async def fire_now(
+        self, agent: str, job_id: str, schedule_id: str, now: int
+    ) -> StoredOneShot | None:
+        """Make that one-shot due at once by the rules; None when the job does not have it."""
+
+    async def armed(self, agent: str) -> list[StoredOneShot]:
+        """Return the agent's one-shots, those being delivered among them, dead ones not."""
+
+    async def due(
+        self,
+        now: int,
+        limit: int,
+        *,
+        under_way: Mapping[str, int] | None = None,
+        per_agent: int | None = None,
+    ) -> list[StoredOneShot]:
+        """Lease and return what is due, earliest first, at most ``limit``.
+
+        An agent that has ``per_agent`` deliveries ``under_way`` gets no more.
+        """
+
+    async def next_due(self, busy: Collection[str] = ()) -> int | None:
+        """Return when to look again, None for never.
+
+        That is when the first one-shot needs attention, those of ``busy`` agents aside. It
+        may be sooner, but is then not before the last time that `due` was asked about.
+        """
+
+    def listen(self, expect: Callable[[int], object]) -> None:
+        """Have ``expect`` called when `next_due` may be sooner because of another process.
+
+        Its argument is the time at which something needs attention.
+        """
+
+    async def settle(
+        self, tried: StoredOneShot, outcome: DeliveryResult, now: int
+    ) -> StoredOneShot | None:
+        """Note how the delivery of ``tried`` ended; return what the job has now.
+
+        The attempt is kept for `attempts`.
+        """
+
+    async def release(self, held: Sequence[StoredOneShot]) -> None:
+        """Hand back deliveries that were leased and not made."""
+
+    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[StoredOneShot]:
+        """Return up to ``limit`` given up, of one agent or of all, the newest first.
+
+        They are shown for a week, by `rules.is_kept`.
+        """
+
+    async def upcoming(self, limit: int) -> list[StoredOneShot]:
+        """Return the first ``limit`` of all agents in order of when they need attention.
+
+        Dead ones are not among them. Raises TooManyError.
+        """
+
+    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
+        """Return up to ``limit`` ended deliveries, of one agent or of all, the newest first.
+
+        They are kept as long, and as many, as `nas_server.history` says.
+        """
+
+    async def counts(self, now: int) -> Counts:
+        """Count what is held."""
+
+    async def read(self, kind: str, key: str) -> Record | None:
+        """Return a record."""
+
+    async def write(self, kind: str, key: str, record: Record | None) -> None:
+        """Keep a record in place of the one under its key; None removes it."""
+
+    async def scan(self, kind: str) -> dict[str, Record]:
+        """Return all records of a kind by key, in order of their keys."""
+
+    async def stop_accepting(self) -> None:
+        """Leave what falls due from now on to other processes; what is leased stays so."""
+
+    async def close(self) -> None:
+        """Let go of the medium."""

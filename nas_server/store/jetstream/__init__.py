@@ -1,0 +1,1 @@
+"""The store of a NATS cluster: JetStream."""

@@ -1,0 +1,248 @@
+"""Alarms set in a NATS cluster, and those that rang and are this process's to answer.
+
+The cluster keeps the time of every alarm and hands each one that rings to one process. A
+process that does not answer within the hold time is taken for dead, and another gets it.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import attrs
+from nats.aio.msg import Msg
+
+from nas_server.logs import log_event
+from nas_server.store.base import StoreError
+from nas_server.store.jetstream.job_record import Alarm
+from nas_server.store.jetstream.link import TROUBLE, JetStreamClient
+from nas_server.store.jetstream.pull import Pull
+
+DEFER_MS: Final = 5_000
+DEFER_MOST_MS: Final = 300_000
+DEFER_AT_ONCE: Final = 64
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS: Final = 7_258_118_400_000
+"""The year 2200: the cluster counts nanoseconds in 64 bits, which end in 2262."""
+
+
+@attrs.frozen
+class Tuning:
+    """How alarms are handled."""
+
+    lead_ms: int = 1_000
+    """How long before its time an alarm rings, so that the time itself is met exactly."""
+    hold_s: float = 15.0
+    """How long a process may go without answering an alarm that rang."""
+    room: int = 4_000
+    """How many that rang, and are not being delivered, a process has at a time."""
+
+
+@attrs.define(eq=False)
+class PendingAlarm:
+    """An alarm that rang."""
+
+    alarm: Alarm
+    message: Msg
+    wake_ms: int
+    in_progress: bool = False
+    """Being looked after right now."""
+
+    @property
+    def order(self) -> tuple[int, str, str, str]:
+        """What comes first is looked after first."""
+        return self.wake_ms, self.alarm.agent, self.alarm.job_id, self.alarm.id
+
+    def is_due(self, now: int) -> bool:
+        """Tell whether it is to be taken in hand."""
+        return self.wake_ms <= now and not self.in_progress
+
+
+class Alarms:
+    """The alarms of one cluster, as one process sees them."""
+
+    def __init__(self, link: JetStreamClient, tuning: Tuning) -> None:
+        """Set alarms through ``link``; after `start`, take those that ring, too."""
+        self._link = link
+        self._tuning = tuning
+        self._rings: dict[str, PendingAlarm] = {}
+        self._leased: set[str] = set()
+        """Those whose fires are being delivered, here or elsewhere: an agent that hangs would
+        fill the room with them."""
+        self._expect: Callable[[int], object] = lambda _: None
+        self._pull: Pull | None = None
+
+    def listen(self, expect: Callable[[int], object]) -> None:
+        """Have ``expect`` called with the time at which a ring that came in needs attention."""
+        self._expect = expect
+
+    async def start(self) -> None:
+        """Take rings from now on until `close`."""
+        tuning = self._tuning
+        self._pull = Pull(
+            self._link,
+            tuning.hold_s,
+            lambda: tuning.room - self._waiting(),
+            self.receive,
+            gone=lambda: self._expect(0),  # whoever looks is told then
+        )
+        await self._pull.start()
+
+    async def stop_accepting(self) -> None:
+        """Take no more, and hand back what waits here; not what is being delivered."""
+        if self._pull is not None:
+            await self._pull.close()
+            self._pull = None
+        waiting = self._rings.keys() - self._leased
+        with contextlib.suppress(*TROUBLE):
+            for name in waiting:
+                if (ring := self._rings.pop(name, None)) is not None:
+                    await ring.message.nak()
+
+    async def close(self) -> None:
+        """Take no more, and hand back all that is here."""
+        self._leased.clear()
+        await self.stop_accepting()
+
+    def _waiting(self) -> int:
+        return len(self._rings) - len(self._leased)
+
+    async def set(self, alarm: Alarm, now: int) -> None:
+        """Have ``alarm`` ring shortly before its time; at once when that is near."""
+        rung = self._link.names.subject("due", alarm.name)
+        at = min(alarm.wake_ms - self._tuning.lead_ms, _LAST_MS)
+        if at <= now:
+            await self._link.ask(rung, alarm.encode())
+        else:
+            headers = {"Nats-Schedule": f"@at {_instant(at)}", "Nats-Schedule-Target": rung}
+            await self._link.ask(self._subject(alarm.name), alarm.encode(), headers)
+
+    async def drop(self, alarm_id: str) -> None:
+        """Keep an alarm from ringing if that is easy; one that rings all the same is harmless."""
+        if await self.answer_here(alarm_id):
+            return
+        with contextlib.suppress(StoreError):
+            await self._link.remove(self._link.names.alarms, self._subject(f"{alarm_id}-0"))
+
+    def _subject(self, name: str) -> str:
+        return self._link.names.subject("at", name)
+
+    async def answer(self, ring: PendingAlarm) -> None:
+        """Be done with a ring. Should the cluster not hear of it, it rings again."""
+        self._rings.pop(ring.alarm.id, None)
+        self._leased.discard(ring.alarm.id)
+        self._look()
+        with contextlib.suppress(*TROUBLE):
+            await ring.message.ack()
+
+    async def answer_here(self, alarm_id: str) -> bool:
+        """Be done with an alarm if it rang for this process; return whether it did."""
+        if (ring := self._rings.get(alarm_id)) is None:
+            return False
+        await self.answer(ring)
+        return True
+
+    def recall(self, alarm_id: str | None, wake_ms: int) -> None:
+        """Park the ring of an alarm anew, if it is here."""
+        if alarm_id is not None and (ring := self._rings.get(alarm_id)) is not None:
+            self.park(ring, wake_ms)
+
+    def park(self, ring: PendingAlarm, wake_ms: int, *, leased: bool = False) -> None:
+        """Take a ring in hand again at that time; until then it may be ``leased``."""
+        ring.in_progress, ring.wake_ms = False, wake_ms
+        if leased and ring.alarm.id in self._rings:
+            self._leased.add(ring.alarm.id)
+            self._look()
+        else:
+            self._leased.discard(ring.alarm.id)
+
+    def _look(self) -> None:
+        if self._pull is not None:
+            self._pull.look()
+
+    async def receive(self, message: Msg) -> None:
+        """Take what the cluster hands out."""
+        try:
+            alarm = Alarm.decode(message.data)
+        except (ValueError, TypeError) as error:  # perhaps for a newer server: it comes again
+            log_event("alarm_unreadable", level=logging.ERROR, reason=type(error).__name__)
+            return
+        known = self._rings.setdefault(alarm.id, PendingAlarm(alarm, message, alarm.wake_ms))
+        known.message = message
+        if not known.in_progress:  # whoever had a lease may have handed it back
+            known.wake_ms = min(known.wake_ms, alarm.wake_ms)
+            self._expect(known.wake_ms)
+
+    def take(
+        self, now: int, limit: int, under_way: Mapping[str, int] | None, most: int | None
+    ) -> list[PendingAlarm]:
+        """Take in hand what is due, earliest first, at most ``limit``.
+
+        An agent that has ``most`` deliveries ``under_way`` gets no more.
+        """
+        load = Counter(under_way)
+        taken: list[PendingAlarm] = []
+        due = [(ring.order, ring) for ring in self._rings.values() if ring.is_due(now)]
+        heapq.heapify(due)
+        while due and len(taken) < limit:
+            _, ring = heapq.heappop(due)
+            if most is None or load[ring.alarm.agent] < most:
+                load[ring.alarm.agent] += 1
+                ring.in_progress = True
+                taken.append(ring)
+        return taken
+
+    async def make_room(self, now: int, busy: Collection[str]) -> None:
+        """Have some that are due for ``busy`` agents ring again later, if they fill the room."""
+        if not busy or 2 * self._waiting() < self._tuning.room:
+            return
+        waiting = [
+            ring
+            for name, ring in self._rings.items()
+            if ring.is_due(now) and ring.alarm.agent in busy and name not in self._leased
+        ]
+        if 2 * len(waiting) < self._tuning.room:
+            return
+        await asyncio.gather(*(self.defer(ring, now) for ring in waiting[-DEFER_AT_ONCE:]))
+
+    async def defer(self, ring: PendingAlarm, now: int) -> None:
+        """Have a ring come again later; each time it is of no use, twice as late."""
+        try:
+            await self.set(_deferred(ring.alarm, now), now)
+        except StoreError as error:
+            log_event("alarm_not_deferred", level=logging.WARNING, reason=str(error))
+        else:
+            await self.answer(ring)
+
+    def next_due(self, busy: Collection[str] = ()) -> int | None:
+        """Return when a ring next needs attention, those of ``busy`` agents aside."""
+        wakes = (
+            ring.wake_ms
+            for ring in self._rings.values()
+            if not ring.in_progress and ring.alarm.agent not in busy
+        )
+        return min(wakes, default=None)
+
+    def __len__(self) -> int:
+        """How many rings are here."""
+        return len(self._rings)
+
+    def parked(self, now: int) -> int:
+        """Count the rings that need no attention yet."""
+        return sum(r.wake_ms > now or n in self._leased for n, r in self._rings.items())
+
+
+def _deferred(alarm: Alarm, now: int) -> Alarm:
+    wait = min(DEFER_MS << min(alarm.deferred, 10), DEFER_MOST_MS)
+    spread = int(wait * (0.5 + random.random() / 2))  # noqa: S311 - not for secrets
+    return attrs.evolve(alarm, wake_ms=now + spread, deferred=alarm.deferred + 1)
+
+
+def _instant(ms: int) -> str:
+    moment = _EPOCH + timedelta(milliseconds=ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

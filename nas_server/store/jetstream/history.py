@@ -1,0 +1,98 @@
+"""Attempts in a NATS cluster: a stream that forgets, written to beside the deliveries."""
+
+import asyncio
+import json
+import logging
+import secrets
+from typing import Final
+
+from nas_server import history
+from nas_server.history import Attempt
+from nas_server.logs import log_event
+from nas_server.store.base import StoreError
+from nas_server.store.jetstream.direct import AWAY, direct, words
+from nas_server.store.jetstream.job_record import token
+from nas_server.store.jetstream.link import TROUBLE, JetStreamClient, Patience
+
+AT_ONCE: Final = 4
+"""How many attempts are written at a time, so that in a burst the fires come first."""
+
+WAITING: Final = 10_000
+"""How many may wait for that; those beyond are not kept."""
+END_S: Final = 5.0
+"""How long the end, and whoever asks for attempts, waits for those."""
+
+_FOUND: Final = {"204", "404"}
+
+
+class NatsHistory:
+    """The attempts of one NAS."""
+
+    def __init__(self, link: JetStreamClient) -> None:
+        """Keep attempts through ``link``."""
+        self._link = link
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._writing: set[asyncio.Task[None]] = set()
+        self._full = False
+
+    def add(self, attempt: Attempt) -> None:
+        """Have an attempt kept soon. No delivery waits for it, or fails because of it."""
+        was_full, self._full = self._full, len(self._writing) >= WAITING
+        if self._full:
+            if not was_full:
+                log_event(
+                    "attempts_not_kept", level=logging.WARNING, reason=f"{WAITING} wait already"
+                )
+            return
+        task = asyncio.create_task(self._write(attempt))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _write(self, attempt: Attempt) -> None:
+        data = json.dumps(attempt.to_record(), separators=(",", ":")).encode()
+        headers = {"Nats-Msg-Id": secrets.token_hex(10)}  # so that a repetition adds nothing
+        try:
+            async with self._turns:
+                await self._link.ask(self._subject(token(attempt.agent)), data, headers)
+        except (*TROUBLE, StoreError) as error:
+            log_event("attempt_not_kept", level=logging.WARNING, reason=str(error))
+
+    async def written(self) -> None:
+        """Wait until what was added so far is kept, or is not going to be; a while at most."""
+        if self._writing:
+            await asyncio.wait(list(self._writing), timeout=END_S)
+
+    async def newest(self, now: int, limit: int, agent: str | None) -> list[Attempt]:
+        """Return up to ``limit`` attempts, of one agent or of all, the newest first."""
+        await self.written()
+        subject = self._subject(">" if agent is None else token(agent))
+        patience = Patience()
+        while newest := await self._link.newest(self._link.names.history, subject):
+            # Among the newest of all none is missing: an agent's oldest go first. Those of one
+            # agent may be anywhere.
+            first = max(1, newest - limit + 1) if agent is None else 1
+            try:
+                found = await self._from(first, newest, subject)
+            except AWAY as error:
+                await patience.wait(words(error))
+                continue
+            recent = [attempt for attempt in found if history.is_kept(attempt, now)]
+            return recent[: -limit - 1 : -1]
+        return []
+
+    async def _from(self, first: int, newest: int, subject: str) -> list[Attempt]:
+        """Return the attempts from one revision to another, as any replica has them."""
+        found: list[Attempt] = []
+        while first <= newest:
+            question = {"seq": first, "next_by_subj": subject, "batch": history.KEEP_PER_AGENT}
+            messages, status, _ = await direct(
+                self._link.client, self._link.names.history, question
+            )
+            if status not in _FOUND or not messages:
+                raise TimeoutError  # this replica is behind
+            found += [Attempt.from_record(json.loads(data)) for _, _, data in messages]
+            first = messages[-1][1] + 1
+        return found
+
+    def _subject(self, agent: str) -> str:
+        return self._link.names.subject("tried", agent)

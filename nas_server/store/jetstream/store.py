@@ -1,0 +1,298 @@
+"""The distributed store: one NATS JetStream cluster, worked on by any number of processes.
+
+What a job has is one record, its slot, and every change of it is one compare-and-set. An
+alarm in the cluster brings each slot to the attention of one process when its time comes.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from heapq import nsmallest
+from random import random
+from typing import Final, Self
+
+from nas_sdk.protocol import one_shot
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server.history import Attempt
+from nas_server.logs import log_event
+from nas_server.store.base import Counts, Record, StoreError, TooManyError
+from nas_server.store.jetstream.alarms import Alarms, PendingAlarm, Tuning
+from nas_server.store.jetstream.history import NatsHistory
+from nas_server.store.jetstream.job_record import Job, JobRecord
+from nas_server.store.jetstream.link import ConflictError, JetStreamClient
+from nas_server.store.jetstream.records import NatsKeyValue
+from nas_server.store.jetstream.setup import CONSUMER, Place, connect, prepare
+from nas_server.store.jetstream.slots import JobRecords
+
+AT_ONCE: Final = 64
+SORTED: Final = 20_000
+"""How many slots may have to be read to put what is armed in order."""
+USUAL: Final = Tuning()
+
+
+class JetStreamStore:
+    """Keeps everything in a NATS cluster. Open it with `open`."""
+
+    alarms = Alarms
+
+    def __init__(self, link: JetStreamClient, alarms: Alarms, chance: Callable[[], float]) -> None:
+        """Work through ``link`` and be woken by ``alarms``."""
+        self._link = link
+        self._alarms = alarms
+        self._slots = JobRecords(link, alarms)
+        self._records = NatsKeyValue(link)
+        self._history = NatsHistory(link)
+        self._chance = chance
+        self._held: dict[tuple[str, str], JobRecord] = {}
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        serving: bool = True,
+        create: bool = True,
+        chance: Callable[[], float] = random,
+        tuning: Tuning = USUAL,
+    ) -> Self:
+        """Connect to the cluster of a ``nats://`` URL, and make there what is missing.
+
+        ``serving`` takes part in delivering. Without ``create``, there must be a store under
+        that name. Raises StoreError.
+        """
+        place = Place.parse(url)
+        link = JetStreamClient(await connect(place), place.names)
+        alarms = cls.alarms(link, tuning)
+        try:
+            await prepare(link, place.hosts, tuning.hold_s, create=create)
+            if serving:
+                await alarms.start()
+        except BaseException:
+            await link.close()
+            raise
+        return cls(link, alarms, chance)
+
+    def listen(self, expect: Callable[[int], object]) -> None:
+        """See `Store.listen`."""
+        self._alarms.listen(expect)
+
+    @property
+    def ringing(self) -> int:
+        """How many one-shots the cluster has brought to the attention of this process."""
+        return len(self._alarms)
+
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
+        """See `Store.provision`."""
+        while True:
+            slot = await self._slots.read((wanted.agent, wanted.job_id))
+            delivered = slot.remembered(wanted.dedup_key, now)
+            schedule_id, write = one_shot.arm(wanted, slot.one, delivered)
+            with contextlib.suppress(ConflictError):
+                if write:
+                    await self._slots.change(slot, wanted, now)
+                    self._held.pop(slot.job, None)
+                else:
+                    await self._slots.confirm(slot)
+                return schedule_id
+
+    async def cancel(self, agent: str, job_id: str, now: int) -> None:
+        """See `Store.cancel`."""
+        await self._remove((agent, job_id), lambda slot: slot.one is not None, now)
+
+    async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
+        """See `Store.withdraw`."""
+        return await self._remove((agent, job_id), lambda slot: slot.has(schedule_id), now)
+
+    async def _remove(self, job: Job, fits: Callable[[JobRecord], bool], now: int) -> bool:
+        while True:
+            slot = await self._slots.read(job)
+            with contextlib.suppress(ConflictError):
+                if not fits(slot):
+                    await self._slots.confirm(slot)
+                    return False
+                await self._slots.change(slot, None, now)
+                self._held.pop(job, None)
+                return True
+
+    async def fire_now(
+        self, agent: str, job_id: str, schedule_id: str, now: int
+    ) -> StoredOneShot | None:
+        """See `Store.fire_now`."""
+        while True:
+            slot = await self._slots.read((agent, job_id))
+            if slot.one is None or not slot.has(schedule_id):
+                return None
+            with contextlib.suppress(ConflictError):
+                return (await self._slots.change(slot, one_shot.fire_now(slot.one, now), now)).one
+
+    async def armed(self, agent: str) -> list[StoredOneShot]:
+        """See `Store.armed`."""
+        return await self._slots.live(agent)
+
+    async def due(
+        self,
+        now: int,
+        limit: int,
+        *,
+        under_way: Mapping[str, int] | None = None,
+        per_agent: int | None = None,
+    ) -> list[StoredOneShot]:
+        """See `Store.due`. A few at a time, so that the first need not wait for the last."""
+        if under_way and per_agent is not None:
+            busy = {agent for agent, load in under_way.items() if load >= per_agent}
+            await self._alarms.make_room(now, busy)
+        rings = self._alarms.take(now, min(limit, AT_ONCE), under_way, per_agent)
+        begun = await asyncio.gather(
+            *(self._begin(ring, now) for ring in rings), return_exceptions=True
+        )
+        leased = [one for one in begun if isinstance(one, StoredOneShot)]
+        errors = [error for error in begun if isinstance(error, BaseException)]
+        if errors and not leased:
+            raise errors[0]
+        for error in errors:
+            log_event("not_begun", level=logging.WARNING, reason=str(error))
+        return leased
+
+    async def _begin(self, ring: PendingAlarm, now: int) -> StoredOneShot | None:
+        """Lease what a ring is about; None when there is nothing to do now."""
+        again, leased = ring.wake_ms, False
+        try:
+            while True:
+                slot = await self._slots.read(ring.alarm.job)
+                if slot.live is not None and slot.alarm == ring.alarm.id:
+                    again, leased = slot.live.wake_ms, slot.live.lease_until_ms is not None
+                    if again > now:
+                        return None
+                    with contextlib.suppress(ConflictError):
+                        self._held.pop(slot.job, None)
+                        one = one_shot.lease(slot.live, now)
+                        self._held[slot.job] = await self._slots.write(slot, one, slot.alarm)
+                        again, leased = one.wake_ms, True
+                        return one
+                else:
+                    with contextlib.suppress(ConflictError):
+                        if slot.revision == ring.alarm.base:
+                            await self._slots.write(slot, slot.one, slot.alarm)
+                        await self._alarms.answer(ring)
+                        self._held.pop(slot.job, None)
+                        return None
+        except (LookupError, ValueError, TypeError) as error:
+            # It is kept in no way known here; perhaps a newer server can read it.
+            log_event("one_shot_unreadable", level=logging.ERROR, reason=type(error).__name__)
+            await self._alarms.defer(ring, now)
+            return None
+        finally:
+            self._alarms.park(ring, again, leased=leased)
+
+    async def next_due(self, busy: Collection[str] = ()) -> int | None:
+        """See `Store.next_due`. Of what rang for this process; the cluster knows the rest."""
+        if not self._link.is_connected():
+            raise StoreError("the connection to the NATS cluster is lost; it is being sought")
+        return self._alarms.next_due(busy)
+
+    async def settle(
+        self, tried: StoredOneShot, outcome: DeliveryResult, now: int
+    ) -> StoredOneShot | None:
+        """See `Store.settle`."""
+        chance = self._chance()
+        job = tried.agent, tried.job_id
+        held = self._held.pop(job, None)
+        slot = held or await self._slots.read(job)
+        while True:
+            try:
+                slot = await self._settle(slot, tried, outcome, now, chance)
+                break
+            except ConflictError:
+                slot = await self._slots.read(job)
+        if held is not None and held.alarm is not None and held.alarm != slot.alarm:
+            await self._alarms.answer_here(held.alarm)
+        self._history.add(Attempt.of(tried, outcome, slot.one, now))
+        return slot.one
+
+    async def _settle(
+        self,
+        slot: JobRecord,
+        tried: StoredOneShot,
+        outcome: DeliveryResult,
+        now: int,
+        chance: float,
+    ) -> JobRecord:
+        if one_shot.ends(tried, outcome):
+            left = None if one_shot.is_over(slot.one, tried) else slot.one
+            return await self._slots.change(slot.remember(tried, now), left, now)
+        if one_shot.is_retried(slot.one, tried):
+            return await self._slots.change(slot, one_shot.retry(tried, outcome, now, chance), now)
+        return slot
+
+    async def release(self, held: Sequence[StoredOneShot]) -> None:
+        """See `Store.release`."""
+        done = await asyncio.gather(*map(self._release, held), return_exceptions=True)
+        for error in done:
+            if error is not None:
+                raise error
+
+    async def _release(self, tried: StoredOneShot) -> None:
+        job = tried.agent, tried.job_id
+        slot = self._held.pop(job, None) or await self._slots.read(job)
+        while one_shot.is_retried(slot.one, tried):
+            with contextlib.suppress(ConflictError):
+                left = one_shot.release(tried)
+                slot = await self._slots.write(slot, left, slot.alarm)
+                self._alarms.recall(slot.alarm, left.wake_ms)
+                return
+            slot = await self._slots.read(job)
+
+    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[StoredOneShot]:
+        """See `Store.dead`."""
+        return await self._slots.dead(now, limit, agent)
+
+    async def upcoming(self, limit: int) -> list[StoredOneShot]:
+        """See `Store.upcoming`. The cluster keeps no order; it takes all slots to find it."""
+        if await self._slots.count() > SORTED:
+            raise TooManyError(
+                f"more than {SORTED} jobs have one, or had of late; ask for one agent"
+            )
+        armed = await self._slots.live(None)
+        return nsmallest(limit, armed, key=lambda one: (one.wake_ms, one.agent, one.job_id))
+
+    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
+        """See `Store.attempts`. One may be missing when the cluster had no leader for long."""
+        return await self._history.newest(now, limit, agent)
+
+    async def counts(self, now: int) -> Counts:
+        """See `Store.counts`. What rang for another process counts as due.
+
+        How long the dead count is by the cluster's clock.
+        """
+        names = self._link.names
+        stream, consumer, dead = await asyncio.gather(
+            self._link.api(f"STREAM.INFO.{names.alarms}", {}),
+            self._link.api(f"CONSUMER.INFO.{names.alarms}.{CONSUMER}", {}),
+            self._slots.marked_dead(),
+        )
+        rang = consumer["num_pending"] + consumer["num_ack_pending"]
+        due = max(0, rang - self._alarms.parked(now))
+        return Counts(armed=stream["state"]["messages"], due=due, dead=len(dead))
+
+    async def read(self, kind: str, key: str) -> Record | None:
+        """See `Store.read`."""
+        return await self._records.read(kind, key)
+
+    async def write(self, kind: str, key: str, record: Record | None) -> None:
+        """See `Store.write`."""
+        await self._records.write(kind, key, record)
+
+    async def scan(self, kind: str) -> dict[str, Record]:
+        """See `Store.scan`."""
+        return await self._records.scan(kind)
+
+    async def stop_accepting(self) -> None:
+        """See `Store.stop_accepting`."""
+        await self._alarms.stop_accepting()
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._alarms.close()
+        await self._history.written()
+        await self._link.close()

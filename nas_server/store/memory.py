@@ -1,0 +1,114 @@
+"""A store in memory: for tests and for a NAS that may forget."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from heapq import nlargest, nsmallest
+from random import random
+
+from nas_sdk.protocol.book import OneShotTable
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server.history import Attempt, History
+from nas_server.store.base import Counts, Record
+
+
+class MemoryStore:
+    """Keeps everything in this process; nothing outlives it."""
+
+    def __init__(self, *, chance: Callable[[], float] = random) -> None:
+        """Draw jitter from ``chance``, in [0, 1)."""
+        self._table = OneShotTable(chance=chance)
+        self._history = History()
+        self._records: defaultdict[str, dict[str, Record]] = defaultdict(dict)
+
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
+        """See `Store.provision`."""
+        return self._table.arm(wanted, now)
+
+    async def cancel(self, agent: str, job_id: str, now: int) -> None:
+        """See `Store.cancel`."""
+        self._table.cancel(agent, job_id, now)
+
+    async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
+        """See `Store.withdraw`."""
+        return self._table.withdraw(agent, job_id, schedule_id)
+
+    async def fire_now(
+        self, agent: str, job_id: str, schedule_id: str, now: int
+    ) -> StoredOneShot | None:
+        """See `Store.fire_now`."""
+        return self._table.fire_now(agent, job_id, schedule_id, now)
+
+    async def armed(self, agent: str) -> list[StoredOneShot]:
+        """See `Store.armed`."""
+        return self._table.armed(agent)
+
+    async def due(
+        self,
+        now: int,
+        limit: int,
+        *,
+        under_way: Mapping[str, int] | None = None,
+        per_agent: int | None = None,
+    ) -> list[StoredOneShot]:
+        """See `Store.due`."""
+        return self._table.due(now, limit, under_way=under_way, per_agent=per_agent)
+
+    async def next_due(self, busy: Collection[str] = ()) -> int | None:
+        """See `Store.next_due`."""
+        return self._table.next_due(busy)
+
+    def listen(self, expect: Callable[[int], object]) -> None:
+        """See `Store.listen`. No other process has a part in this one."""
+
+    async def settle(
+        self, tried: StoredOneShot, outcome: DeliveryResult, now: int
+    ) -> StoredOneShot | None:
+        """See `Store.settle`."""
+        left = self._table.settle(tried, outcome, now)
+        self._history.add(Attempt.of(tried, outcome, left, now))
+        return left
+
+    async def release(self, held: Sequence[StoredOneShot]) -> None:
+        """See `Store.release`."""
+        for one in held:
+            self._table.release(one)
+
+    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[StoredOneShot]:
+        """See `Store.dead`."""
+        dead = (one for one in self._table.dead(now) if agent in (None, one.agent))
+        return nlargest(limit, dead, key=lambda one: one.not_before_ms)
+
+    async def upcoming(self, limit: int) -> list[StoredOneShot]:
+        """See `Store.upcoming`."""
+        live = (one for one in self._table if not one.dead)
+        return nsmallest(limit, live, key=lambda one: (one.wake_ms, one.agent, one.job_id))
+
+    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
+        """See `Store.attempts`."""
+        return self._history.newest(now, limit, agent)
+
+    async def counts(self, now: int) -> Counts:
+        """See `Store.counts`."""
+        live = [one.wake_ms <= now for one in self._table if not one.dead]
+        return Counts(armed=len(live), due=sum(live), dead=len(self._table.dead(now)))
+
+    async def read(self, kind: str, key: str) -> Record | None:
+        """See `Store.read`."""
+        return self._records[kind].get(key)
+
+    async def write(self, kind: str, key: str, record: Record | None) -> None:
+        """See `Store.write`."""
+        if record is None:
+            self._records[kind].pop(key, None)
+        else:
+            self._records[kind][key] = record
+
+    async def scan(self, kind: str) -> dict[str, Record]:
+        """See `Store.scan`."""
+        return dict(sorted(self._records[kind].items()))
+
+    async def stop_accepting(self) -> None:
+        """See `Store.stop_accepting`. No other process delivers."""
+
+    async def close(self) -> None:
+        """See `Store.close`."""

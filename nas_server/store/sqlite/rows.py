@@ -1,0 +1,195 @@
+"""The statements of the SQLite store, one function for each. They decide nothing."""
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, Final
+
+import attrs
+
+from nas_sdk.protocol import one_shot
+from nas_sdk.protocol.one_shot import StoredOneShot
+from nas_server import history
+from nas_server.history import Attempt
+from nas_server.store.base import Counts, Record
+
+_NAMES: Final = tuple(field.name for field in attrs.fields(StoredOneShot))
+_COLUMNS: Final = ", ".join(_NAMES)
+_ROW: Final = f"SELECT {_COLUMNS} FROM one_shots"  # noqa: S608 - names of our own columns
+_PUT: Final = (
+    f"INSERT OR REPLACE INTO one_shots ({_COLUMNS}, wake_ms) "  # noqa: S608 - as above
+    f"VALUES ({', '.join('?' * (len(_NAMES) + 1))})"
+)
+
+FORGET_EVERY: Final = 32
+"""Every so many attempts, old ones are forgotten, twice as many at the most."""
+_KEEP: Final = (
+    "INSERT INTO attempts (agent, number, ended_ms, record) "
+    "SELECT ?, coalesce(max(number), 0) + 1, ?, ? FROM attempts WHERE agent = ? "
+    "RETURNING id, number"
+)
+_FORGET: Final = (
+    "DELETE FROM attempts WHERE id IN (SELECT id FROM attempts ORDER BY id LIMIT ?) "
+    "AND (ended_ms <= ? OR id <= ?)"
+)
+
+
+def _one_shot(row: tuple[Any, ...]) -> StoredOneShot:
+    values = dict(zip(_NAMES, row, strict=True))
+    return StoredOneShot(**values | {"dead": bool(values["dead"])})
+
+
+def get(db: sqlite3.Connection, agent: str, job_id: str) -> StoredOneShot | None:
+    """Return what the job has, a dead one-shot too."""
+    row = db.execute(f"{_ROW} WHERE agent = ? AND job_id = ?", (agent, job_id)).fetchone()
+    return None if row is None else _one_shot(row)
+
+
+def put(db: sqlite3.Connection, one: StoredOneShot) -> None:
+    """Keep ``one`` as what its job has."""
+    values = [getattr(one, name) for name in _NAMES]
+    db.execute(_PUT, (*values, None if one.dead else one.wake_ms))
+
+
+def delete(db: sqlite3.Connection, agent: str, job_id: str) -> None:
+    """Remove what the job has."""
+    db.execute("DELETE FROM one_shots WHERE agent = ? AND job_id = ?", (agent, job_id))
+
+
+def armed(db: sqlite3.Connection, agent: str) -> list[StoredOneShot]:
+    """Return what the agent has armed."""
+    rows = db.execute(f"{_ROW} WHERE agent = ? AND NOT dead", (agent,))
+    return [_one_shot(row) for row in rows]
+
+
+def dead(db: sqlite3.Connection, now: int, limit: int, agent: str | None) -> list[StoredOneShot]:
+    """Return what was given up, the newest first."""
+    which = "WHERE wake_ms IS NULL AND agent = coalesce(?, agent)"
+    rows = db.execute(f"{_ROW} {which} ORDER BY not_before_ms DESC LIMIT ?", (agent, limit))
+    return [one for one in map(_one_shot, rows) if one_shot.is_kept(one, now)]
+
+
+def upcoming(db: sqlite3.Connection, limit: int) -> list[StoredOneShot]:
+    """Return what is armed, of all agents, in order of when it needs attention."""
+    order = "WHERE wake_ms IS NOT NULL ORDER BY wake_ms, agent, job_id LIMIT ?"
+    return [_one_shot(row) for row in db.execute(f"{_ROW} {order}", (limit,))]
+
+
+def waking(db: sqlite3.Connection, after: int, until: int) -> Iterable[tuple[str, str, int]]:
+    """Return agent, job id and time of what wakes after one time and up to another."""
+    return db.execute(
+        "SELECT agent, job_id, wake_ms FROM one_shots WHERE wake_ms > ? AND wake_ms <= ?",
+        (after, until),
+    )
+
+
+def first_wake(db: sqlite3.Connection, after: int) -> int | None:
+    """Return the first time after ``after`` that a one-shot wakes."""
+    row = db.execute(
+        "SELECT wake_ms FROM one_shots WHERE wake_ms > ? ORDER BY wake_ms LIMIT 1", (after,)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def bury(db: sqlite3.Connection, now: int) -> None:
+    """Remove what was given up so long ago that nobody is shown it any more."""
+    db.execute(
+        "DELETE FROM one_shots WHERE wake_ms IS NULL AND not_before_ms <= ?",
+        (now - one_shot.KEEP_DEAD_MS,),
+    )
+
+
+def delivered(db: sqlite3.Connection, agent: str, dedup_key: str, now: int) -> str | None:
+    """Return the schedule id remembered for a dedup key."""
+    row = db.execute(
+        "SELECT schedule_id FROM delivered WHERE agent = ? AND dedup_key = ? AND until_ms > ?",
+        (agent, dedup_key, now),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def remember(db: sqlite3.Connection, one: StoredOneShot, now: int, until: int) -> None:
+    """Remember the dedup key of a one-shot for a while; forget those whose time is over."""
+    db.execute("DELETE FROM delivered WHERE until_ms <= ?", (now,))
+    db.execute(
+        "INSERT OR REPLACE INTO delivered (agent, dedup_key, schedule_id, until_ms) "
+        "VALUES (?, ?, ?, ?)",
+        (one.agent, one.dedup_key, one.schedule_id, until),
+    )
+
+
+def release_all(db: sqlite3.Connection) -> None:
+    """Hand back every delivery that was under way."""
+    db.execute(
+        "UPDATE one_shots SET lease_until_ms = NULL, wake_ms = not_before_ms "
+        "WHERE lease_until_ms IS NOT NULL"
+    )
+
+
+def count_due(db: sqlite3.Connection, now: int) -> int:
+    """Count what waits for a delivery that could begin now."""
+    (past,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms <= ?", (now,)).fetchone()
+    return int(past)
+
+
+def counts(db: sqlite3.Connection, now: int) -> Counts:
+    """Count what is held."""
+    (live,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms IS NOT NULL").fetchone()
+    (lost,) = db.execute(
+        "SELECT count(*) FROM one_shots WHERE wake_ms IS NULL AND not_before_ms > ?",
+        (now - one_shot.KEEP_DEAD_MS,),
+    ).fetchone()
+    return Counts(armed=live, due=count_due(db, now), dead=lost)
+
+
+def keep_attempt(db: sqlite3.Connection, attempt: Attempt) -> None:
+    """Keep an attempt, and now and then forget those that are too old or too many."""
+    agent, ended = attempt.agent, attempt.ended_ms
+    record = json.dumps(attempt.to_record())
+    kept = db.execute(_KEEP, (agent, ended, record, agent))
+    ((newest, number),) = kept.fetchall()
+    if number % FORGET_EVERY == 0:
+        oldest = number - history.KEEP_PER_AGENT
+        db.execute("DELETE FROM attempts WHERE agent = ? AND number <= ?", (agent, oldest))
+    if newest % FORGET_EVERY == 0:
+        before = (2 * FORGET_EVERY, ended - history.KEEP_MS, newest - history.KEEP_IN_ALL)
+        db.execute(_FORGET, before)
+
+
+def attempts(db: sqlite3.Connection, now: int, limit: int, agent: str | None) -> list[Attempt]:
+    """Return attempts, the newest first."""
+    mine = "" if agent is None else "WHERE agent = :agent"
+    order = "number" if agent is not None else "id"
+    rows = db.execute(
+        f"SELECT record FROM attempts {mine} ORDER BY {order} DESC LIMIT :limit",  # noqa: S608 - ours
+        {"agent": agent, "limit": limit},
+    )
+    found = [Attempt.from_record(json.loads(record)) for (record,) in rows]
+    return [attempt for attempt in found if history.is_kept(attempt, now)]
+
+
+def read(db: sqlite3.Connection, kind: str, key: str) -> Record | None:
+    """Return a record."""
+    row = db.execute("SELECT record FROM records WHERE kind = ? AND key = ?", (kind, key))
+    found = row.fetchone()
+    if found is None:
+        return None
+    record: Record = json.loads(found[0])
+    return record
+
+
+def write(db: sqlite3.Connection, kind: str, key: str, text: str | None) -> None:
+    """Keep a record, as JSON text; None removes it."""
+    if text is None:
+        db.execute("DELETE FROM records WHERE kind = ? AND key = ?", (kind, key))
+    else:
+        db.execute(
+            "INSERT OR REPLACE INTO records (kind, key, record) VALUES (?, ?, ?)",
+            (kind, key, text),
+        )
+
+
+def scan(db: sqlite3.Connection, kind: str) -> dict[str, Record]:
+    """Return all records of a kind by key."""
+    rows = db.execute("SELECT key, record FROM records WHERE kind = ? ORDER BY key", (kind,))
+    return {key: json.loads(record) for key, record in rows}

@@ -1,0 +1,216 @@
+"""The embedded store: one SQLite file, written by one thread, safe against ``kill -9``."""
+
+import asyncio
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import random
+from typing import TypeVar
+
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server.history import Attempt
+from nas_server.store.base import Counts, Record, StoreError
+from nas_server.store.sqlite import rows, schema
+from nas_server.store.sqlite.ledger import Ledger
+from nas_server.store.sqlite.lock import FileLock
+from nas_server.store.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """Keeps everything in one file. Open it with `open`, within the event loop it serves."""
+
+    def __init__(
+        self,
+        connections: tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection],
+        lock: FileLock | None,
+        chance: Callable[[], float],
+    ) -> None:
+        """Take over connections for writing, for long reads and for reads of one record."""
+        writing, self._reading, self._looking_up = connections
+        self._ledger = Ledger(writing)
+        self._writer = Writer(writing, self._ledger.rolled_back)
+        self._writing = writing
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="nas-store-reader")
+        self._lock = lock
+        self._chance = chance
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        serving: bool = True,
+        create: bool = True,
+        chance: Callable[[], float] = random,
+    ) -> "SqliteStore":
+        """Open the file, ``create`` it, or bring it up to date.
+
+        ``serving`` makes this the one process that delivers: it refuses to start beside
+        another, and takes back every lease, for a lease found here belongs to a process
+        that was killed. Without it only records may be changed. Raises StoreError.
+        """
+        try:
+            opened = await asyncio.to_thread(_open, path, serving, create)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open {path}: {error}") from None
+        return cls(*opened, chance)
+
+    async def provision(self, wanted: StoredOneShot, now: int) -> str:
+        """See `Store.provision`."""
+        return await self._writer.run(lambda: self._ledger.provision(wanted, now))
+
+    async def cancel(self, agent: str, job_id: str, now: int) -> None:
+        """See `Store.cancel`."""
+        await self._writer.run(lambda: self._ledger.cancel(agent, job_id))
+
+    async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
+        """See `Store.withdraw`."""
+        return await self._writer.run(lambda: self._ledger.withdraw(agent, job_id, schedule_id))
+
+    async def fire_now(
+        self, agent: str, job_id: str, schedule_id: str, now: int
+    ) -> StoredOneShot | None:
+        """See `Store.fire_now`."""
+        return await self._writer.run(
+            lambda: self._ledger.fire_now(agent, job_id, schedule_id, now)
+        )
+
+    async def armed(self, agent: str) -> list[StoredOneShot]:
+        """See `Store.armed`."""
+        return await self._read(lambda db: rows.armed(db, agent))
+
+    async def due(
+        self,
+        now: int,
+        limit: int,
+        *,
+        under_way: Mapping[str, int] | None = None,
+        per_agent: int | None = None,
+    ) -> list[StoredOneShot]:
+        """See `Store.due`."""
+        load = Counter(under_way)
+        return await self._writer.run(
+            lambda: self._ledger.due(now, limit, load.copy(), per_agent), lasting=False
+        )
+
+    async def next_due(self, busy: Collection[str] = ()) -> int | None:
+        """See `Store.next_due`."""
+        return await self._writer.run(lambda: self._ledger.next_due(busy), lasting=False)
+
+    def listen(self, expect: Callable[[int], object]) -> None:
+        """See `Store.listen`. No other process delivers from the same file."""
+
+    async def settle(
+        self, tried: StoredOneShot, outcome: DeliveryResult, now: int
+    ) -> StoredOneShot | None:
+        """See `Store.settle`."""
+        chance = self._chance()
+        return await self._writer.run(lambda: self._ledger.settle(tried, outcome, now, chance))
+
+    async def release(self, held: Sequence[StoredOneShot]) -> None:
+        """See `Store.release`."""
+        await self._writer.run(lambda: self._ledger.release(held), lasting=False)
+
+    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[StoredOneShot]:
+        """See `Store.dead`."""
+        return await self._read(lambda db: rows.dead(db, now, limit, agent))
+
+    async def upcoming(self, limit: int) -> list[StoredOneShot]:
+        """See `Store.upcoming`."""
+        return await self._read(lambda db: rows.upcoming(db, limit))
+
+    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
+        """See `Store.attempts`."""
+        return await self._read(lambda db: rows.attempts(db, now, limit, agent))
+
+    async def counts(self, now: int) -> Counts:
+        """See `Store.counts`."""
+        return await self._read(lambda db: rows.counts(db, now))
+
+    async def read(self, kind: str, key: str) -> Record | None:
+        """See `Store.read`."""
+        # A look-up by primary key takes microseconds, less than a change of threads.
+        return self._guarded(lambda: rows.read(self._looking_up, kind, key))
+
+    async def write(self, kind: str, key: str, record: Record | None) -> None:
+        """See `Store.write`."""
+        text = None if record is None else json.dumps(record)
+        await self._writer.run(lambda: rows.write(self._writing, kind, key, text))
+
+    async def scan(self, kind: str) -> dict[str, Record]:
+        """See `Store.scan`."""
+        return self._guarded(lambda: rows.scan(self._looking_up, kind))
+
+    async def stop_accepting(self) -> None:
+        """See `Store.stop_accepting`. No other process delivers."""
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await asyncio.to_thread(self._readers.shutdown)
+        self._reading.close()
+        self._looking_up.close()
+        await self._writer.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._readers, lambda: self._guarded(lambda: work(self._reading))
+        )
+
+    @staticmethod
+    def _guarded(work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except sqlite3.Error as error:
+            raise StoreError(f"the store failed: {error}") from error
+
+
+def _open(
+    path: Path, serving: bool, create: bool
+) -> tuple[tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection], FileLock | None]:
+    path = _real(path)
+    schema.ensure(path, create)
+    lock = FileLock(path) if serving else None
+    opened: list[sqlite3.Connection] = []
+    try:
+        opened.append(writing := schema.connect(path))
+        _prepare(path, writing, serving)
+        opened.append(reading := schema.connect(path))
+        opened.append(looking_up := schema.connect(path))
+    except BaseException:
+        for connection in opened:
+            connection.close()
+        if lock is not None:
+            lock.release()
+        raise
+    return (writing, reading, looking_up), lock
+
+
+def _real(path: Path) -> Path:
+    """Return the file itself: a lock must be the same whatever link leads to it."""
+    try:
+        return path.expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise StoreError(f"cannot open {path}: {error}") from None
+
+
+def _prepare(path: Path, connection: sqlite3.Connection, serving: bool) -> None:
+    found = schema.version(path, connection)
+    if serving:
+        schema.check(path, connection)
+    if found < len(schema.MIGRATIONS):
+        lock = None if serving else FileLock(path)
+        try:
+            schema.migrate(path, connection)
+        finally:
+            if lock is not None:
+                lock.release()
+    if serving:
+        rows.release_all(connection)

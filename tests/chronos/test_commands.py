@@ -1,0 +1,262 @@
+"""`chronos reconcile` and `chronos disarm`."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from chronos_plugin.cli import check_hermes, check_nas, doctor, hermes_env, main
+from chronos_plugin.cli.check_arms import arms
+from chronos_plugin.cli.check_nas import fire
+from chronos_plugin.cli.findings import Finding, skipped
+from chronos_plugin.cli.status_report import PROBE
+from chronos_plugin.keeper import PluginRuntime
+from nas_sdk import NasClient, NasConnectionError
+from nas_sdk.reconcile.agent import WATCHDOG
+from tests.chronos.conftest import World
+
+OTHER = Path("/agent/home/profiles/other")
+
+
+@pytest.fixture(autouse=True)
+def process(world: World, monkeypatch: pytest.MonkeyPatch) -> PluginRuntime:
+    process = world.boot()
+    monkeypatch.setattr(hermes_env, "PLUGIN", process)
+    return process
+
+
+def test_reconcile_says_how_many_are_armed(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    assert main(["reconcile"]) == 0
+    assert "1 job of /agent/home armed as wanted" in capsys.readouterr().out
+    assert set(world.armed()) == {"j1"}
+
+
+def test_reconcile_arms_nothing_for_another_provider(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    world.hermes.config["active"] = False
+    assert main(["reconcile"]) == 1
+    assert "cron.provider is not chronos" in capsys.readouterr().err
+    assert not world.armed()
+
+
+def test_reconcile_is_patient(world: World) -> None:
+    world.hermes.add("j1", 3600)
+    world.nas.fail_next(delay=10.0)
+    assert main(["reconcile"]) == 0
+
+
+def test_reconcile_that_fails_says_why(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.hermes.add("j1", 60)
+    world.nas.fail_next(503, times=1000)
+    assert main(["reconcile"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("chronos reconcile: not everything is armed: list_armed: NAS answered")
+    assert said.count("\n") == 1
+
+
+def test_doctor_tells_what_nobody_foresaw_as_a_finding(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**_: object) -> None:
+        raise ZeroDivisionError("of hermes's own")
+
+    monkeypatch.setattr(doctor, "examine", broken)
+    assert main(["doctor", "--json"]) == 1
+    (finding,) = json.loads(capsys.readouterr().out)
+    assert finding["state"] == "problem"
+    assert "ZeroDivisionError: of hermes's own" in finding["reason"]
+
+
+@pytest.mark.usefixtures("world")
+def test_what_nobody_foresaw_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError("of hermes's own")
+
+    monkeypatch.setattr("chronos_plugin.cli.commands.reconcile", broken)
+    assert main(["reconcile"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("chronos reconcile: went wrong: ZeroDivisionError: of hermes's own; ")
+    assert said.count("\n") == 1
+
+
+def test_a_fire_time_that_cannot_be_read_is_told_of(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    world.hermes.add("j2", 60, next_run_at="tomorrow")
+    assert main(["reconcile"]) == 1
+    assert "not everything is armed: when job j2 fires cannot be read" in capsys.readouterr().err
+    assert set(world.armed()) == {"j1"}
+
+
+def test_reconcile_of_many_shows_how_far_it_is(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        world.hermes.add(f"j{number}", 60 + number)
+    assert main(["reconcile"]) == 0
+    assert capsys.readouterr().err == ""  # piped
+    main(["disarm"])
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(["reconcile"]) == 0
+    assert capsys.readouterr().err.endswith("40 of 40\n")
+
+
+def test_disarm_cancels_this_home_s_and_leaves_the_others(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.stores[OTHER] = {}
+    world.hermes.add("mine", 60)
+    world.hermes.add("theirs", 60, home=OTHER)
+    world.boot().request_reconcile()
+    world.runtime.sleep(5)
+    assert len(world.armed()) == 4
+    world.nas.arm("orphan", "2026-01-02T00:00:00Z")
+    assert main(["disarm"]) == 0
+    said = capsys.readouterr().out
+    assert "cancelled 3 of /agent/home" in said
+    assert "still chronos" in said
+    left = set(world.armed())
+    assert len(left) == 2
+    assert "theirs" in left
+    assert "mine" not in left
+
+
+def test_disarm_of_a_home_that_has_switched_away(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+    world.hermes.config = {"active": False}
+    assert main(["disarm"]) == 0
+    assert "still chronos" not in capsys.readouterr().out
+    assert world.armed() == {}
+
+
+def test_a_test_fire_that_was_left_is_disarmed(world: World) -> None:
+    world.nas.arm(f"{PROBE}1234", "2026-01-02T00:00:00Z")
+    world.nas.arm(f"{WATCHDOG}of-another", "2026-01-02T00:00:00Z")
+    assert main(["disarm"]) == 0
+    assert set(world.armed()) == {f"{WATCHDOG}of-another"}
+
+
+def test_doctor_and_disarm_agree_about_a_home_that_has_switched_away(world: World) -> None:
+    world.hermes.config = {"active": False}
+    world.hermes.stores[OTHER] = {}
+    world.hermes.add("theirs", 60, home=OTHER)
+    world.nas.arm("theirs", "2026-01-02T00:00:00Z")
+    assert [each.state for each in switched_away(world)] == ["ok"]
+    world.nas.arm("orphan", "2026-01-02T00:00:00Z")
+    world.nas.arm(hermes_env.reconciler().watchdog_id, "2026-01-02T00:00:00Z")
+    [found] = switched_away(world)
+    assert (found.state, found.reason[:2]) == ("warning", "2 ")
+    assert main(["disarm"]) == 0
+    assert [each.state for each in switched_away(world)] == ["ok"]
+
+
+def switched_away(world: World) -> list[Finding]:
+    armed = list(world.nas.armed().values())
+    return list(arms(hermes_env.onlooker(), armed, active=False))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), NasConnectionError("no answer")])
+def test_a_test_fire_is_cancelled_whatever_comes_between(
+    world: World, tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(client: NasClient) -> None:
+        assert [job_id.startswith(PROBE) for job_id in world.armed()] == [True]
+        raise error
+
+    monkeypatch.setattr(NasClient, "list_armed", interrupted)
+    with suppress(KeyboardInterrupt):
+        fire(hermes_env.reconciler().client(), world.hermes.settings(), tmp_path / "agent.log")
+    assert world.armed() == {}
+
+
+def test_doctor_compares_the_store_with_what_is_armed_then(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+
+    def meanwhile(settings: object) -> Finding:
+        world.hermes.change("j1", next_run_at="2026-01-01T05:00:00+00:00")
+        world.provider().reconcile()
+        return skipped("callback", "j1 has fired, and is armed for its next run")
+
+    def nothing(*args: object, **options: object) -> list[Finding]:
+        return []
+
+    for name in ("hermes", "running"):
+        monkeypatch.setattr(check_hermes, name, nothing)
+    monkeypatch.setattr(doctor, "config", nothing)
+    monkeypatch.setattr(doctor, "login", nothing)
+    monkeypatch.setattr(hermes_env, "login", lambda: {"there": True})
+    monkeypatch.setattr(check_nas, "keys", lambda settings: skipped("keys", "not here"))
+    monkeypatch.setattr(check_nas, "callback", meanwhile)
+    found = {each.check: each for each in doctor.examine(fire=False)}
+    assert (found["nas"].state, found["arms"].state) == ("ok", "ok")
+
+
+def test_disarm_that_fails_says_why(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+    world.nas.fail_next(503, operation="cancel", times=1000)
+    assert main(["disarm"]) == 1
+    assert "1 of 1 are still armed: cancel: NAS answered 503" in capsys.readouterr().err
+
+
+def test_outside_of_hermes_one_line_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hermes_env, "PLUGIN", PluginRuntime())
+    monkeypatch.setenv("PATH", os.defpath)
+    assert main(["disarm"]) == 1
+    assert capsys.readouterr().err == (
+        "chronos disarm: there is no hermes on the PATH; name it with --hermes PATH\n"
+    )
+
+
+PRINTS = """
+import sys
+from chronos_plugin.cli import main, tail
+tail.tail = lambda _: print("a line of the log", flush=True)
+sys.exit(main(["tail"]))
+"""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", [["-m", "chronos_plugin.cli", "doctor"], ["-c", PRINTS]])
+def test_a_reader_that_has_gone_is_no_traceback(command: list[str], unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = os.environ | {"PATH": os.defpath, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(
+        [sys.executable, *command],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=environment,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_home_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HERMES_HOME", raising=False)
+    assert main(["disarm", "--home", str(tmp_path)]) == 1  # a typing error makes no new home
+    (tmp_path / "config.yaml").touch()
+    assert main(["disarm", "--home", str(tmp_path)]) == 0
+    assert os.environ.pop("HERMES_HOME") == str(tmp_path)

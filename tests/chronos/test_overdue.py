@@ -1,0 +1,51 @@
+"""A fire that NAS takes to be accepted, of a job that never ran."""
+
+from tests.chronos.conftest import World
+
+
+def test_an_overdue_job_is_looked_at_until_nas_arms_it_again(world: World) -> None:
+    world.hermes.add("j1", 60, every=3600)
+    world.provider().reconcile()
+    world.runtime.sleep(60)
+    assert world.deliver(lambda job_id: None) == ["j1"]  # accepted, and the process dies
+    world.provider().reconcile()
+    assert world.armed() == {}  # NAS remembers the key, and arms nothing under it
+    world.runtime.sleep(120)  # NAS remembers it for ten minutes, and nobody waits for that
+    assert set(world.armed()) == {"j1"}
+
+
+def test_a_slow_clock_does_not_hide_that_nas_armed_nothing(world: World) -> None:
+    world.hermes.add("j1", 20, every=3600)  # by the agent's clock; by NAS's it was due just now
+    world.provider().reconcile()
+    world.nas.forget()  # it takes the fire to be accepted
+    world.runtime.sleep(70)
+    assert set(world.armed()) == {"j1"}
+
+
+def test_a_job_that_is_not_overdue_is_not_looked_at_again(world: World) -> None:
+    world.hermes.add("j1", 3600, every=3600)
+    world.provider().reconcile()
+    asked = len(world.nas.requests)
+    world.runtime.sleep(600)
+    assert len(world.nas.requests) == asked
+
+
+def test_a_converge_follows_a_fire_that_was_held_and_then_refused(later_world: World) -> None:
+    now = later_world.hermes.iso(later_world.runtime.time())
+    later_world.hermes.add("j1", 10, every=3600, fire_claim={"at": now})  # and its process died
+    assert later_world.provider().claim_fire("j1") is None
+    asked = len(later_world.nas.requests)
+    later_world.runtime.sleep(10)
+    assert len(later_world.nas.requests) > asked
+
+
+def test_a_job_in_other_hands_is_guarded_even_without_a_watchdog(world: World) -> None:
+    now = world.hermes.iso(world.runtime.time())
+    world.hermes.add("j1", -1, every=3600, fire_claim={"at": now})
+    world.hermes.add("j2", 3600, every=3600)
+    world.provider().reconcile()
+    guards = [job_id for job_id in world.armed() if job_id.startswith("watchdog-")]
+    assert len(guards) == 1
+    assert set(world.armed()) == {"j2", *guards}
+    world.runtime.sleep(400)  # the claim is over, and the job is armed
+    assert set(world.armed()) == {"j1", "j2"}

@@ -1,0 +1,111 @@
+"""What an agent's processes leave on disk: who serves, and what fired."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from chronos_plugin.serving_status import FIRES_MAX, Fired, Running, ServingStatus
+
+SERVE = """
+import sys
+from pathlib import Path
+from chronos_plugin.serving_status import ServingStatus
+records = ServingStatus(Path(sys.argv[1]))
+records.serve("/a/module", "1.2.3", 5.0)
+print("serving", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> ServingStatus:
+    return ServingStatus(tmp_path / "chronos")
+
+
+@contextmanager
+def a_process_that_serves(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-c", SERVE, str(folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "serving\n"
+        yield process
+
+
+def test_a_process_is_seen_until_it_ends(records: ServingStatus) -> None:
+    with a_process_that_serves(records.folder) as process:
+        assert records.running() == [Running(process.pid, "/a/module", "1.2.3", 5.0)]
+    assert records.running() == []
+
+
+def test_one_that_was_killed_serves_no_more_and_is_swept(records: ServingStatus) -> None:
+    with a_process_that_serves(records.folder) as process:
+        process.send_signal(signal.SIGKILL)
+    (left,) = records.folder.glob("*.json")
+    assert records.running() == []
+    records.serve("/another", "2", 7.0)
+    assert not left.exists()
+    assert [each.pid for each in records.running()] == [os.getpid()]
+
+
+def test_another_s_record_is_not_swept(records: ServingStatus) -> None:
+    with a_process_that_serves(records.folder) as process:
+        records.serve("/mine", "2", 7.0)
+        assert [each.pid for each in records.running()] == [process.pid, os.getpid()]
+
+
+def test_to_serve_is_said_once(records: ServingStatus) -> None:
+    records.serve("/mine", "1", 1.0)
+    records.serve("/mine", "1", 2.0)
+    ServingStatus(records.folder).serve("/mine", "1", 1.0)  # such as the keeper of another NAS
+    assert records.running() == [Running(os.getpid(), "/mine", "1", 1.0)]
+
+
+def test_the_last_fire_of_each_job_counts(records: ServingStatus) -> None:
+    records.fired("a", 10.0, 10.25)
+    records.fired("b", 20.0, 20.0)
+    records.fired("a", 70.0, 73.0)
+    assert records.fires() == {"a": Fired(70.0, 73.0), "b": Fired(20.0, 20.0)}
+    assert records.fires()["a"].lateness == 3.0
+
+
+def test_fires_do_not_grow_for_ever(records: ServingStatus) -> None:
+    line = '{"job_id": "%s", "due": 1, "at": 2}\n'
+    records.folder.mkdir()
+    file = records.folder / "fires.jsonl"
+    file.write_text(line % "old" + line % "newer" * (FIRES_MAX // 30))
+    records.serve("/mine", "1", 1.0)
+    assert file.stat().st_size < FIRES_MAX
+    assert records.fires().keys() == {"newer"}
+
+
+def test_fires_do_not_grow_for_ever_in_a_process_that_lives_on(records: ServingStatus) -> None:
+    records.serve("/mine", "1", 1.0)
+    file = records.folder / "fires.jsonl"
+    file.write_text('{"job_id": "older", "due": 1, "at": 2}\n' * (FIRES_MAX // 30))
+    records.fired("new", 3.0, 4.0)
+    assert file.stat().st_size < FIRES_MAX
+    assert records.fires().keys() == {"older", "new"}
+
+
+def test_what_cannot_be_read_is_passed_over(records: ServingStatus) -> None:
+    records.fired("a", 1.0, 2.0)
+    with (records.folder / "fires.jsonl").open("ab") as file:
+        file.write(b'\xff{"job_id"\n[1]\n{"job_id": "b"}\n')
+    assert records.fires().keys() == {"a"}
+
+
+def test_without_a_place_to_write_nothing_is_said(tmp_path: Path) -> None:
+    records = ServingStatus(tmp_path / "missing" / "chronos")
+    records.serve("/mine", "1", 1.0)
+    records.fired("a", 1.0, 2.0)
+    assert records.running() == []
+    assert records.fires() == {}
+    assert not (tmp_path / "missing").exists()

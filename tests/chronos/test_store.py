@@ -1,0 +1,382 @@
+"""The job store as it stands: whatever shape it was left in, no job that is there is cancelled."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chronos_plugin import store
+from nas_sdk.reconcile.agent import WATCHDOG
+from nas_sdk.testing import InMemoryNas
+from tests.chronos.conftest import World
+from tests.support.fake_hermes import HOME, FakeHermes
+from tests.support.virtual_runtime import VirtualRuntime
+
+IDS = ("a" * 12, "b" * 12, "c" * 12, "d" * 12)
+ODD: tuple[Any, ...] = (None, 7, 1.5, "", "x", [], {}, [None], {"id": 3}, "9" * 5000, True)
+"""What stands where something else should."""
+
+
+class FileHermes(FakeHermes):
+    """One whose store is a file."""
+
+    def __init__(self, runtime: VirtualRuntime, file: Path) -> None:
+        super().__init__(runtime)
+        self.file = file
+
+    def store(self, home: Path) -> store.Store:
+        return store.read(self.file)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "jobs.json"
+
+
+def document(runtime: VirtualRuntime) -> dict[str, Any]:
+    """A store as hermes writes it, of jobs that are due in some hours."""
+    return {
+        "jobs": [
+            {
+                "id": job_id,
+                "name": f"job {job_id[0]}",
+                "enabled": True,
+                "state": "scheduled",
+                "next_run_at": FakeHermes.iso(runtime.time() + 3600 * (at + 1)),
+                "schedule": {"kind": "interval", "minutes": 60},
+                "repeat": {"times": None, "completed": 0},
+                "fire_claim": None,
+            }
+            for at, job_id in enumerate(IDS)
+        ],
+        "updated_at": FakeHermes.iso(runtime.time()),
+    }
+
+
+def removed_by_a_person(text: bytes | None) -> set[str]:
+    """The jobs that the file, read strictly, says are gone or not to fire; none if unsure."""
+    try:
+        data = json.loads((text or b"").decode())
+    except (ValueError, RecursionError):
+        return set()
+    records = data.get("jobs", []) if isinstance(data, dict) else data
+    if isinstance(records, dict):
+        records = [
+            {**each, "id": each.get("id") or key} if isinstance(each, dict) else each
+            for key, each in records.items()
+        ]
+    if not isinstance(records, list):
+        return set()
+    for record in records:
+        if not (isinstance(record, dict) and isinstance(record.get("id"), str) and record["id"]):
+            return set()
+    there = {
+        record["id"]
+        for record in records
+        if record.get("enabled", True) is not False
+        and record.get("state") not in ("paused", "completed")
+    }
+    return set(IDS) - there
+
+
+# How a store is damaged: each takes a seed and the document, and leaves a file or none.
+
+Damage = Callable[[random.Random, dict[str, Any], Path], None]
+
+
+def missing(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    file.unlink()
+
+
+def emptied(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    file.write_text(chance.choice(["", " ", "[]", "{}", "null", '{"jobs": []}', "0"]))
+
+
+def cut_short(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    text = json.dumps(data).encode()
+    file.write_bytes(text[: chance.randrange(len(text))])
+
+
+def wrong_types(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    """One value, at any depth, is something else; or a key is lost."""
+    places: list[tuple[Any, Any]] = []
+
+    def walk(node: Any) -> None:
+        inside = list(node.items()) if isinstance(node, dict) else list(enumerate(node))
+        for key, value in inside:
+            places.append((node, key))
+            if isinstance(value, dict | list):
+                walk(value)
+
+    walk(data)
+    node, key = chance.choice(places)
+    if isinstance(node, dict) and chance.random() < 0.2:
+        del node[key]
+    else:
+        node[key] = chance.choice(ODD)
+    file.write_text(json.dumps(data))
+
+
+def wrong_top(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    file.write_text(json.dumps(chance.choice([*ODD, {"jobs": chance.choice(ODD)}])))
+
+
+def double_ids(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    one, other = chance.sample(range(len(IDS)), 2)
+    data["jobs"].append(dict(data["jobs"][one], next_run_at=data["jobs"][other]["next_run_at"]))
+    file.write_text(json.dumps(data))
+
+
+def encodings(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    data["jobs"][0]["name"] = "Grüße"
+    text = json.dumps(data, ensure_ascii=False)
+    file.write_bytes(text.encode(chance.choice(["latin-1", "utf-16", "utf-32", "utf-8-sig"])))
+
+
+def dangling(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.with_name("nowhere.json"))
+
+
+def loop(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file)
+
+
+def directory(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def by_id(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    data["jobs"] = {job.pop("id"): job for job in data["jobs"]}
+    if chance.random() < 0.5:
+        data["jobs"][chance.choice(IDS)] = chance.choice(ODD)
+    file.write_text(json.dumps(data))
+
+
+def bytes_flipped(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    text = bytearray(json.dumps(data).encode())
+    for _ in range(chance.randrange(1, 4)):
+        text[chance.randrange(len(text))] = chance.randrange(256)
+    file.write_bytes(text)
+
+
+def deep(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    file.write_text("[" * 100_000)
+
+
+def removed(chance: random.Random, data: dict[str, Any], file: Path) -> None:
+    for job in chance.sample(data["jobs"], chance.randrange(1, 4)):
+        if chance.random() < 0.5:
+            data["jobs"].remove(job)
+        else:
+            job["enabled"], job["state"] = False, "paused"
+    file.write_text(json.dumps(data))
+
+
+DAMAGES: tuple[Damage, ...] = (
+    missing,
+    emptied,
+    cut_short,
+    wrong_types,
+    wrong_top,
+    double_ids,
+    encodings,
+    dangling,
+    loop,
+    directory,
+    by_id,
+    bytes_flipped,
+    deep,
+    removed,
+)
+
+
+def clear(file: Path) -> None:
+    if file.is_dir() and not file.is_symlink():
+        file.rmdir()
+    file.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda each: each.__name__)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32))
+def test_nothing_armed_for_a_job_that_is_still_there_is_cancelled(
+    damage: Damage, seed: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "jobs.json"
+    clear(file)
+    runtime = VirtualRuntime()
+    try:
+        world = World(runtime, FileHermes(runtime, file), InMemoryNas(clock=runtime))
+        world.hermes.config = {"watchdog": True}
+        data = document(runtime)
+        file.write_text(json.dumps(data))
+        provider = world.provider()
+        provider.reconcile()
+        armed = world.armed()
+        assert armed.keys() > set(IDS)
+        damage(random.Random(seed), data, file)
+        text = file.read_bytes() if file.is_file() else None
+        provider.reconcile()
+        gone = removed_by_a_person(text)
+        assert world.armed_jobs().keys() >= set(IDS) - gone
+        if gone != set(IDS):
+            assert armed.keys() & world.armed().keys() >= {id_ for id_ in armed if WATCHDOG in id_}
+        # A start of hermes finds it so, too, and so does whoever looks a second time.
+        world.provider().reconcile()
+        runtime.sleep(200)
+        assert world.armed_jobs().keys() >= set(IDS) - gone
+    finally:
+        runtime.close()
+        clear(file)
+
+
+def stored(text: str, file: Path) -> store.Store:
+    file.write_text(text, encoding="utf-8")
+    return store.read(file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"jobs": [{"id": "a"}]}',
+        '[{"id": "a"}]',
+        '\ufeff{"jobs": [{"id": "a"}]}',
+        '{"jobs": {"a": {}}}',
+        '{"jobs": [{"id": "a", "name": "\t"}]}'.replace("\\t", "\t"),
+    ],
+)
+def test_what_hermes_reads_is_read(text: str, file: Path) -> None:
+    read = stored(text, file)
+    assert [job["id"] for job in read.jobs] == ["a"]
+    assert read.problem == ""
+
+
+def test_a_record_that_cannot_be_read_is_told_and_the_others_are_known(file: Path) -> None:
+    read = stored('{"jobs": [{"id": "a"}, "junk", {"name": "no id"}]}', file)
+    assert [job["id"] for job in read.jobs] == ["a"]
+    assert read.problem == "2 of 3 jobs in the store cannot be read"
+
+
+def test_no_permission(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)  # root reads everything
+    assert store.read(file) == store.Store(problem=f"{file} cannot be read: Permission denied")
+
+
+def test_a_store_that_is_not_there(file: Path) -> None:
+    assert store.read(file) == store.Store(problem=f"{file} is not there", is_missing=True)
+
+
+def test_that_there_was_a_store_is_remembered(tmp_path: Path) -> None:
+    (tmp_path / "cron").mkdir()
+    assert not store.was_store_seen(tmp_path)
+    store.store_seen(tmp_path)
+    assert store.was_store_seen(tmp_path)
+    store.forget_store(tmp_path)
+    store.forget_store(tmp_path)
+    assert not store.was_store_seen(tmp_path)
+    assert list(store.status_folder(tmp_path).iterdir()) == []
+
+
+GONE = store.Store(problem="jobs.json is not there", is_missing=True)
+
+
+def test_a_store_that_is_gone_is_told_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 3600)
+    provider = world.provider()
+    provider.reconcile()
+    before = world.armed()
+    world.hermes.broken[HOME] = GONE
+    provider.reconcile()
+    world.runtime.sleep(600)
+    assert world.armed() == before
+    assert [text for text in caplog.messages if "not there" in text] == [
+        "nothing is cancelled: jobs.json is not there"
+    ]
+    assert provider.process.reconciler().last_error == "jobs.json is not there"
+    world.hermes.broken.clear()
+    provider.reconcile()
+    assert provider.process.reconciler().last_error == ""
+
+
+def test_a_home_without_a_store_is_no_trouble(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.broken[HOME] = GONE
+    provider = world.provider()
+    provider.reconcile()
+    assert (world.armed(), provider.process.reconciler().last_error) == ({}, "")
+
+
+def test_an_agent_whose_store_is_gone_is_woken_again(world: World) -> None:
+    """Its last one-shot is spent, and still there is a next wake."""
+    world.hermes.config = {"watchdog": True}
+    world.hermes.broken[HOME] = GONE
+    process = world.boot()
+    process.request_reconcile()
+    world.runtime.sleep(10)
+    assert [job_id.startswith(WATCHDOG) for job_id in world.armed()] == [True]
+
+
+def test_an_unreadable_record_leaves_an_early_watchdog_where_it_is(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 3600)
+    world.hermes.add("j2", 36000)
+    provider = world.provider()
+    provider.reconcile()
+    before = world.armed()
+    whole = world.hermes.store(HOME)
+    world.hermes.broken[HOME] = store.Store(whole.jobs[1:], "1 of 2 cannot be read")
+    provider.reconcile()
+    assert world.armed() == before
+
+
+def test_the_last_job_that_a_person_removes_is_cancelled_at_once(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 3600)
+    provider = world.provider()
+    provider.reconcile()
+    world.hermes.remove("j1")
+    provider.reconcile()
+    assert world.armed() == {}
+
+
+def test_a_store_that_was_emptied_is_believed_at_the_second_look(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    for job_id in ("j1", "j2"):
+        world.hermes.add(job_id, 36000)
+    provider = world.provider()
+    provider.reconcile()
+    world.hermes.stores[HOME].clear()
+    provider.reconcile()
+    assert world.armed_jobs().keys() == {"j1", "j2"}
+    assert "names none of the 2 jobs" in provider.process.reconciler().last_error
+    world.runtime.sleep(50)
+    assert world.armed_jobs().keys() == {"j1", "j2"}
+    world.runtime.sleep(30)
+    assert world.armed() == {}
+
+
+def test_another_profile_s_store_that_is_gone_cancels_nothing(world: World, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "cron").mkdir(parents=True)
+    world.hermes.stores[other] = {}
+    world.hermes.broken[other] = GONE
+    world.nas.arm("theirs", world.hermes.iso(world.runtime.time() + 3600))
+    world.hermes.add("j1", 3600)
+    store.store_seen(other)
+    world.provider().reconcile()
+    assert set(world.armed_jobs()) == {"j1", "theirs"}
+    store.forget_store(other)  # it never had one
+    world.provider().reconcile()
+    assert set(world.armed_jobs()) == {"j1"}

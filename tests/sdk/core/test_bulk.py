@@ -1,0 +1,253 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from nas_sdk import (
+    Arm,
+    BulkResult,
+    IdentityRejectedError,
+    InvalidRequestError,
+    NasTimeoutError,
+    ServerError,
+    TokenError,
+    UnauthorizedError,
+    aclient,
+    client,
+)
+from nas_sdk._core.bulk import Batch
+from nas_sdk.testing import InMemoryNas
+from tests.support.both_clients import CALLBACK, FIRE_AT, KINDS, driver, nas_driver
+
+
+def arms(count: int) -> list[Arm]:
+    return [Arm(f"job-{number}", FIRE_AT, CALLBACK) for number in range(count)]
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def nas() -> InMemoryNas:
+    return InMemoryNas()
+
+
+async def test_every_item_has_its_outcome_in_order(kind: str, nas: InMemoryNas) -> None:
+    call = nas_driver(kind, nas)
+    wanted = arms(100)
+    outcomes = await call("provision_many", wanted)
+    assert [outcome.request for outcome in outcomes] == wanted
+    armed = nas.armed()
+    assert [outcome.result.schedule_id for outcome in outcomes] == [
+        armed[arm.job_id].schedule_id for arm in wanted
+    ]
+    assert {(outcome.ok, outcome.attempts) for outcome in outcomes} == {(True, 1)}
+    gone = await call("cancel_many", [arm.job_id for arm in wanted])
+    assert [(outcome.job_id, outcome.result, outcome.ok) for outcome in gone] == [
+        (arm.job_id, None, True) for arm in wanted
+    ]
+    assert nas.armed() == {}
+
+
+async def test_one_bad_item_does_not_harm_the_others(kind: str, nas: InMemoryNas) -> None:
+    call = nas_driver(kind, nas)
+    items = [
+        Arm("good-1", FIRE_AT, CALLBACK),
+        Arm("not good", FIRE_AT, CALLBACK),
+        Arm("naive", datetime(2026, 1, 1), CALLBACK),
+        Arm("good-2", FIRE_AT, CALLBACK),
+    ]
+    outcomes = await call("provision_many", items)
+    assert [outcome.ok for outcome in outcomes] == [True, False, False, True]
+    assert [getattr(outcome.error, "field", None) for outcome in outcomes] == [
+        None,
+        "job_id",
+        "fire_at",
+        None,
+    ]
+    assert isinstance(outcomes[1].error, InvalidRequestError)
+    assert list(nas.armed()) == ["good-1", "good-2"]
+
+
+async def test_items_are_retried_one_by_one(kind: str, nas: InMemoryNas) -> None:
+    nas.fail_next(503, times=5)
+    outcomes = await nas_driver(kind, nas, max_attempts=6)("provision_many", arms(3))
+    assert all(outcome.ok for outcome in outcomes)
+    assert sum(outcome.attempts for outcome in outcomes) == len(nas.requests) == 8
+
+
+async def test_an_item_that_fails_says_what_it_has_cost(kind: str, nas: InMemoryNas) -> None:
+    nas.fail_next(503, times=99)
+    outcomes = await nas_driver(kind, nas, max_attempts=2)("cancel_many", ["a", "b"])
+    for outcome in outcomes:
+        assert isinstance(outcome.error, ServerError)
+        assert (outcome.ok, outcome.attempts) == (False, 2)
+        assert outcome.elapsed == outcome.error.elapsed > 0
+
+
+@pytest.mark.parametrize("kind_of_error", [IdentityRejectedError, UnauthorizedError, TokenError])
+async def test_what_no_item_can_escape_stops_the_batch(
+    kind: str, nas: InMemoryNas, kind_of_error: type[Exception]
+) -> None:
+    def no_token() -> str:
+        raise OSError
+
+    nas.tokens["agent-token"] = None
+    tokens = {UnauthorizedError: "unknown", TokenError: no_token}
+    call = nas_driver(kind, nas, token=tokens.get(kind_of_error, "agent-token"))
+    outcomes = await call("provision_many", arms(500))
+    assert len(outcomes) == 500
+    assert {type(outcome.error) for outcome in outcomes} == {kind_of_error}
+    assert len(nas.requests) <= client.CONNECTIONS
+    unsent = [outcome for outcome in outcomes if outcome.attempts == 0]
+    assert len(unsent) >= 500 - client.CONNECTIONS
+
+
+async def test_the_deadline_is_that_of_the_batch(kind: str, nas: InMemoryNas) -> None:
+    nas.fail_next(delay=2, times=1000)
+    call = nas_driver(kind, nas, deadline=10)
+    # One at a time, as each delay moves the one clock.
+    outcomes = await call("provision_many", arms(300))
+    late = [outcome for outcome in outcomes if not outcome.ok]
+    assert late
+    assert len(late) < 300
+    assert {type(outcome.error) for outcome in late} == {NasTimeoutError}
+    assert nas.clock.time() - 1_767_225_600 < 15
+    assert any(outcome.attempts == 0 for outcome in late)
+
+
+async def test_progress(kind: str, nas: InMemoryNas) -> None:
+    seen: list[tuple[int, int]] = []
+    threads: set[int] = set()
+
+    def note(done: int, total: int) -> None:
+        seen.append((done, total))
+        threads.add(threading.get_ident())
+
+    items = [*arms(20), Arm("not good", FIRE_AT, CALLBACK)]
+    await nas_driver(kind, nas)("provision_many", items, on_progress=note)
+    assert seen == [(done, 21) for done in range(1, 22)]
+    assert threads == {threading.get_ident()}
+
+
+async def test_progress_that_fails_ends_the_batch(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = threading.Event()
+    stop = Batch.stop
+
+    def seen_stop(batch: Batch) -> None:
+        stop(batch)
+        stopped.set()
+
+    monkeypatch.setattr(Batch, "stop", seen_stop)
+    count = 0
+    overrun: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal count
+        count += 1
+        if count > 100:  # so that not all is done before the failure is noticed
+            overrun.extend([] if stopped.wait(10) else [count])
+            assert not overrun
+        return httpx.Response(200, json={"schedule_id": "os_1"})
+
+    def fail(done: int, total: int) -> None:
+        raise ZeroDivisionError
+
+    call = driver(kind, transport=httpx.MockTransport(answer))
+    with pytest.raises(ZeroDivisionError):
+        await call("provision_many", arms(500), on_progress=fail)
+    assert overrun == []
+
+
+async def test_a_hook_that_fails_ends_the_batch(kind: str, nas: InMemoryNas) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await nas_driver(kind, nas, on_request=fail)("provision_many", arms(500))
+    assert nas.requests == []
+
+
+async def test_generators_and_nothing(kind: str, nas: InMemoryNas) -> None:
+    call = nas_driver(kind, nas)
+
+    def some() -> Iterator[Arm]:
+        yield from arms(3)
+
+    assert len(await call("provision_many", some())) == 3
+    assert await call("provision_many", []) == []
+    assert await call("cancel_many", iter(())) == []
+
+
+async def test_a_generator_that_fails_sends_nothing(kind: str, nas: InMemoryNas) -> None:
+    def broken() -> Iterator[Arm]:
+        yield from arms(3)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await nas_driver(kind, nas)("provision_many", broken())
+    assert nas.requests == []
+
+
+@pytest.mark.parametrize("items", [["job-1"], [None], [("job-1", FIRE_AT, CALLBACK)]])
+async def test_items_of_another_type(kind: str, nas: InMemoryNas, items: Any) -> None:
+    with pytest.raises(TypeError, match="takes Arm items"):
+        await nas_driver(kind, nas)("provision_many", items)
+
+
+async def test_one_text_is_not_many_job_ids(kind: str, nas: InMemoryNas) -> None:
+    with pytest.raises(TypeError, match="not one text"):
+        await nas_driver(kind, nas)("cancel_many", "job-1")
+
+
+async def test_an_outcome_names_its_job() -> None:
+    assert BulkResult("job-1").job_id == "job-1"
+    assert BulkResult(Arm("job-2", FIRE_AT, CALLBACK)).job_id == "job-2"
+
+
+def test_no_more_threads_than_connections() -> None:
+    barrier = threading.Barrier(client.CONNECTIONS)
+    lock, now, most = threading.Lock(), 0, 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        barrier.wait(30)  # passes only when all connections are in use
+        with lock:
+            now -= 1
+        return httpx.Response(200, json={"ok": True})
+
+    call = driver("sync", transport=httpx.MockTransport(answer))
+    count = 3 * client.CONNECTIONS
+    assert isinstance(call.client, client.NasClient)
+    outcomes = call.client.cancel_many([f"job-{number}" for number in range(count)])
+    assert all(outcome.ok for outcome in outcomes)
+    assert most == client.CONNECTIONS == 32
+
+
+async def test_no_more_tasks_than_connections() -> None:
+    now = most = 0
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        now -= 1
+        return httpx.Response(200, json={"ok": True})
+
+    call = driver("async", transport=httpx.MockTransport(answer))
+    outcomes = await call("cancel_many", [f"job-{number}" for number in range(100)])
+    assert all(outcome.ok for outcome in outcomes)
+    assert most == aclient.CONNECTIONS == 16

@@ -1,0 +1,334 @@
+"""Planning, by properties and by example, and carrying a plan out."""
+
+from collections.abc import Collection
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas_sdk import IdentityRejectedError, NasConnectionError, RateLimitedError, TokenError
+from nas_sdk._core.instants import format_instant, parse_instant
+from nas_sdk.reconcile import OneShot, converge, due_ms, plan, watchdog
+from nas_sdk.reconcile.apply import INLINE_MAX
+from nas_sdk.reconcile.planning import WATCHDOG_MS, Desired
+from nas_sdk.testing import InMemoryNas
+
+NOW = parse_instant("2026-01-01T00:00:00Z")
+CALLBACK = "https://agent.example.com"
+
+ids = st.sampled_from(["a", "b", "c", "d", "watchdog-1"])
+instants = st.integers(NOW - 3_600_000, NOW + 3_600_000)
+
+
+@st.composite
+def spellings(draw: st.DrawFn) -> str:
+    """An instant as hermes or NAS may write it."""
+    text = format_instant(draw(instants))
+    return draw(st.sampled_from([text, text.replace("Z", "+00:00"), text.replace("Z", "999Z")]))
+
+
+one_shots = st.builds(
+    OneShot, ids, spellings() | st.just("tomorrow"), st.sampled_from([0, 0, 600_000])
+)
+desired_lists = st.lists(one_shots, max_size=6)
+armed_lists = st.dictionaries(ids, spellings(), max_size=5).map(
+    lambda armed: [OneShot(job_id, at) for job_id, at in armed.items()]
+)
+nows = st.none() | st.integers(NOW - 3_600_000, NOW + 3_600_000)
+
+
+Jobs = list[OneShot]
+Now = int | None
+
+
+def carried_out(observed: Jobs, arms: tuple[OneShot, ...], cancels: tuple[str, ...]) -> Jobs:
+    """NAS's list after a plan was carried out in full."""
+    armed = {one.job_id: one for one in observed} | {one.job_id: one for one in arms}
+    return [one for job_id, one in armed.items() if job_id not in cancels]
+
+
+@given(desired_lists, armed_lists, nows, st.sets(ids))
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
+    desired: Jobs, observed: Jobs, now: Now, protect: set[str]
+) -> None:
+    first = plan(desired, observed, now=now, protect=protect)
+    after = carried_out(observed, first.arms, first.cancels)
+    again = plan(desired, after, now=now, protect=protect)
+    assert (again.arms, again.cancels) == ((), ())
+
+
+@given(desired_lists, armed_lists, nows, st.sets(ids))
+def test_what_is_spared_desired_or_unusable_is_never_cancelled(
+    desired: Jobs, observed: Jobs, now: Now, protect: set[str]
+) -> None:
+    found = plan(desired, observed, now=now, protect=protect)
+    assert not set(found.cancels) & (protect | {one.job_id for one in desired})
+    assert set(found.cancels) <= {one.job_id for one in observed}
+
+
+@given(desired_lists, armed_lists, nows)
+def test_afterwards_every_job_has_its_arm_and_nothing_else_has_one(
+    desired: Jobs, observed: Jobs, now: Now
+) -> None:
+    found = plan(desired, observed, now=now)
+    after = {one.job_id for one in carried_out(observed, found.arms, found.cancels)}
+    wanted = {one.job_id for one in desired if due_ms(one.fire_at) is not None}
+    untouched = set(found.unusable) & {one.job_id for one in observed}
+    assert after == wanted | untouched
+
+
+@given(desired_lists, nows)
+def test_an_unusable_list_arms_everything_and_cancels_nothing(desired: Jobs, now: Now) -> None:
+    found = plan(desired, None, now=now)
+    wanted = {one.job_id for one in desired if due_ms(one.fire_at) is not None}
+    assert [one.job_id for one in found.arms] != [] or not wanted
+    assert {one.job_id for one in found.arms} == wanted
+    assert found.cancels == ()
+
+
+@given(desired_lists, armed_lists, nows)
+def test_arms_come_earliest_first_and_once_each(desired: Jobs, observed: Jobs, now: Now) -> None:
+    found = plan(desired, observed, now=now)
+    names = [one.job_id for one in found.arms]
+    assert len(names) == len(set(names))
+    dues = {
+        job_id: min(due for one in desired if one.job_id == job_id and (due := due_ms(one.fire_at)))
+        for job_id in names
+    }
+    assert [dues[name] for name in names] == sorted(dues.values())
+
+
+@given(desired_lists, armed_lists)
+def test_what_is_not_overdue_is_sent_byte_for_byte(desired: Jobs, observed: Jobs) -> None:
+    texts = {one.fire_at for one in desired}
+    assert {one.fire_at for one in plan(desired, observed).arms} <= texts
+
+
+@pytest.mark.parametrize(
+    ("observed", "is_met"),
+    [
+        ("2026-01-01T00:10:00.123Z", True),
+        ("2026-01-01T02:10:00.123456+02:00", True),
+        ("2026-01-01T00:10:00.124Z", False),
+        ("2026-01-01T00:10:00.122Z", False),
+        ("2026-01-01T00:10:00Z", False),
+    ],
+)
+def test_instants_are_compared_to_the_millisecond(observed: str, is_met: bool) -> None:
+    wanted = [OneShot("a", "2026-01-01T00:10:00.123789+00:00")]
+    assert (plan(wanted, [OneShot("a", observed)]).arms == ()) is is_met
+
+
+@pytest.mark.parametrize(
+    ("early", "is_met"), [(0, True), (600_000, True), (600_001, False), (-1, False)]
+)
+def test_slack_is_how_much_earlier_an_arm_may_be(early: int, is_met: bool) -> None:
+    due = NOW + 3_600_000
+    observed = [OneShot("a", format_instant(due - early))]
+    wanted = [OneShot("a", format_instant(due), slack=600_000)]
+    assert (plan(wanted, observed, now=NOW).arms == ()) is is_met
+
+
+@pytest.mark.parametrize(
+    ("armed_in_ms", "is_met"), [(-5_000_000, True), (-1, True), (0, True), (1, False)]
+)
+def test_an_overdue_job_is_armed_by_whatever_fires_now(armed_in_ms: int, is_met: bool) -> None:
+    wanted = [OneShot("a", format_instant(NOW - 1000))]
+    observed = [OneShot("a", format_instant(NOW + armed_in_ms))]
+    assert (plan(wanted, observed, now=NOW).arms == ()) is is_met
+
+
+def test_a_job_due_now_is_overdue() -> None:
+    observed = [OneShot("a", format_instant(NOW - 1))]
+    assert plan([OneShot("a", format_instant(NOW))], observed, now=NOW).arms == ()
+    assert plan([OneShot("a", format_instant(NOW + 1))], observed, now=NOW).arms != ()
+
+
+@pytest.mark.parametrize(
+    ("late", "later"),
+    [
+        (0, 0),
+        (29_999, 0),
+        (30_000, 30_000),
+        (89_999, 30_000),
+        (90_000, 90_000),
+        (210_000, 210_000),
+        (449_999, 210_000),
+        (450_000, 450_000),
+        (930_000, 930_000),
+        (1_829_999, 930_000),
+        (1_830_000, 1_830_000),
+        (6 * 3_600_000, 21_630_000 - 900_000),
+    ],
+)
+def test_an_overdue_job_gets_a_key_that_cannot_be_spent(late: int, later: int) -> None:
+    at = format_instant(NOW - late).replace("Z", "+00:00")
+    [arm] = plan([OneShot("a", at)], [], now=NOW).arms
+    assert due_ms(arm.fire_at) == NOW - late + later
+    assert later > 0 or arm.fire_at == at
+
+
+def test_a_job_that_is_refused_for_six_hours_is_tried_less_and_less() -> None:
+    one = OneShot("a", format_instant(NOW))
+    tries = {plan([one], [], now=NOW + second * 1000).arms[0].fire_at for second in range(6 * 3600)}
+    assert len(tries) == 28
+
+
+def test_a_job_twice_in_the_store_is_armed_at_its_earlier_time() -> None:
+    both = [OneShot("a", "2026-01-01T02:00:00Z"), OneShot("a", "2026-01-01T01:00:00Z")]
+    assert plan(both, []).arms == (both[1],)
+
+
+def test_a_fire_time_that_is_no_instant_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    found = plan([OneShot("a", "2026-01-01T02:00:00")], [OneShot("a", "2026-01-01T01:00:00Z")])
+    assert (found.arms, found.cancels, found.unusable) == ((), (), ("a",))
+    assert "job a is left as it is: its fire time is no UTC offset" in caplog.text
+
+
+def test_spare_may_be_a_function() -> None:
+    observed = [OneShot("a", "2026-01-01T01:00:00Z"), OneShot("b", "2026-01-01T01:00:00Z")]
+    assert plan([], observed, protect=lambda job_id: job_id == "a").cancels == ("b",)
+
+
+def test_the_watchdog_follows_the_earliest_job_or_now() -> None:
+    jobs = [OneShot("a", format_instant(NOW + 60_000)), OneShot("b", "tomorrow")]
+    at = {due_ms(guard.fire_at) for guard in [watchdog("w", jobs, now=NOW)] if guard}
+    assert at == {NOW + 60_000 + WATCHDOG_MS}
+    overdue = watchdog("w", [OneShot("a", format_instant(NOW - 60_000))], now=NOW)
+    assert overdue is not None
+    assert due_ms(overdue.fire_at) == NOW + WATCHDOG_MS
+    assert watchdog("w", [OneShot("b", "tomorrow")], now=NOW) is None
+
+
+def test_a_watchdog_is_due_a_while_after_the_earliest_job() -> None:
+    jobs = [OneShot(f"j{n}", format_instant(NOW + ahead)) for n, ahead in enumerate((9000, 5000))]
+    found = watchdog("w", jobs, now=NOW)
+    assert found is not None
+    assert due_ms(found.fire_at) == NOW + 5000 + WATCHDOG_MS
+
+
+@given(st.lists(instants, min_size=1, max_size=4), st.integers(0, 5_000_000))
+def test_a_watchdog_once_armed_stays_within_its_window(dues: list[int], later: int) -> None:
+    """It is moved only when it has to be, and never sleeps past its promise."""
+    jobs = [OneShot(f"j{n}", format_instant(due)) for n, due in enumerate(dues)]
+    first, second = watchdog("w", jobs, now=NOW), watchdog("w", jobs, now=NOW + later)
+    assert first is not None
+    assert second is not None
+    moved = plan([second], [first], now=NOW + later).arms != ()
+    assert moved is ((due_ms(second.fire_at) or 0) - (due_ms(first.fire_at) or 0) > 600_000)
+
+
+@pytest.fixture
+def nas() -> InMemoryNas:
+    return InMemoryNas()
+
+
+def jobs(count: int) -> list[OneShot]:
+    return [OneShot(f"j{n:03}", format_instant(NOW + 60_000 + n * 1000)) for n in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, INLINE_MAX, INLINE_MAX + 1, 100])
+def test_converge_arms_and_cancels(nas: InMemoryNas, count: int) -> None:
+    for one in jobs(count):
+        nas.arm(f"orphan-{one.job_id}", one.fire_at)
+    with nas.client() as client:
+        report = converge(client, jobs(count), callback_url=CALLBACK)
+    assert report.ok
+    assert {job_id: one.fire_at for job_id, one in nas.armed().items()} == {
+        one.job_id: one.fire_at for one in jobs(count)
+    }
+
+
+def test_converge_reads_what_is_desired_after_the_list(nas: InMemoryNas) -> None:
+    nas.arm("kept", "2026-01-01T01:00:00Z")
+    nas.arm("orphan", "2026-01-01T01:00:00Z")
+
+    def desired(listed: Collection[str] | None) -> Desired:
+        assert len(nas.requests) == 1
+        assert listed == {"kept", "orphan"}
+        return Desired(jobs(1), {"kept"}.__contains__, "not all")
+
+    with nas.client() as client:
+        report = converge(client, desired, callback_url=CALLBACK)
+    assert (report.ok, report.problem) == (True, "not all")
+    assert set(nas.armed()) == {"kept", jobs(1)[0].job_id}
+
+
+@pytest.mark.parametrize("body", ["<html>", '{"armed": 1}', "[]", ""])
+@pytest.mark.off_contract("response")
+def test_an_unusable_list_arms_blindly(nas: InMemoryNas, body: str) -> None:
+    nas.arm("orphan", "2026-01-01T01:00:00Z")
+    nas.fail_next(200, body=body, operation="list")
+    with nas.client() as client:
+        report = converge(client, jobs(20), callback_url=CALLBACK)
+    assert report.list_error is not None
+    assert not report.ok
+    assert set(nas.armed()) == {"orphan", *(one.job_id for one in jobs(20))}
+
+
+def test_a_malformed_item_costs_only_itself(nas: InMemoryNas) -> None:
+    for one in jobs(2):
+        nas.arm(one.job_id, one.fire_at)
+    with nas.client() as client:
+        items = [attrs.asdict(item) for item in client.list_armed()]
+        body = {"armed": [*items, {"job_id": 7}, {"job_id": "orphan", "fire_at": "soon"}]}
+        nas.fail_next(200, body=body, operation="list")
+        report = converge(client, jobs(2), callback_url=CALLBACK)
+    assert (report.plan.arms, report.plan.cancels) == ((), ())
+
+
+def test_a_nas_that_does_not_answer_is_not_asked_for_every_job(nas: InMemoryNas) -> None:
+    nas.fail_next(drop="before", times=1000)
+    with nas.client(max_attempts=1) as client:
+        report = converge(client, jobs(100), callback_url=CALLBACK)
+    assert len(nas.requests) == 2
+    assert len(report.failed) == 100
+    assert all(isinstance(outcome.error, NasConnectionError) for outcome in report.failed)
+
+
+def test_a_nas_that_stops_answering_is_not_asked_for_the_rest(nas: InMemoryNas) -> None:
+    nas.fail_next(drop="before", operation="provision", times=1000)
+    with nas.client(max_attempts=1) as client:
+        report = converge(client, jobs(INLINE_MAX), callback_url=CALLBACK)
+    assert len(nas.sent("provision")) == 1
+    assert [outcome.job_id for outcome in report.failed] == [one.job_id for one in jobs(INLINE_MAX)]
+
+
+def test_writes_that_fail_are_reported_and_the_others_done(nas: InMemoryNas) -> None:
+    nas.fail_next(503, operation="provision")
+    with nas.client(max_attempts=1) as client:
+        report = converge(client, jobs(3), callback_url=CALLBACK)
+    assert [outcome.job_id for outcome in report.failed] == ["j000"]
+    assert len(report.errors) == 1
+    assert set(nas.armed()) == {"j001", "j002"}
+
+
+def test_a_cancel_that_fails_is_reported_and_the_others_done(nas: InMemoryNas) -> None:
+    for one in jobs(3):
+        nas.arm(one.job_id, one.fire_at)
+    nas.fail_next(503, operation="cancel")
+    with nas.client(max_attempts=1) as client:
+        report = converge(client, [], callback_url=CALLBACK)
+    assert [(outcome.job_id, outcome.error) for outcome in report.failed] == [
+        ("j000", report.errors[0])
+    ]
+    assert set(nas.armed()) == {"j000"}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(403, IdentityRejectedError), (429, RateLimitedError)]
+)
+def test_what_no_request_heals_is_raised(
+    nas: InMemoryNas, status: int, kind: type[Exception]
+) -> None:
+    nas.fail_next(status, times=100)
+    with nas.client(max_attempts=1) as client, pytest.raises(kind):
+        converge(client, jobs(3), callback_url=CALLBACK)
+    assert len(nas.requests) == 1
+
+
+def test_without_a_token_nothing_is_sent(nas: InMemoryNas) -> None:
+    with nas.client(lambda: "") as client, pytest.raises(TokenError):
+        converge(client, jobs(3), callback_url=CALLBACK)
+    assert nas.requests == []

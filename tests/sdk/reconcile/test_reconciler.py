@@ -1,0 +1,213 @@
+"""A converger by itself: when it asks, how long it waits, what it tells."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+
+from nas_sdk import NasClient
+from nas_sdk.errors import IdentityRejectedError
+from nas_sdk.reconcile import OneShot, Reconciler
+from nas_sdk.reconcile.apply import Desired
+from nas_sdk.reconcile.reconciler import ARM_SECONDS, LOGIN_WAIT
+from nas_sdk.testing import InMemoryNas
+from tests.support.virtual_runtime import VirtualRuntime
+
+CALLBACK = "https://agent.example.com"
+AT = "2026-06-18T12:34:56Z"
+
+
+class Jobs(Reconciler):
+    """Wants what `wanted` says; its client tries everything once."""
+
+    def __init__(self, nas: InMemoryNas, runtime: VirtualRuntime) -> None:
+        super().__init__(CALLBACK, runtime)
+        self.wanted = [OneShot("j1", AT)]
+        self.problem: Exception | None = None
+        self.began: list[float] = []
+        """When each converge asked for its client, in seconds since the first moment."""
+        self._client = nas.client(max_attempts=1)
+        self._start = runtime.time()
+
+    def client(self) -> NasClient:
+        self.began.append(round(self.runtime.time() - self._start, 3))
+        return self._client
+
+    def desired(self, listed: Collection[str] | None) -> Desired:
+        if self.problem:
+            raise self.problem
+        return Desired(self.wanted)
+
+
+@pytest.fixture
+def runtime() -> Iterator[VirtualRuntime]:
+    virtual = VirtualRuntime()
+    yield virtual
+    virtual.close()
+
+
+@pytest.fixture
+def nas(runtime: VirtualRuntime) -> InMemoryNas:
+    return InMemoryNas(clock=runtime)
+
+
+@pytest.fixture
+def jobs(nas: InMemoryNas, runtime: VirtualRuntime, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    monkeypatch.setattr(random, "random", lambda: 0.5)  # every wait is three quarters of its step
+    return Jobs(nas, runtime)
+
+
+def test_one_thread_serves_all_requests_and_a_new_one_those_after_it(
+    jobs: Jobs, runtime: VirtualRuntime
+) -> None:
+    assert runtime.spawned == []
+    for _ in range(3):
+        jobs.request()
+    runtime.sleep(1)
+    assert runtime.spawned == ["nas-reconciler"]
+    jobs.request()
+    assert runtime.spawned == ["nas-reconciler"] * 2
+
+
+def test_a_request_that_can_wait_waits_so_long(jobs: Jobs, runtime: VirtualRuntime) -> None:
+    jobs.request(5.5)
+    runtime.sleep(60)
+    assert jobs.began == [5.5]
+
+
+def test_the_waits_double_up_to_a_minute_and_begin_anew_after_a_success(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    nas.fail_next(503, times=1000)
+    jobs.request()
+    runtime.sleep(150)
+    assert jobs.began == [0, 0.75, 2.25, 5.25, 11.25, 23.25, 47.25, 92.25, 137.25]
+    nas.faults.clear()
+    runtime.sleep(60)
+    assert set(nas.armed()) == {"j1"}
+    jobs.began.clear()
+    nas.fail_next(drop="before")
+    jobs.request()
+    runtime.sleep(60)
+    assert len(jobs.began) == 2
+    assert jobs.began[1] - jobs.began[0] == pytest.approx(0.75)
+
+
+def test_the_longest_wait_that_nas_asks_for_counts(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    jobs.wanted = [OneShot("j1", AT), OneShot("j2", AT)]
+    nas.fail_next(503, operation="provision", headers={"Retry-After": "40"})
+    nas.fail_next(503, operation="provision")
+    jobs.request()
+    runtime.sleep(60)
+    assert jobs.began == [0, 40.75]
+    assert set(nas.armed()) == {"j1", "j2"}
+
+
+def test_an_arm_may_be_sent_again_as_soon_as_nas_s_patience_is_back(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    nas.fail_next(429, headers={"Retry-After": "40"})
+    jobs.request()
+    runtime.sleep(39.5)
+    jobs.arm("j1", AT)
+    assert nas.armed() == {}
+    runtime.sleep(0.5)
+    jobs.arm("j1", AT)
+    assert set(nas.armed()) == {"j1"}
+
+
+def test_a_refused_login_is_left_alone(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    nas.fail_next(401, times=2)
+    jobs.request()
+    runtime.sleep(60)
+    assert jobs.began == [0, LOGIN_WAIT + 0.75]
+
+
+def test_an_arm_tells_its_caller_that_nas_does_not_know_the_agent(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    nas.fail_next(403)
+    with pytest.raises(IdentityRejectedError):
+        jobs.arm("j1", AT)
+    assert jobs.fatal_error
+    jobs.request()
+    assert runtime.spawned == []
+
+
+def test_an_arm_has_less_patience_than_a_converge(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    jobs._client = nas.client(timeout=60, max_attempts=1, deadline=60)
+    nas.fail_next(delay=50)
+    before = runtime.time()
+    with pytest.raises(Exception, match="provision"):
+        jobs.arm("j1", AT)
+    assert runtime.time() - before <= ARM_SECONDS
+
+
+def test_nothing_is_spared_unless_a_subclass_says_so(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "nas_sdk")
+    nas.arm("orphan", AT)
+    jobs.wanted = [OneShot("j1", AT), OneShot("j2", AT), OneShot("j3", AT)]
+    nas.fail_next(400, operation="provision")
+    jobs.request()
+    runtime.sleep(1)
+    assert set(nas.armed()) == {"j2", "j3"}
+    assert "armed 2, cancelled 1, failed 1" in caplog.messages
+    caplog.clear()
+    jobs.wanted = jobs.wanted[1:]
+    jobs.request()
+    runtime.sleep(1)
+    assert caplog.messages == []
+    jobs.wanted = []
+    jobs.request()
+    runtime.sleep(1)
+    assert caplog.messages == ["armed 0, cancelled 2, failed 0"]
+
+
+def test_an_error_without_words_is_told_by_its_name(jobs: Jobs, runtime: VirtualRuntime) -> None:
+    jobs.problem = KeyError()
+    jobs.request()
+    runtime.sleep(0.1)
+    assert jobs.last_error == "KeyError"
+
+
+def test_a_job_whose_time_cannot_be_read_is_named(jobs: Jobs, runtime: VirtualRuntime) -> None:
+    jobs.wanted = [OneShot("j1", "tomorrow")]
+    jobs.request()
+    runtime.sleep(0.1)
+    assert jobs.failed_jobs == ("j1",)
+    assert jobs.last_error == "when job j1 fires cannot be read: give it a new time"
+
+
+def test_before_the_first_converge_everything_may_have_moved(
+    jobs: Jobs, runtime: VirtualRuntime
+) -> None:
+    assert jobs.has_moved()
+    jobs.request()
+    runtime.sleep(1)
+    assert not jobs.has_moved()
+
+
+def test_a_file_is_followed_by_one_thread(jobs: Jobs, runtime: VirtualRuntime) -> None:
+    stopped, file = threading.Event(), Path("/somewhere/jobs.json")
+    jobs.follow(file, stopped)
+    jobs.follow(file, stopped)
+    runtime.sleep(1)
+    assert runtime.spawned == ["nas-changes"]
+    stopped.set()
+    runtime.touch(file)
+    runtime.sleep(1)
+    jobs.follow(file, stopped)
+    assert runtime.spawned.count("nas-changes") == 2

@@ -1,0 +1,356 @@
+"""`nas-server` as a person meets it: real processes, one line when something is wrong."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType
+
+import httpx
+import pytest
+
+from nas_sdk import Arm, IdentityRejectedError, NasClient, RateLimitedError, UnauthorizedError
+from nas_sdk._core.instants import format_instant
+from nas_server.__main__ import main
+from nas_server.app import AT_ONCE_S
+from nas_server.cli.admin import without_password
+from nas_server.clock import system_clock
+from tests.support.agent_stub import AgentStub, agent_stub, held
+from tests.support.nas_in_process import eventually
+from tests.support.nas_server import NasServer, NasServerError, nas_server
+
+
+class Terminal:
+    """Runs commands that end by themselves, in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def run(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
+        """Run a command: exit status, stdout, stderr."""
+        with self._monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            try:
+                status = main(arguments)
+            except SystemExit as end:
+                status = int(end.code or 0)
+        return status, *self._capsys.readouterr()
+
+    def complaint(self, *arguments: str, **environment: str) -> str:
+        """Run a command that must fail with one line and return the line."""
+        status, out, err = self.run(*arguments, **environment)
+        assert (status, out) == (2, "")
+        (line,) = err.splitlines()
+        assert line.startswith("nas-server: ")
+        return line
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(monkeypatch, capsys)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NasServer]:
+    with nas_server(tmp_path) as running:
+        yield running
+
+
+def test_agents_while_the_server_runs(server: NasServer) -> None:
+    agent = server.add_agent("one", instance_id="i-1")
+    assert agent.audience == "agent:i-1"
+    with NasClient(server.url, agent.token) as client:
+        assert client.list_armed() == []
+        server.rotate_token("one")
+        with pytest.raises(UnauthorizedError):
+            client.list_armed()
+    again = server.rotate_token("one")
+    server.revoke("one")
+    with NasClient(server.url, again.token) as client, pytest.raises(IdentityRejectedError):
+        client.list_armed()
+    listed = json.loads(server.command("agent", "list", "--json"))
+    assert [(each["name"], each["revoked"]) for each in listed] == [("one", True)]
+    assert "revoked" in server.command("agent", "list")
+    with pytest.raises(NasServerError, match=r"^nas-server: no agent two; "):
+        server.revoke("two")
+
+
+def test_status_for_people_and_programs(server: NasServer) -> None:
+    agent = server.add_agent()
+    with NasClient(server.url, agent.token) as client:
+        client.provision("job", "2099-01-01T00:00:00Z", "http://127.0.0.1:9")
+    told = json.loads(server.command("status", "--json"))
+    (kid,) = told.pop("keys")
+    assert told == {
+        "store": server.store,
+        "agents": 1,
+        "armed": 1,
+        "due": 0,
+        "lateness": {"of": 0, "p50_ms": None, "p99_ms": None, "worst_ms": None},
+        "page": False,
+        "dead_count": 0,
+        "dead": [],
+    }
+    shown = dict(line.split(None, 1) for line in server.command("status").splitlines())
+    assert shown == {
+        "store": server.store,
+        "agents": "1",
+        "armed": "1",
+        "due": "0",
+        "dead": "0",
+        "late": "nothing fired within a day",
+        "keys": kid,
+        "page": "off",
+    }
+
+
+async def fired(server: NasServer, agent: AgentStub) -> str:
+    """Have a new agent get a fire, and return the agent's token."""
+    token = server.add_agent().token
+    with NasClient(server.url, token) as client:
+        now = format_instant(system_clock())
+        await asyncio.to_thread(client.provision, "job", now, agent.url)
+    await agent.until(1)
+    return token
+
+
+async def test_status_says_how_late_fires_were(tmp_path: Path) -> None:
+    async with agent_stub(system_clock) as agent:
+        with nas_server(tmp_path) as server:
+            await fired(server, agent)
+            assert await asyncio.to_thread(server.stop) == 0
+            told = json.loads(server.command("status", "--json"))["lateness"]
+            assert told["of"] == 1
+            assert 0 <= told["p50_ms"] == told["worst_ms"]
+            assert ", of the last 1\n" in server.command("status")
+
+
+def test_a_store_is_shown_without_its_password() -> None:
+    shown = without_password("nats://nas:secret@10.0.0.1:4222,10.0.0.2:4222/NAS")
+    assert shown == "nats://…@10.0.0.1:4222,10.0.0.2:4222/NAS"
+    assert without_password("sqlite:/a@b/nas.db") == "sqlite:/a@b/nas.db"
+
+
+def log_in(server: NasServer, token: str) -> int:
+    """Send the page's login form; the status of the answer."""
+    with httpx.Client() as client:
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        answer = client.post(f"{server.url}/admin/login", data={"token": token}, headers=headers)
+        return answer.status_code
+
+
+def test_the_page_is_turned_on_and_off_while_the_server_runs(server: NasServer) -> None:
+    assert httpx.get(f"{server.url}/admin/").status_code == 404
+    told = json.loads(server.command("admin", "token", "--json"))
+    assert (told["page"], log_in(server, told["token"])) == ("on", 303)
+    assert told["token"] not in Path(server.store.removeprefix("sqlite:")).read_bytes().decode(
+        errors="replace"
+    )
+    again = json.loads(server.command("admin", "token", "--json"))["token"]
+    assert (log_in(server, told["token"]), log_in(server, again)) == (403, 303)
+    assert json.loads(server.command("status", "--json"))["page"] is True
+    server.command("admin", "token", "--off")
+    assert log_in(server, again) == 404
+
+
+def test_the_start_says_whether_there_is_a_page(tmp_path: Path, server: NasServer) -> None:
+    (ready,) = (json.loads(line) for line in server.log.read_text().splitlines())
+    assert ready["page"].startswith("the page is off: `nas-server admin token`")
+    token = "a-token-that-somebody-made-up"
+    config = tmp_path / "nas.toml"
+    config.write_text(f'admin_token = "{token}\\n"\n')  # as secrets come out of files
+    directory = tmp_path / "other"
+    directory.mkdir()
+    with nas_server(directory, "--config", str(config)) as other:
+        (ready,) = (json.loads(line) for line in other.log.read_text().splitlines())
+        assert ready["page"] == f"{other.url}/admin/"
+        assert log_in(other, token) == 303
+        assert token not in other.log.read_text()
+
+
+def test_a_stop_is_graceful_and_the_port_stays(server: NasServer) -> None:
+    url = server.url
+    assert server.stop() == 0
+    events = [json.loads(line)["event"] for line in server.log.read_text().splitlines()]
+    assert events == ["ready", "stopping", "relay_stopped", "stopped"]
+    server.start()
+    assert server.url == url
+
+
+def test_rotated_keys_are_published_by_the_running_server(server: NasServer) -> None:
+    told = json.loads(server.command("keys", "rotate", "--json"))
+    _wait_for_key(server.jwks_url, told["kid"])
+
+
+def _wait_for_key(jwks_url: str, kid: str) -> None:
+    # The server looks every two seconds; each request is a chance for it to do so.
+    end = time.monotonic() + 60
+    with httpx.Client() as client:
+        while time.monotonic() < end:
+            if kid in {key["kid"] for key in client.get(jwks_url).json()["keys"]}:
+                return
+    raise AssertionError("the new key was not published")
+
+
+async def test_no_secret_is_logged(tmp_path: Path) -> None:
+    async with agent_stub(system_clock) as agent:
+        with nas_server(tmp_path, "--log-level", "debug") as server:
+            token = await fired(server, agent)
+            assert server.stop() == 0
+            log = server.log.read_text()
+    assert '"event": "fire"' in log
+    assert token not in log
+    assert agent.fires[0].token.split(".")[2] not in log
+    assert "PRIVATE" not in log
+
+
+async def test_a_stop_waits_for_a_delivery_and_hands_back_a_longer_one(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with agent_stub(system_clock) as agent:
+        agent.answers.append(held(gate))
+        with nas_server(tmp_path, "--grace", "0") as server:
+            await fired(server, agent)
+            assert await asyncio.to_thread(server.stop) == 0
+            assert '"handed_back": 1' in server.log.read_text()
+            gate.set()
+            await asyncio.to_thread(server.start)
+            await agent.until(2)
+    assert agent.fires[0].fire_at == agent.fires[1].fire_at
+
+
+async def test_a_second_signal_waits_for_no_delivery(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with agent_stub(system_clock) as agent:
+        agent.usual = held(gate)
+        with nas_server(tmp_path, "--grace", "3600") as server:
+            await fired(server, agent)
+            os.kill(server.pid, signal.SIGTERM)
+
+            async def stopping() -> bool:
+                return '"stopping"' in server.log.read_text()
+
+            await eventually(stopping)
+            assert await asyncio.to_thread(server.stop) == 0  # with a second signal
+            assert '"handed_back": 1' in server.log.read_text()
+
+
+def test_how_often_an_agent_may_call_is_an_option(tmp_path: Path) -> None:
+    with nas_server(tmp_path, "--calls", "1") as server:
+        login = server.add_agent()
+        with NasClient(server.url, login.token, max_attempts=1) as client:
+            at = format_instant(system_clock() + 3_600_000)
+            arms = [Arm(f"job{n}", at, "https://x.example") for n in range(2 * AT_ONCE_S)]
+            done = client.provision_many(arms)
+    assert {type(each.error) for each in done} == {NoneType, RateLimitedError}
+
+
+def test_a_second_server_on_the_same_store(server: NasServer, terminal: Terminal) -> None:
+    line = terminal.complaint("serve", "--port", "0", "--store", server.store)
+    assert f"in use by another nas-server (process {server.pid})" in line
+
+
+def test_a_port_in_use(terminal: Terminal) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert f"cannot listen on 127.0.0.1:{port}" in terminal.complaint("serve", "--port", port)
+
+
+def test_wrong_use_is_one_line(tmp_path: Path, terminal: Terminal) -> None:
+    store = f"sqlite:{tmp_path / 'nas.db'}"
+    (tmp_path / "broken.toml").write_text("port = [")
+    (tmp_path / "unknown.toml").write_text("prot = 1")
+    assert "required: COMMAND" in terminal.complaint()
+    assert "invalid choice: 'fly'" in terminal.complaint("fly")
+    assert "'x' is not a number" in terminal.complaint("serve", "--port", "x")
+    assert "unrecognized arguments: --conf" in terminal.complaint("status", "--conf", "x")
+    short = terminal.complaint("status", NAS_SERVER_ADMIN_TOKEN="secret")
+    assert "admin_token is too short" in short
+    assert "secret" not in short
+    assert "write sqlite:PATH" in terminal.complaint("status", "--store", "redis:x")
+    for command in (["status"], ["agent", "list"], ["keys", "rotate"], ["admin", "token", "--off"]):
+        assert "nas.db: No such file" in terminal.complaint(*command, "--store", store)
+    nowhere = f"sqlite:{tmp_path}/no/x.db"
+    assert "No such file" in terminal.complaint("agent", "add", "a", "--store", nowhere)
+    assert "cannot open ~nobody-here" in terminal.complaint(
+        "status", "--store", "sqlite:~nobody-here/nas.db"
+    )
+    assert "cannot listen on a..b" in terminal.complaint("serve", "--host", "a..b", "--port", "0")
+    assert "is not a base URL" in terminal.complaint("serve", "--issuer", "https://")
+    for line, words in (
+        ("port = true", "a value"),
+        ('allow_private_callbacks = "yes"', "true or false"),
+    ):
+        (tmp_path / "kind.toml").write_text(line)
+        assert words in terminal.complaint("status", "--config", str(tmp_path / "kind.toml"))
+    assert "say --issuer" in terminal.complaint("serve", "--host", "0.0.0.0", "--port", "0")
+    assert "is not a base URL" in terminal.complaint("serve", "--issuer", "nas.example.com")
+    assert "is not TOML" in terminal.complaint("status", "--config", str(tmp_path / "broken.toml"))
+    assert "no option 'prot'" in terminal.complaint(
+        "status", "--config", str(tmp_path / "unknown.toml")
+    )
+    assert "cannot read" in terminal.complaint(
+        "status", NAS_SERVER_CONFIG=str(tmp_path / "none.toml")
+    )
+    assert "'x' is not a number" in terminal.complaint(
+        "serve", "--store", store, NAS_SERVER_PORT="x"
+    )
+    assert "true or false" in terminal.complaint(
+        "status", NAS_SERVER_ALLOW_PRIVATE_CALLBACKS="maybe"
+    )
+
+
+def test_an_empty_variable_says_nothing(tmp_path: Path, terminal: Terminal) -> None:
+    store = f"sqlite:{tmp_path / 'nas.db'}"
+    assert terminal.run("agent", "add", "a", "--store", store, NAS_SERVER_PORT="")[0] == 0
+
+
+def test_help_shows_no_password(terminal: Terminal) -> None:
+    given = {"NAS_SERVER_STORE": "nats://nas:x/hunter%2@127.0.0.1:4222"}
+    for command in ("serve", "status"):
+        status, out, _ = terminal.run(command, "--help", **given)
+        assert (status, "hunter" in out, "127.0.0.1:4222" in out) == (0, False, True)
+
+
+def test_a_broken_request_does_not_get_into_the_log(server: NasServer) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hunter\x01\r\n\r\n"
+        )
+        assert b" 400 " in connection.recv(4_096)
+    server.stop()
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert [line["library"] for line in lines if line["event"] == "trouble"] == ["aiohttp.server"]
+    assert "hunter" not in server.log.read_text()
+    server.start()
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(
+    tmp_path: Path, terminal: Terminal
+) -> None:
+    names = {n: f"sqlite:{tmp_path / n}" for n in ("flag.db", "environment.db", "file.db")}
+    config = tmp_path / "nas.toml"
+    config.write_text(f'store = "{names["file.db"]}"\n')
+
+    def made(*flags: str, **environment: str) -> list[str]:
+        add = ("agent", "add", "a", *flags)
+        status, _, err = terminal.run(*add, NAS_SERVER_CONFIG=str(config), **environment)
+        assert status == 0, err
+        files = sorted(tmp_path.glob("*.db"))
+        found = [file.name for file in files]
+        for file in files:
+            file.unlink()
+        return found
+
+    both = {"NAS_SERVER_STORE": names["environment.db"]}
+    assert made("--store", names["flag.db"], **both) == ["flag.db"]
+    assert made(**both) == ["environment.db"]
+    assert made() == ["file.db"]

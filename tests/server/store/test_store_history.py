@@ -1,0 +1,189 @@
+"""What every store keeps of deliveries, and what a person may do about a one-shot."""
+
+import attrs
+
+from nas_sdk.protocol import one_shot
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server import history
+from nas_server.history import DEAD, DONE, DROPPED, EARLY, RETRY, Attempt
+from nas_server.store import Counts, Store
+from tests.server.store.test_store import ACCEPTED, FAILED, T, arm, shot
+
+REFUSED = DeliveryResult(ended=False, note="unreachable: Connection refused", retry_after_ms=0)
+
+
+async def deliver(
+    store: Store, outcome: DeliveryResult, now: int, begun: int = T
+) -> StoredOneShot | None:
+    """Have one delivery begin and end."""
+    (one,) = await store.due(begun, 1)
+    return await store.settle(one, outcome, now)
+
+
+async def test_attempts_are_kept_with_their_answers(store: Store) -> None:
+    one = shot()
+    await arm(store, one)
+    left = await deliver(store, REFUSED, T + 30, T + 7)
+    assert left is not None
+    again = left.not_before_ms
+    await deliver(store, ACCEPTED, again + 50, again + 20)
+    failed = Attempt(
+        agent="a",
+        job_id="job",
+        schedule_id=one.schedule_id,
+        fire_at=one.fire_at,
+        due_ms=T,
+        number=1,
+        planned_ms=T,
+        began_ms=T + 7,
+        ended_ms=T + 30,
+        answer="unreachable: Connection refused",
+        then=RETRY,
+        next_ms=again,
+    )
+    accepted = attrs.evolve(
+        failed,
+        number=2,
+        planned_ms=again,
+        began_ms=again + 20,
+        ended_ms=again + 50,
+        answer="202",
+        then=DONE,
+        next_ms=None,
+    )
+    assert await store.attempts(again + 50, 10) == [accepted, failed]
+    assert (failed.late_ms, accepted.late_ms) == (7, 20)
+
+
+async def test_what_followed_is_told(store: Store) -> None:
+    await arm(store, shot("cancelled"), shot("replaced"), shot("dies"))
+    held = {one.job_id: one for one in await store.due(T, 10)}
+    await store.cancel("a", "cancelled", T)
+    await arm(store, shot("replaced", T + 60_000))
+    for name in ("cancelled", "replaced"):
+        await store.settle(held[name], FAILED, T + 1)
+    await store.settle(held["dies"], DeliveryResult(False, "503", one_shot.GIVE_UP_MS), T)
+    later = T + one_shot.GIVE_UP_MS
+    (last,) = [one for one in await store.due(later, 10) if one.job_id == "dies"]
+    await store.settle(last, FAILED, later)
+    told = [(each.job_id, each.then) for each in await store.attempts(later - 1, 10)]
+    assert sorted(told) == [
+        ("cancelled", DROPPED),
+        ("dies", DEAD),
+        ("dies", RETRY),
+        ("replaced", DROPPED),
+    ]
+
+
+async def test_attempts_are_of_one_agent_or_of_all(store: Store) -> None:
+    for n, agent in enumerate(["a", "b", "a", "b"]):
+        await arm(store, shot(f"job{n}", agent=agent))
+        await deliver(store, ACCEPTED, T + n)
+    assert [each.job_id for each in await store.attempts(T + 9, 3)] == ["job3", "job2", "job1"]
+    assert [each.job_id for each in await store.attempts(T + 9, 9, "a")] == ["job2", "job0"]
+    assert [each.job_id for each in await store.attempts(T + 9, 1, "a")] == ["job2"]
+    assert await store.attempts(T + 9, 9, "c") == []
+
+
+async def test_attempts_are_forgotten_after_a_day(store: Store) -> None:
+    await arm(store, shot())
+    await deliver(store, ACCEPTED, T)
+    assert len(await store.attempts(T + history.KEEP_MS - 1, 10)) == 1
+    assert await store.attempts(T + history.KEEP_MS, 10) == []
+    assert await store.attempts(T + history.KEEP_MS, 10, "a") == []
+
+
+async def test_of_a_busy_agent_the_newest_are_kept(store: Store) -> None:
+    await arm(store, shot("other", agent="b"))
+    await deliver(store, ACCEPTED, T)
+    await arm(store, *(shot(f"job{n}") for n in range(history.KEEP_PER_AGENT + 20)))
+    held = await store.due(T, history.KEEP_PER_AGENT + 20)
+    while more := await store.due(T, history.KEEP_PER_AGENT):
+        held += more
+    for n, one in enumerate(held):
+        await store.settle(one, ACCEPTED, T + n)
+    found = await store.attempts(T + 600, history.KEEP_PER_AGENT, "a")
+    assert [each.job_id for each in found] == [one.job_id for one in reversed(held[20:])]
+    everyones = await store.attempts(T + 600, history.KEEP_PER_AGENT)
+    assert everyones == found
+    assert [each.job_id for each in await store.attempts(T + 600, 9, "b")] == ["other"]
+
+
+async def test_upcoming_is_in_order_over_all_agents(store: Store) -> None:
+    await arm(store, shot("late", T + 90), shot("first", T + 10, "b"), shot("second", T + 20))
+    (held,) = await store.due(T + 10, 1)
+    assert [one.job_id for one in await store.upcoming(10)] == ["second", "late", "first"]
+    assert [one.job_id for one in await store.upcoming(2)] == ["second", "late"]
+    await store.settle(held, ACCEPTED, T + 11)
+    assert [one.job_id for one in await store.upcoming(10)] == ["second", "late"]
+
+
+async def test_withdrawing_one_leaves_another(store: Store) -> None:
+    await arm(store, shot())
+    (now_armed,) = await arm(store, shot(due=T + 60_000))
+    assert not await store.withdraw("a", "job", "os_of_before", T)
+    assert not await store.withdraw("a", "other", now_armed, T)
+    assert len(await store.armed("a")) == 1
+    assert await store.withdraw("a", "job", now_armed, T)
+    assert await store.armed("a") == []
+
+
+async def test_what_waits_for_a_retry_can_be_hastened(store: Store) -> None:
+    (schedule_id,) = await arm(store, shot())
+    await deliver(store, DeliveryResult(False, "503", 3_600_000), T)
+    assert await store.due(T + 10, 1) == []
+    hastened = await store.fire_now("a", "job", schedule_id, T + 10)
+    assert hastened is not None
+    assert hastened.wake_ms == T + 10
+    assert await store.next_due() == T + 10
+    assert await deliver(store, ACCEPTED, T + 12, T + 10) is None
+    assert await store.armed("a") == []
+
+
+async def test_a_fire_ahead_of_time_leaves_the_one_shot_armed(store: Store) -> None:
+    (schedule_id,) = await arm(store, one := shot(due=T + 3_600_000))
+    assert await store.fire_now("a", "job", schedule_id, T) is not None
+    left = await deliver(store, ACCEPTED, T + 5)
+    assert left == attrs.evolve(one, note="202")
+    assert await store.armed("a") == [left]
+    assert await store.due(T + 3_599_999, 1) == []
+    assert [each.then for each in await store.attempts(T + 5, 9)] == [EARLY]
+    # It was not the delivery: the same key, provisioned again, is still the one armed.
+    assert await arm(store, shot(due=T + 3_600_000)) == [schedule_id]
+    assert await deliver(store, ACCEPTED, T + 3_600_001, T + 3_600_000) is None
+
+
+async def test_the_dead_can_be_raised(store: Store) -> None:
+    (schedule_id,) = await arm(store, shot())
+    await deliver(store, DeliveryResult(False, "503", one_shot.GIVE_UP_MS), T)
+    later = T + one_shot.GIVE_UP_MS
+    await deliver(store, FAILED, later, later)
+    assert await store.counts(later) == Counts(armed=0, due=0, dead=1)
+    assert await store.fire_now("a", "job", schedule_id, later + 5) is not None
+    assert await store.dead(later, 9) == []
+    left = await deliver(store, FAILED, later + 6, later + 5)
+    assert left is not None
+    assert not left.dead
+    assert await store.armed("a") == [left]
+
+
+async def test_the_dead_are_of_one_agent_or_of_all_the_newest_first(store: Store) -> None:
+    for n, agent in enumerate(["a", "b", "a"]):
+        await arm(store, shot(f"job{n}", T + n, agent))
+        await deliver(store, DeliveryResult(False, "503", one_shot.GIVE_UP_MS), T + n, T + n)
+    for n in range(3):
+        later = T + one_shot.GIVE_UP_MS + n
+        await deliver(store, FAILED, later, later)
+    assert [one.job_id for one in await store.dead(later, 9)] == ["job2", "job1", "job0"]
+    assert [one.job_id for one in await store.dead(later, 2)] == ["job2", "job1"]
+    assert [one.job_id for one in await store.dead(later, 9, "a")] == ["job2", "job0"]
+    assert await store.dead(later, 9, "c") == []
+
+
+async def test_hasten_needs_that_one_shot(store: Store) -> None:
+    (schedule_id,) = await arm(store, shot())
+    assert await store.fire_now("a", "job", "os_of_before", T) is None
+    assert await store.fire_now("a", "other", schedule_id, T) is None
+    (held,) = await store.due(T, 1)
+    assert await store.fire_now("a", "job", schedule_id, T + 1) == held
+    assert await store.due(T + 1, 1) == []
