@@ -100,11 +100,9 @@ class _UnusableError(ValueError):
 
 def parse(text: str) -> Store:
     """The store in a text. Raises ValueError for one without a list of jobs."""
-    try:
-        data = json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        raise _UnusableError("is not JSON") from None
-    records = data.get("jobs", []) if isinstance(data, dict) else data
+    data, damage = _loads(text)
+    # hermes writes {"jobs": []} for the last job removed; an empty object was left by others.
+    records = data.get("jobs", None if data else []) if isinstance(data, dict) else data
     if isinstance(records, dict):  # by job id, as other tools write it
         records = [_with_id(job_id, record) for job_id, record in records.items()]
     if not isinstance(records, list):
@@ -112,7 +110,18 @@ def parse(text: str) -> Store:
     jobs = tuple(record for record in records if _is_job(record))
     if lost := len(records) - len(jobs):
         return Store(jobs, f"{lost} of {len(records)} jobs in the store cannot be read")
-    return Store(jobs)
+    return Store(jobs, damage)
+
+
+def _loads(text: str) -> tuple[Any, str]:
+    """The text's value, and what is wrong with it though hermes would read it all the same."""
+    try:
+        try:
+            return json.loads(text), ""
+        except ValueError:
+            return json.loads(text, strict=False), "the job store has raw control characters in it"
+    except (ValueError, RecursionError):
+        raise _UnusableError("is not JSON") from None
 
 
 def _with_id(job_id: str, record: object) -> object:

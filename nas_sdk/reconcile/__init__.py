@@ -4,15 +4,17 @@
 as long as a process lives, and an `AgentReconciler` for the jobs of an agent.
 """
 
-from .agent import AgentReconciler, EarlyFireError
+from .agent import AgentReconciler, EarlyFireError, Jobs
 from .apply import Report, converge
-from .planning import OneShot, Plan, due_ms, plan, watchdog
+from .planning import Desired, OneShot, Plan, due_ms, plan, watchdog
 from .reconciler import Reconciler
 from .runtime import Runtime
 
 __all__ = [
     "AgentReconciler",
+    "Desired",
     "EarlyFireError",
+    "Jobs",
     "OneShot",
     "Plan",
     "Reconciler",

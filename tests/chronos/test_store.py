@@ -64,7 +64,7 @@ def removed_by_a_person(text: bytes | None) -> set[str]:
         data = json.loads((text or b"").decode())
     except (ValueError, RecursionError):
         return set()
-    records = data.get("jobs", []) if isinstance(data, dict) else data
+    records = data.get("jobs", None if data else []) if isinstance(data, dict) else data
     if isinstance(records, dict):
         records = [
             {**each, "id": each.get("id") or key} if isinstance(each, dict) else each
@@ -250,7 +250,6 @@ def stored(text: str, file: Path) -> store.Store:
         '[{"id": "a"}]',
         '\ufeff{"jobs": [{"id": "a"}]}',
         '{"jobs": {"a": {}}}',
-        '{"jobs": [{"id": "a", "name": "\t"}]}'.replace("\\t", "\t"),
     ],
 )
 def test_what_hermes_reads_is_read(text: str, file: Path) -> None:
@@ -263,6 +262,17 @@ def test_a_record_that_cannot_be_read_is_told_and_the_others_are_known(file: Pat
     read = stored('{"jobs": [{"id": "a"}, "junk", {"name": "no id"}]}', file)
     assert [job["id"] for job in read.jobs] == ["a"]
     assert read.problem == "2 of 3 jobs in the store cannot be read"
+
+
+def test_a_store_that_hermes_would_repair_is_read_and_told(file: Path) -> None:
+    read = stored('{"jobs": [{"id": "a", "name": "\t"}]}', file)
+    assert [job["id"] for job in read.jobs] == ["a"]
+    assert "control characters" in read.problem
+
+
+def test_a_store_without_its_list_is_no_empty_one(file: Path) -> None:
+    assert "no list of jobs" in stored('{"jobz": [{"id": "a"}]}', file).problem
+    assert stored("{}", file) == store.Store()
 
 
 def test_no_permission(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
