@@ -12,7 +12,7 @@ from chronos_plugin.serving_status import ServingStatus
 from nas_sdk._core.instants import with_offset
 from nas_sdk._version import __version__
 from nas_sdk.reconcile import AgentReconciler, Runtime, due_ms
-from nas_sdk.reconcile.agent import Jobs
+from nas_sdk.reconcile.desired import Jobs
 from nas_sdk.reconcile.reconciler import DELAY_SECONDS
 
 from .host import ChronosConfig, Host, log
@@ -34,9 +34,14 @@ class HomeReconciler(AgentReconciler):
 
     def __init__(self, process: PluginRuntime, settings: ChronosConfig) -> None:
         """Start nothing; the first request does."""
-        super().__init__(str(settings.home), settings.callback_url, process.runtime)
-        self.on_fatal_error = lambda: process.fall_back(self.home)
-        self.is_stopping = lambda: bool(process.stop_event.is_set())
+        super().__init__(
+            str(settings.home),
+            settings.callback_url,
+            process.runtime,
+            on_fatal_error=lambda: process.fall_back(settings.home),
+            is_stopping=lambda: bool(process.stop_event.is_set()),
+        )
+        self._client_lock = threading.Lock()
         self.home, self._settings = settings.home, settings
         self._process, self._host = process, process.host
         self._nas: NasClient | None = None
@@ -47,7 +52,7 @@ class HomeReconciler(AgentReconciler):
         from nas_sdk._core.tokens import RenewingSource
         from nas_sdk.client import NasClient
 
-        with self.condition:
+        with self._client_lock:
             self._nas = self._nas or NasClient(
                 self._settings.portal_url or "unset",
                 RenewingSource(lambda new: self._host.access_token(self.home, new), self.runtime),

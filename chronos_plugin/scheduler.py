@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_sdk._version import __version__
-from nas_sdk.reconcile.agent import EARLY_SECONDS
+from nas_sdk.reconcile.fire_gate import EARLY_SECONDS
 
 from .host import log
 from .host_base import HostBase
@@ -48,7 +48,7 @@ class _Provider:
         settings = self.process.host.settings()
         self.reconcile()
         self.process.runtime.spawn(lambda: keys(settings.jwks_url, settings.allow_http), "nas-keys")
-        if self.process.reconciler().fatal_error:
+        if self.process.reconciler().status.fatal_error:
             self.process.fall_back(settings.home)
 
     def reconcile(self, **options: Any) -> None:
@@ -61,24 +61,26 @@ class _Provider:
         reconciler = self.process.reconciler()
         ticket = reconciler.request()
         if self.process.serving or (
-            reconciler.wait(ticket, PROMPT_SECONDS) and not reconciler.failed_jobs
+            reconciler.wait(ticket, PROMPT_SECONDS) and not reconciler.status.failed_jobs
         ):
             return
         ids = reconciler.describe_failed()
         what = f"{len(ids)} jobs are" if len(ids) > 2 else f"{', '.join(ids) or 'your change'} is"
-        problem = textwrap.shorten(f"chronos: {what} not armed yet: {reconciler.last_error}", 80)
-        sys.stderr.write(f"{problem}\nchronos: {reconciler.hint or HINT}\n")
+        problem = textwrap.shorten(
+            f"chronos: {what} not armed yet: {reconciler.status.last_error}", 80
+        )
+        sys.stderr.write(f"{problem}\nchronos: {reconciler.status.hint or HINT}\n")
 
     def register_job(self, job: Job, **options: Any) -> None:
         """Converge for a job just made. Raises NotArmedError when it is not armed in time."""
         reconciler = self.process.reconciler()
         armed = (
             reconciler.wait(reconciler.request(), PROMPT_SECONDS)
-            and job["id"] not in reconciler.failed_jobs
+            and job["id"] not in reconciler.status.failed_jobs
         )
-        if not armed and not (reconciler.fatal_error and self.process.ticking):
-            what, hint = f"job {job['id']} is saved but not armed", reconciler.hint or HINT
-            message = f"{what}: {reconciler.last_error}; {hint}"
+        if not armed and not (reconciler.status.fatal_error and self.process.ticking):
+            what, hint = f"job {job['id']} is saved but not armed", reconciler.status.hint or HINT
+            message = f"{what}: {reconciler.status.last_error}; {hint}"
             log.warning("%s", message)
             raise NotArmedError(message)
 
@@ -106,8 +108,8 @@ class _OnePhase(_Provider):
         """Have hermes claim and run a due job, then arm its next fire."""
         reconciler, ran = self.process.reconciler(), False
         try:
-            with reconciler.in_progress(job_id, reconciler.times().get(job_id)) as first:
-                if first and reconciler.await_due(job_id, EARLY_SECONDS):
+            with reconciler.fires.in_progress(job_id, reconciler.times().get(job_id)) as first:
+                if first and reconciler.fires.await_due(job_id, EARLY_SECONDS):
                     ran = bool(self.host.call("fire_due", self, job_id, **options))
         finally:
             self._after_fire(job_id, ran)
@@ -121,7 +123,7 @@ class _TwoPhase(_Provider):
         """Have hermes claim a due job; None for a duplicate. A person's fire is always due."""
         by_a_person = options.get("force") or options.get("manual")
         reconciler = self.process.reconciler()
-        if by_a_person or reconciler.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
+        if by_a_person or reconciler.fires.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
             reconciler.look_again(CLAIM_SECONDS)  # hermes may take the claim back and tell nobody
             return self.host.call("claim_fire", self, job_id, **options)
         return None
@@ -136,7 +138,7 @@ class _TwoPhase(_Provider):
         """Have hermes run a claimed job, then arm its next fire."""
         job_id, ran = str(claimed_job["id"]), False
         try:
-            with self.process.reconciler().in_progress(job_id):
+            with self.process.reconciler().fires.in_progress(job_id):
                 ran = bool(self.host.call("fire_claimed", self, claimed_job, **options))
         finally:
             self._after_fire(job_id, ran)

@@ -22,10 +22,10 @@ def reconcile(args: argparse.Namespace) -> int:
         raise Problem("cron.provider is not chronos, so nothing is to be armed")
     if sys.stderr.isatty():
         reconciler.on_progress = _show
-    if not reconciler.wait(reconciler.request(), PATIENCE_SECONDS) or reconciler.failed_jobs:
-        raise Problem(f"not everything is armed: {reconciler.last_error}")
-    if reconciler.last_error:
-        raise Problem(reconciler.last_error)
+    if not reconciler.wait(reconciler.request(), PATIENCE_SECONDS) or reconciler.status.failed_jobs:
+        raise Problem(f"not everything is armed: {reconciler.status.last_error}")
+    if reconciler.status.last_error:
+        raise Problem(reconciler.status.last_error)
     wanted = len(reconciler.times())
     print(f"{wanted} job{'s' * (wanted != 1)} of {reconciler.home} armed as wanted")
     return 0

@@ -47,7 +47,7 @@ def reconciler(**client_options: Any) -> HomeReconciler:
 def onlooker(**client_options: Any) -> HomeReconciler:
     """A keeper that tells what it would do, and never does it."""
     made = reconciler(**client_options)
-    made.fatal_error = True
+    made.stop()
     return made
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from chronos_plugin.serving_status import Fired
 from nas_sdk.reconcile import Plan, due_ms, plan
-from nas_sdk.reconcile.agent import WATCHDOG
+from nas_sdk.reconcile.desired import WATCHDOG
 from nas_sdk.reconcile.planning import Armed, Desired
 
 from ..keeper import HomeReconciler

@@ -4,22 +4,26 @@
 as long as a process lives, and an `AgentReconciler` for the jobs of an agent.
 """
 
-from .agent import AgentReconciler, EarlyFireError, Jobs
+from .agent import AgentReconciler
 from .apply import Report, converge
+from .desired import Jobs
+from .fire_gate import EarlyFireError, FireGate
 from .planning import Desired, OneShot, Plan, due_ms, plan, watchdog
-from .reconciler import Reconciler
+from .reconciler import Reconciler, Status
 from .runtime import Runtime
 
 __all__ = [
     "AgentReconciler",
     "Desired",
     "EarlyFireError",
+    "FireGate",
     "Jobs",
     "OneShot",
     "Plan",
     "Reconciler",
     "Report",
     "Runtime",
+    "Status",
     "converge",
     "due_ms",
     "plan",

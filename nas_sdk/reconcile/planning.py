@@ -56,6 +56,8 @@ class Desired:
     """Tells job ids that are never cancelled, whether desired or not."""
     problem: str = ""
     """Why this may not be all that should be armed; empty when it is."""
+    look_again: float | None = None
+    """In how many seconds this may be something else, though nobody tells."""
 
 
 class Armed(Protocol):

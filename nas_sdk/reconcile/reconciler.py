@@ -1,19 +1,17 @@
 """Keep NAS in step with what is desired, for as long as a process lives.
 
-Every event asks a `Reconciler` for the same act, a converge. It runs at most one at a time,
-and one that begins after a request satisfies it, so thousands of requests cost a handful
-of converges. What failed is tried again with backoff.
+Every event asks a `Reconciler` for the same: list, plan, send the difference. What failed is
+tried again with backoff.
 """
 
 from __future__ import annotations
 
 import logging
-import random
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+import attrs
 
 from ..errors import (
     BadRequestError,
@@ -25,25 +23,22 @@ from ..errors import (
     UnauthorizedError,
 )
 from .apply import Report, converge
-from .planning import Desired, OneShot, plan
+from .planning import Desired, OneShot, Plan, plan
 from .runtime import Runtime
+from .worker import Worker
 
 if TYPE_CHECKING:
     from .._core.bulk import Progress
     from ..client import NasClient
 
-BACKOFF = (1.0, 60.0)
-"""The first and the longest wait after a failure, in seconds."""
 LOGIN_WAIT = 30.0
 """The least wait after the token was refused or could not be had, in seconds."""
 DELAY_SECONDS = 2.0
-"""How long a heal leaves it to the event behind it to converge by itself."""
+"""How long a request leaves it to the event behind it to reconcile by itself."""
 ARM_SECONDS = 15.0
-"""The patience of one arm ahead of a converge; the converge has more."""
-LOOK_AGAIN_SECONDS = 60.0
-"""When what can change without a word is looked at again."""
+"""The patience of one arm ahead of the reconcile, which has more."""
 ROUNDS = 3
-"""How often a converge starts over because what is desired changed meanwhile."""
+"""How often one starts over because what is desired changed meanwhile."""
 
 HINT = "restore the hosted credential in the portal; a new login does not help"
 """What to do when NAS does not know this agent."""
@@ -52,106 +47,81 @@ PERMANENT_ERRORS = (BadRequestError, InvalidRequestError)
 FATAL_ERRORS = (ConfigurationError, IdentityRejectedError)
 
 
+@attrs.frozen
+class Status:
+    """How the last reconcile went."""
+
+    last_error: str = "NAS has not answered yet"
+    """What is wrong; empty when nothing is."""
+    hint: str = ""
+    """What a person has to do about it, where nothing else helps."""
+    failed_jobs: tuple[str, ...] = ()
+    """The job ids whose write failed, or whose fire time cannot be read."""
+    fatal_error: bool = False
+    """NAS does not know this agent, or cannot be reached as configured: nothing is sent."""
+    problem: str = ""
+    """Why not everything that should be armed may be known; empty when it is."""
+
+
 class Reconciler(ABC):
     """Subclass it to say what is desired. Safe to use from many threads.
 
-    `log` is told of every converge that changed something, and of every failure with what
-    happens next.
+    `log` is told of every reconcile that changed something, and of every failure with what
+    happens next. `status` is replaced as a whole.
     """
 
     log = logging.getLogger("nas_sdk")
 
-    def __init__(self, callback_url: str, runtime: Runtime) -> None:
-        """`callback_url` is the agent's public base URL. Nothing starts before `request`."""
+    def __init__(
+        self,
+        callback_url: str,
+        runtime: Runtime,
+        *,
+        on_fatal_error: Callable[[], object] = lambda: None,
+        is_stopping: Callable[[], bool] = lambda: False,
+        on_progress: Progress | None = None,
+    ) -> None:
+        """`callback_url` is the agent's public base URL. Nothing starts before `request`.
+
+        `on_fatal_error` is called once when nothing more is sent, `is_stopping` tells whether
+        failures are not tried again any more, and `on_progress` is called as
+        `NasClient.provision_many` does while many are sent.
+        """
         self.callback_url = callback_url
         self.runtime = runtime
-        self.on_fatal_error: Callable[[], object] = lambda: None
-        """Called once when nothing more is sent."""
-        self.on_progress: Progress | None = None
-        """Called as `NasClient.provision_many` does while a converge sends many."""
-        self.is_stopping: Callable[[], bool] = lambda: False
-        """Whether failures are not tried again any more."""
-        self.fatal_error = False
-        """NAS does not know this agent, or cannot be reached as configured: nothing is sent."""
-        self.last_error = "NAS has not answered yet"
-        """What is wrong with the last converge; empty when nothing is."""
-        self.hint = ""
-        """What a person has to do about it, once this has given up."""
-        self.failed_jobs: tuple[str, ...] = ()
-        """The job ids whose write failed in it, or whose fire time cannot be read."""
-        self.condition = runtime.condition()
-        self._requested_ticket = self._completed_ticket = 0
-        self._next: float | None = None
-        self._not_before = 0.0
-        self._working = self._following = False
-        self._failures = 0
+        self.status = Status()
+        self._on_fatal_error, self._is_stopping = on_fatal_error, is_stopping
+        self.on_progress = on_progress
+        self._worker = Worker(self._attempt, runtime, "nas-reconciler")
         self._last: Sequence[OneShot] | None = None
-        self._doubt = ""
 
     @abstractmethod
     def client(self) -> NasClient:
-        """The client to use; asked for every converge."""
+        """The client to use; asked for every reconcile."""
 
     @abstractmethod
     def desired(self, listed: Collection[str] | None) -> Desired:
         """What should be armed now, where NAS lists these job ids (None: that is unknown)."""
 
     def request(self, delay: float = 0.0) -> int:
-        """Ask for a converge that begins in `delay` seconds at the latest; returns a ticket."""
-        with self.condition:
-            self._requested_ticket += 1
-            at = self.runtime.monotonic() + delay
-            self._next = at if self._next is None else min(self._next, at)
-            self.condition.notify_all()
-            if not (self._working or self.fatal_error):
-                self._working = True
-                try:
-                    self.runtime.spawn(self._work, "nas-reconciler")
-                except BaseException:
-                    self._working = False  # or no later request would be served
-                    raise
-            return self._requested_ticket
+        """Ask for a reconcile that begins in `delay` seconds at the latest; returns a ticket."""
+        return self._worker.request(delay)
 
     def wait(self, ticket: int, timeout: float) -> bool:
         """Wait up to `timeout` seconds for a request to succeed, and tell whether it did."""
-        with self.condition:
-            self.condition.wait_for(
-                lambda: self._completed_ticket >= ticket or self.fatal_error, timeout
-            )
-            return self._completed_ticket >= ticket
+        return self._worker.wait(ticket, timeout)
 
-    def follow(self, file: Path, stopped: threading.Event) -> None:
-        """Converge soon after the file changes what is desired, until `stopped` is set.
-
-        A call while it does so changes nothing.
-        """
-        with self.condition:
-            again, self._following = self._following, True
-        if not again:
-            self.runtime.spawn(lambda: self._follow(file, stopped), "nas-changes")
-
-    def _follow(self, file: Path, stopped: threading.Event) -> None:
-        try:
-            for _ in self.runtime.changes(file, stopped):
-                if self._may_have_moved():
-                    self.request(DELAY_SECONDS)
-        except Exception as error:
-            self.log.warning("changes of %s are not noticed any more: %s", file, error)
-        finally:
-            self._following = False
-
-    def _may_have_moved(self) -> bool:
-        try:
-            return self.has_moved()
-        except Exception:
-            return True  # a store that is half saved; the converge tries again, and says why
+    def stop(self) -> None:
+        """Send nothing, now and later; what should be armed can still be asked for."""
+        self.status = attrs.evolve(self.status, fatal_error=True)
+        self._worker.stop()
 
     def arm(self, job_id: str, fire_at: str) -> None:
-        """Arm one job now, ahead of the next converge. Raises NasError.
+        """Arm one job now, ahead of the next reconcile. Raises NasError.
 
-        Sends nothing while NAS has asked for patience, nor after giving up.
+        Sends nothing while NAS has asked for patience, nor after a fatal error.
         """
-        if self.fatal_error or self.runtime.monotonic() < self._not_before:
+        if self.status.fatal_error or self._worker.is_patient:
             return
         try:
             key = f"{job_id}:{fire_at}"
@@ -162,51 +132,35 @@ class Reconciler(ABC):
             raise
 
     def has_moved(self) -> bool:
-        """Whether something else is desired than the last converge saw."""
-        if self._last is None:
-            return True
+        """Whether something else is desired than the last reconcile saw, or may be."""
         last = self._last
-        want = self.desired(None)
+        if last is None:
+            return True
+        try:
+            want = self.desired(None)
+        except Exception:
+            return True  # a store that is half saved; the reconcile tries again, and says why
         drift = plan(want.one_shots, last, now=self._now(), protect=want.protected)
-        return bool(drift.arms or drift.cancels) or want.problem not in ("", self._doubt)
+        changed = bool(drift.arms or drift.cancels)
+        return changed or want.problem not in ("", self.status.problem)
 
     def _now(self) -> int:
         return int(self.runtime.time() * 1000)
 
-    def _work(self) -> None:
-        while (ticket := self._take()) is not None:
-            doubt = ""
-            try:
-                report = self._reconcile()
-                doubt = report.problem
-                unusable = report.plan.unusable
-                failed = (*(outcome.job_id for outcome in report.failed), *unusable)
-                errors: list[Exception] = [*report.errors, *map(_unreadable, unusable)]
-            except Exception as error:
-                failed, errors = (), [error]
-            self._settle(ticket, failed, errors)
-            self._tell_doubt(doubt)
-
-    def _tell_doubt(self, doubt: str) -> None:
-        """What may not be all is told once, and looked at again."""
-        if doubt:
-            self.last_error = self.last_error or doubt
-            self.request(LOOK_AGAIN_SECONDS)
-        if doubt not in ("", self._doubt):
-            self.log.warning("nothing is cancelled: %s", doubt)
-        self._doubt = doubt
-
-    def _take(self) -> int | None:
-        """Wait for the time of the next converge; None when none is asked for."""
-        with self.condition:
-            while self._next is not None and not self.fatal_error:
-                left = max(self._next, self._not_before) - self.runtime.monotonic()
-                if left <= 0:
-                    self._next = None
-                    return self._requested_ticket
-                self.condition.wait(left)
-            self._working = False
-            return None
+    def _attempt(self, ticket: int) -> None:
+        before, report = self.status, Report(Plan())
+        errors: list[BaseException] = []
+        try:
+            report = self._reconcile()
+            errors += [*report.errors, *map(_unreadable, report.plan.unusable)]
+        except (Exception, SystemExit) as error:  # the caller's code may raise anything
+            errors.append(error)
+        if report.problem not in ("", before.problem):
+            self.log.warning("nothing is cancelled: %s", report.problem)
+        failed = (*(outcome.job_id for outcome in report.failed), *report.plan.unusable)
+        text = (str(errors[0]) or type(errors[0]).__name__) if errors else report.problem
+        self.status = Status(text, failed_jobs=failed, problem=report.problem)
+        self._settle(ticket, errors)
 
     def _reconcile(self) -> Report:
         client = self.client()
@@ -228,6 +182,8 @@ class Reconciler(ABC):
     def _desired(self, listed: Collection[str] | None) -> Desired:
         want = self.desired(listed)
         self._last = want.one_shots
+        if want.look_again is not None:
+            self.request(want.look_again)
         return want
 
     def _tell(self, report: Report) -> None:
@@ -237,9 +193,7 @@ class Reconciler(ABC):
         if armed or cancelled:
             self.log.info("armed %d, cancelled %d, failed %d", armed, cancelled, len(failed))
 
-    def _settle(self, ticket: int, failed: tuple[str, ...], errors: list[Exception]) -> None:
-        self.failed_jobs = failed
-        self.last_error = (str(errors[0]) or type(errors[0]).__name__) if errors else ""
+    def _settle(self, ticket: int, errors: Sequence[BaseException]) -> None:
         fatal = [error for error in errors if isinstance(error, FATAL_ERRORS)]
         passing = [error for error in errors if not isinstance(error, PERMANENT_ERRORS)]
         if fatal:
@@ -249,41 +203,31 @@ class Reconciler(ABC):
         else:
             for error in errors:
                 self.log.warning("this cannot be armed: %s", error)
-            with self.condition:
-                self._completed_ticket, self._failures = ticket, 0
-                self.condition.notify_all()
+            self._worker.complete(ticket)
 
-    def _retry(self, errors: list[Exception]) -> None:
+    def _retry(self, errors: Sequence[BaseException]) -> None:
         """Come back after the wait NAS asked for and one of our own."""
-        if self.is_stopping():
+        if self._is_stopping():
             return
-        first, longest = BACKOFF
-        step = min(longest, first * 2.0 ** min(self._failures, 10))
-        asked = max(_asked(error) for error in errors)
-        wait = asked + step * (0.5 + random.random() / 2)  # noqa: S311 - jitter, no secret
-        self.log.warning("not everything is armed: %s; again in %.0f s", errors[0], wait)
-        with self.condition:
-            self._failures += 1
-            self._not_before = self.runtime.monotonic() + asked
-        self.request(wait)
+        wait = self._worker.retry(max(map(_asked, errors)))
+        text = str(errors[0]) or type(errors[0]).__name__
+        self.log.warning("not everything is armed: %s; again in %.0f s", text, wait)
 
-    def _stop_for_good(self, error: Exception) -> None:
-        is_unknown = isinstance(error, IdentityRejectedError)
-        with self.condition:
-            again, self.fatal_error, self.last_error = self.fatal_error, True, str(error)
-            self.hint = HINT if is_unknown else "correct that setting"
-            self.condition.notify_all()
-        if again:
-            return
-        self.log.warning("nothing more is armed by this process: %s; %s", error, self.hint)
-        self.on_fatal_error()
+    def _stop_for_good(self, error: BaseException) -> None:
+        hint = HINT if isinstance(error, IdentityRejectedError) else "correct that setting"
+        again = self.status.fatal_error
+        self.status = attrs.evolve(self.status, last_error=str(error), hint=hint, fatal_error=True)
+        self._worker.stop()
+        if not again:
+            self.log.warning("nothing more is armed by this process: %s; %s", error, hint)
+            self._on_fatal_error()
 
 
 def _unreadable(job_id: str) -> InvalidRequestError:
     return InvalidRequestError(f"when job {job_id} fires cannot be read: give it a new time")
 
 
-def _asked(error: Exception) -> float:
+def _asked(error: BaseException) -> float:
     """Seconds NAS, or the login, wants to be left alone."""
     if isinstance(error, (TokenError, UnauthorizedError)):
         return LOGIN_WAIT

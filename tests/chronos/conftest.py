@@ -9,7 +9,7 @@ import pytest
 
 from chronos_plugin.keeper import PluginRuntime
 from chronos_plugin.scheduler import provider_class
-from nas_sdk.reconcile.agent import WATCHDOG
+from nas_sdk.reconcile.desired import WATCHDOG
 from nas_sdk.testing import InMemoryNas
 from tests.support.fake_hermes import FakeHermes
 from tests.support.virtual_runtime import VirtualRuntime

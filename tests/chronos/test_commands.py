@@ -16,7 +16,7 @@ from chronos_plugin.cli.findings import Finding, skipped
 from chronos_plugin.cli.status_report import PROBE
 from chronos_plugin.keeper import PluginRuntime
 from nas_sdk import NasClient, NasConnectionError
-from nas_sdk.reconcile.agent import WATCHDOG
+from nas_sdk.reconcile.desired import WATCHDOG
 from tests.chronos.conftest import World
 
 OTHER = Path("/agent/home/profiles/other")

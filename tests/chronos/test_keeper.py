@@ -10,7 +10,7 @@ import pytest
 from chronos_plugin.keeper import RUN_SECONDS, PluginRuntime
 from chronos_plugin.store import Store
 from nas_sdk._core.instants import parse_instant
-from nas_sdk.reconcile.agent import WATCHDOG
+from nas_sdk.reconcile.desired import WATCHDOG
 from nas_sdk.reconcile.planning import WATCHDOG_MS, WATCHDOG_SLACK_MS
 from tests.chronos.conftest import World
 from tests.support.fake_hermes import HOME
@@ -235,7 +235,7 @@ def test_another_profile_s_rejection_starts_no_ticker(world: World) -> None:
     world.nas.fail_next(403, times=1000)
     reconciler = process.reconciler(other)
     reconciler.wait(reconciler.request(), 60)
-    assert reconciler.fatal_error
+    assert reconciler.status.fatal_error
     assert world.hermes.tickers == []
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chronos_plugin import store
-from nas_sdk.reconcile.agent import WATCHDOG
+from nas_sdk.reconcile.desired import WATCHDOG
 from nas_sdk.testing import InMemoryNas
 from tests.chronos.conftest import World
 from tests.support.fake_hermes import HOME, FakeHermes
@@ -314,10 +314,10 @@ def test_a_store_that_is_gone_is_told_once(world: World, caplog: pytest.LogCaptu
     assert [text for text in caplog.messages if "not there" in text] == [
         "nothing is cancelled: jobs.json is not there"
     ]
-    assert provider.process.reconciler().last_error == "jobs.json is not there"
+    assert provider.process.reconciler().status.last_error == "jobs.json is not there"
     world.hermes.broken.clear()
     provider.reconcile()
-    assert provider.process.reconciler().last_error == ""
+    assert provider.process.reconciler().status.last_error == ""
 
 
 def test_a_home_without_a_store_is_no_trouble(world: World) -> None:
@@ -325,7 +325,7 @@ def test_a_home_without_a_store_is_no_trouble(world: World) -> None:
     world.hermes.broken[HOME] = GONE
     provider = world.provider()
     provider.reconcile()
-    assert (world.armed(), provider.process.reconciler().last_error) == ({}, "")
+    assert (world.armed(), provider.process.reconciler().status.last_error) == ({}, "")
 
 
 def test_an_agent_whose_store_is_gone_is_woken_again(world: World) -> None:
@@ -370,7 +370,7 @@ def test_a_store_that_was_emptied_is_believed_at_the_second_look(world: World) -
     world.hermes.stores[HOME].clear()
     provider.reconcile()
     assert world.armed_jobs().keys() == {"j1", "j2"}
-    assert "names none of the 2 jobs" in provider.process.reconciler().last_error
+    assert "names none of the 2 jobs" in provider.process.reconciler().status.last_error
     world.runtime.sleep(50)
     assert world.armed_jobs().keys() == {"j1", "j2"}
     world.runtime.sleep(30)

@@ -54,8 +54,8 @@ class Ours:
     def reconcile(self) -> None:
         self._provider().reconcile()
         reconciler = self.plugin.reconciler()
-        if reconciler.last_error or reconciler.failed_jobs:
-            raise RuntimeError(f"not everything is armed: {reconciler.last_error}")
+        if reconciler.status.last_error or reconciler.status.failed_jobs:
+            raise RuntimeError(f"not everything is armed: {reconciler.status.last_error}")
 
 
 class NoKeys:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nas_sdk.protocol.one_shot import due_ms
-from nas_sdk.reconcile.agent import WATCHDOG
+from nas_sdk.reconcile.desired import WATCHDOG
 
 from .chaos import CRASHES
 from .store import Job, Store

@@ -16,7 +16,7 @@ from typing import Any, Final
 import attrs
 
 from chronos_plugin import keeper, scheduler
-from nas_sdk.reconcile import OneShot, agent, apply, planning, reconciler
+from nas_sdk.reconcile import OneShot, agent, apply, desired, fire_gate, planning, reconciler
 
 Patch = Callable[[], None]
 
@@ -30,7 +30,7 @@ class Removal:
 
 
 def _no_watchdog() -> None:
-    setattr(planning, "watchdog", lambda *_, **__: None)  # noqa: B010 - a patch
+    setattr(desired, "watchdog", lambda *_, **__: None)  # noqa: B010 - a patch
 
 
 def _no_heal() -> None:
@@ -50,17 +50,17 @@ def _no_converge_after_lost_claim() -> None:
             usual(self, job_id, ran)
 
     def await_due(self: Any, job_id: str, longest: float) -> bool:
-        request, self.request = self.request, lambda delay=0.0: 0
+        on_wait, self._on_wait = self._on_wait, lambda: None
         try:
-            return _AWAIT_DUE(self, job_id, longest)
+            return bool(_AWAIT_DUE(self, job_id, longest))
         finally:
-            self.request = request
+            self._on_wait = on_wait
 
     setattr(scheduler._Provider, "_after_fire", after_fire)  # noqa: B010
-    setattr(agent.AgentReconciler, "await_due", await_due)  # noqa: B010
+    setattr(fire_gate.FireGate, "await_due", await_due)  # noqa: B010
 
 
-_AWAIT_DUE: Final = agent.AgentReconciler.await_due
+_AWAIT_DUE: Final = fire_gate.FireGate.await_due
 
 
 def _believe_memory() -> None:
@@ -113,10 +113,10 @@ def _believe_memory() -> None:
 
 def _run_early_fires() -> None:
     def await_due(self: Any, job_id: str, longest: float) -> bool:
-        self.request(reconciler.DELAY_SECONDS)
-        return job_id in self.times()
+        self._on_wait()
+        return job_id in self._times()
 
-    setattr(agent.AgentReconciler, "await_due", await_due)  # noqa: B010
+    setattr(fire_gate.FireGate, "await_due", await_due)  # noqa: B010
 
 
 def _no_hands() -> None:
@@ -124,7 +124,7 @@ def _no_hands() -> None:
     def in_progress(self: Any, job_id: str, occurrence: str | None = None) -> Iterator[bool]:
         yield True
 
-    setattr(agent.AgentReconciler, "in_progress", in_progress)  # noqa: B010
+    setattr(fire_gate.FireGate, "in_progress", in_progress)  # noqa: B010
     setattr(keeper.HomeReconciler, "claimed_elsewhere", lambda self, job_ids: frozenset())  # noqa: B010
 
 
@@ -137,11 +137,10 @@ def _cancel_what_others_want() -> None:
 
 
 def _cancel_other_watchdogs() -> None:
-    def protection(self: Any, held: Any) -> Any:
-        others = self._known_others()
+    def protection(watchdog_id: str, held: Any, others: Any) -> Any:
         return lambda job_id: others is None or job_id in others or job_id in held
 
-    setattr(agent.AgentReconciler, "_protection", protection)  # noqa: B010
+    setattr(desired, "protection", protection)  # noqa: B010
 
 
 def _no_overdue_step() -> None:
@@ -156,11 +155,11 @@ def _compare_texts() -> None:
 
 
 def _do_not_follow() -> None:
-    setattr(reconciler.Reconciler, "follow", lambda self, file, stopped: None)  # noqa: B010
+    setattr(agent.AgentReconciler, "follow", lambda self, file, stopped: None)  # noqa: B010
 
 
 def _do_not_look_again() -> None:
-    setattr(agent, "LOOK_AGAIN_SECONDS", 10**9)  # noqa: B010
+    setattr(desired, "LOOK_AGAIN_SECONDS", 10**9)  # noqa: B010
 
 
 def _say_nothing_at_the_prompt() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -28,7 +26,7 @@ class Jobs(Reconciler):
     def __init__(self, nas: InMemoryNas, runtime: VirtualRuntime) -> None:
         super().__init__(CALLBACK, runtime)
         self.wanted = [OneShot("j1", AT)]
-        self.problem: Exception | None = None
+        self.problem: BaseException | None = None
         self.began: list[float] = []
         """When each converge asked for its client, in seconds since the first moment."""
         self._client = nas.client(max_attempts=1)
@@ -138,7 +136,7 @@ def test_an_arm_tells_its_caller_that_nas_does_not_know_the_agent(
     nas.fail_next(403)
     with pytest.raises(IdentityRejectedError):
         jobs.arm("j1", AT)
-    assert jobs.fatal_error
+    assert jobs.status.fatal_error
     jobs.request()
     assert runtime.spawned == []
 
@@ -180,15 +178,15 @@ def test_an_error_without_words_is_told_by_its_name(jobs: Jobs, runtime: Virtual
     jobs.problem = KeyError()
     jobs.request()
     runtime.sleep(0.1)
-    assert jobs.last_error == "KeyError"
+    assert jobs.status.last_error == "KeyError"
 
 
 def test_a_job_whose_time_cannot_be_read_is_named(jobs: Jobs, runtime: VirtualRuntime) -> None:
     jobs.wanted = [OneShot("j1", "tomorrow")]
     jobs.request()
     runtime.sleep(0.1)
-    assert jobs.failed_jobs == ("j1",)
-    assert jobs.last_error == "when job j1 fires cannot be read: give it a new time"
+    assert jobs.status.failed_jobs == ("j1",)
+    assert jobs.status.last_error == "when job j1 fires cannot be read: give it a new time"
 
 
 def test_before_the_first_converge_everything_may_have_moved(
@@ -200,14 +198,14 @@ def test_before_the_first_converge_everything_may_have_moved(
     assert not jobs.has_moved()
 
 
-def test_a_file_is_followed_by_one_thread(jobs: Jobs, runtime: VirtualRuntime) -> None:
-    stopped, file = threading.Event(), Path("/somewhere/jobs.json")
-    jobs.follow(file, stopped)
-    jobs.follow(file, stopped)
-    runtime.sleep(1)
-    assert runtime.spawned == ["nas-changes"]
-    stopped.set()
-    runtime.touch(file)
-    runtime.sleep(1)
-    jobs.follow(file, stopped)
-    assert runtime.spawned.count("nas-changes") == 2
+@pytest.mark.parametrize("error", [SystemExit(3), SystemExit(), KeyError()])
+def test_what_a_caller_s_code_raises_is_told_and_tried_again(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime, error: BaseException
+) -> None:
+    jobs.problem = error
+    jobs.request()
+    runtime.sleep(0.5)
+    assert jobs.status.last_error == (str(error) or type(error).__name__)
+    jobs.problem = None
+    runtime.sleep(30)
+    assert set(nas.armed()) == {"j1"}

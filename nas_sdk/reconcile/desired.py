@@ -1,0 +1,175 @@
+"""What of an agent's jobs is to be armed, and what is left alone. Pure.
+
+An occurrence that is in progress is neither armed nor cancelled: armed, it would be fired
+again at once; cancelled, it would be lost if the process that runs it dies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+import attrs
+
+from .._core.instants import format_instant
+from .fire_gate import EARLY_SECONDS
+from .planning import EVER_MS, WATCHDOG_MS, Desired, OneShot, due_ms, watchdog
+
+LOOK_AGAIN_SECONDS = 60.0
+"""When what can change without a word is looked at again."""
+WATCHDOG = "watchdog-"
+"""How the job id of every agent's watchdog begins."""
+
+
+@attrs.frozen
+class Jobs:
+    """An agent's jobs as its store has them."""
+
+    times: Mapping[str, str]
+    """The fire time of every job that is to fire, by job id."""
+    named: frozenset[str]
+    """The ids of all jobs, those that are not to fire included."""
+    timeless: frozenset[str] = frozenset()
+    """Those that are to fire though their store has no time: what is armed for them stays."""
+    problem: str = ""
+    """Why these may not be all; empty when they are."""
+    is_new: bool = False
+    """With a problem: there may never have been a store."""
+
+
+@attrs.frozen
+class Fires:
+    """The jobs whose occurrence is in progress."""
+
+    here: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+
+
+@attrs.frozen
+class Surroundings:
+    """What else an agent's desired one-shots depend on."""
+
+    now: float
+    """Seconds since the epoch."""
+    watchdog_id: str
+    listed: Collection[str] | None = None
+    """The job ids that NAS lists; None: unknown."""
+    others: Collection[str] | None = ()
+    """The jobs that others with the same identity want; None: unknown."""
+    watchdog: bool = True
+    """Whether to arm one even while no overdue job is in progress elsewhere."""
+    woken: bool = False
+    """A fire was verified in this process, so that somebody armed one for this agent."""
+    emptied_at: float | None = None
+    """When the store was first seen to name nothing of what is armed."""
+
+
+def overdue(times: Mapping[str, str], now: float) -> frozenset[str]:
+    """The jobs that are due."""
+    return frozenset(job_id for job_id, at in times.items() if _is_past(at, now))
+
+
+def fires_here(
+    times: Mapping[str, str], occurrences: Mapping[str, str | None], now: float
+) -> frozenset[str]:
+    """The jobs whose occurrence is in progress in this process.
+
+    Once claimed, a recurring job names its next occurrence, and that is to be armed.
+    """
+    past = overdue(times, now)
+    return frozenset(
+        job_id
+        for job_id, at in occurrences.items()
+        if job_id in past or (at and at == times.get(job_id))
+    )
+
+
+def agent_desired(jobs: Jobs, fires: Fires, around: Surroundings) -> Desired:
+    """The jobs that are not in progress, and the watchdog.
+
+    While it is not sure that all jobs are known, nothing is cancelled.
+    """
+    held = fires.here | fires.elsewhere
+    protected = protection(around.watchdog_id, held, around.others)
+    problem = jobs.problem or emptied(jobs, around, protected)
+    if jobs.is_new and problem and not _is_agent_known(around, protected):
+        problem = ""
+    wanted = dict.fromkeys(jobs.timeless, "") | dict(jobs.times)
+    free = [OneShot(id_, at) for id_, at in wanted.items() if id_ not in held]
+    guard = _guard(jobs.times, around, problem)
+    # What others have in progress is not armed, and this process may end before it looks again.
+    if guard and (around.watchdog or fires.elsewhere):
+        free.append(guard)
+    return Desired(
+        free,
+        _everything if problem or jobs.problem else protected,
+        problem,
+        look_again=_look_again(jobs, fires, around, problem),
+    )
+
+
+def protection(
+    watchdog_id: str, held: Collection[str], others: Collection[str] | None
+) -> Callable[[str], bool]:
+    """Tells jobs in progress, what others want, and every other agent's watchdog."""
+
+    def is_protected(job_id: str) -> bool:
+        if job_id.startswith(WATCHDOG):
+            return job_id != watchdog_id
+        return others is None or job_id in others or job_id in held
+
+    return is_protected
+
+
+def emptied(jobs: Jobs, around: Surroundings, protected: Callable[[str], bool]) -> str:
+    """Why a store that names nothing of what is armed is not believed yet; empty if it is.
+
+    One that was emptied by hand or by a restore looks like this for a while.
+    """
+    listed = around.listed or ()
+    lost = {id_ for id_ in listed if id_ not in jobs.named and not protected(id_)}
+    lost.discard(around.watchdog_id)
+    if len(lost) < 2 or not jobs.named.isdisjoint(listed):
+        return ""
+    if around.emptied_at is not None and around.now - around.emptied_at >= LOOK_AGAIN_SECONDS:
+        return ""
+    return (
+        f"the job store names none of the {len(lost)} jobs that are armed; if it still does "
+        f"not in {LOOK_AGAIN_SECONDS:.0f} s, they are cancelled"
+    )
+
+
+def _is_agent_known(around: Surroundings, protected: Callable[[str], bool]) -> bool:
+    """Whether something was armed for an agent, so that it has jobs somewhere."""
+    return around.woken or any(not protected(job_id) for job_id in around.listed or ())
+
+
+def _guard(times: Mapping[str, str], around: Surroundings, problem: str) -> OneShot | None:
+    """The watchdog. Where jobs may be unknown it stays as it is, if it is early enough."""
+    now_ms = int(around.now * 1000)
+    wanted = [OneShot(job_id, at) for job_id, at in times.items()]
+    guard = watchdog(around.watchdog_id, wanted, now=now_ms)
+    if not problem:
+        return guard
+    if guard:
+        return attrs.evolve(guard, slack=EVER_MS)
+    at = format_instant(now_ms + WATCHDOG_MS)
+    return OneShot(around.watchdog_id, at, slack=EVER_MS, lag=EVER_MS)
+
+
+def _look_again(jobs: Jobs, fires: Fires, around: Surroundings, problem: str) -> float | None:
+    """In how many seconds to look again, though nobody asks for it.
+
+    Jobs that are due, or may be by NAS's clock, are in progress elsewhere, or NAS took a
+    fire to be accepted whose process died, and arms nothing under its key.
+    """
+    soon = overdue(jobs.times, around.now + EARLY_SECONDS) - fires.here
+    return LOOK_AGAIN_SECONDS if soon or problem else None
+
+
+def _everything(job_id: str) -> bool:
+    return True
+
+
+def _is_past(fire_at: str, now: float) -> bool:
+    due = due_ms(fire_at)
+    return due is not None and due <= now * 1000

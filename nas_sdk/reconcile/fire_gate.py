@@ -1,0 +1,96 @@
+"""Which of the fires that come in to run, and which are running here."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+from .planning import due_ms
+from .runtime import Runtime
+
+EARLY_SECONDS = 30.0
+"""A fire earlier than this for its job is a duplicate; one less early is held until due."""
+
+
+class EarlyFireError(RuntimeError):
+    """A fire came too early to be held as long as it takes; NAS sends it again."""
+
+
+class FireGate:
+    """The fires of one agent in this process. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        times: Callable[[], Mapping[str, str]],
+        is_claimed_elsewhere: Callable[[str], bool],
+        runtime: Runtime,
+        log: logging.Logger,
+        *,
+        on_wait: Callable[[], object] = lambda: None,
+        on_fire: Callable[[str, float, float], object] = lambda job_id, due, now: None,
+    ) -> None:
+        """`times` reads the fire times of all jobs.
+
+        `on_wait` is called before a fire is looked at, and after each wait for its time;
+        `on_fire` with the job, when it was due and the time now (seconds since the epoch).
+        """
+        self._times, self._is_claimed_elsewhere = times, is_claimed_elsewhere
+        self._runtime, self._log = runtime, log
+        self._on_wait, self._on_fire = on_wait, on_fire
+        self._lock = threading.Lock()
+        self._in_progress: dict[str, str | None] = {}
+
+    @property
+    def occurrences(self) -> Mapping[str, str | None]:
+        """The jobs in progress; with the fire time of the occurrence until it is claimed."""
+        with self._lock:
+            return dict(self._in_progress)
+
+    @contextlib.contextmanager
+    def in_progress(self, job_id: str, occurrence: str | None = None) -> Iterator[bool]:
+        """Note that a job's fire is in progress. Yields False when it is so already.
+
+        Until it is claimed, `occurrence` is its fire time.
+        """
+        with self._lock:
+            first = job_id not in self._in_progress
+            if first:
+                self._in_progress[job_id] = occurrence
+        try:
+            yield first
+        finally:
+            if first:
+                with self._lock:
+                    del self._in_progress[job_id]
+
+    def await_due(self, job_id: str, longest: float) -> bool:
+        """Whether a fire is to be run, once that is due; False for a duplicate or no job.
+
+        Raises EarlyFireError when it is not due within `longest` seconds.
+        """
+        self._on_wait()
+        # What was read as it began is not a moment old; a large store takes its time.
+        fire_at = self._in_progress.get(job_id) or self._times().get(job_id)
+        while fire_at is not None:
+            early = (due_ms(fire_at) or 0) / 1000 - self._runtime.time()
+            if early <= 0:
+                return self._is_ours_to_run(job_id, -early)
+            if early > EARLY_SECONDS:
+                self._log.info("job %s: a fire %.0f s early is a duplicate", job_id, early)
+                return False
+            if early > longest:
+                raise EarlyFireError(f"job {job_id} is not due for {early:.0f} s")
+            self._runtime.sleep(early)
+            self._on_wait()
+            fire_at = self._times().get(job_id)
+        return False
+
+    def _is_ours_to_run(self, job_id: str, late: float) -> bool:
+        if self._is_claimed_elsewhere(job_id):
+            return False
+        now = self._runtime.time()
+        self._log.info("job %s fires %.1f s after it was due", job_id, late)
+        self._on_fire(job_id, now - late, now)
+        return True
