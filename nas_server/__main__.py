@@ -72,11 +72,18 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
     add = _add(agents, "add", admin.add_agent, "provision an agent; prints its token", store)
     add.add_argument("name", metavar="NAME")
     add.add_argument("--instance-id", metavar="ID", help="its tokens' audience is agent:ID")
-    for action, act, words in (
-        ("rotate", admin.rotate_agent, "give an agent a new token; the old one is void at once"),
-        ("revoke", admin.revoke_agent, "refuse an agent's calls and deliver nothing to it"),
-    ):
-        _add(agents, action, act, words, store).add_argument("name", metavar="NAME")
+    words = "give an agent a new token; the old one is void at once"
+    rotate = _add(agents, "rotate", admin.rotate_agent, words, store)
+    rotate.add_argument("name", metavar="NAME")
+    armed = rotate.add_mutually_exclusive_group()
+    armed.add_argument(
+        "--keep-armed", action="store_true", help="its one-shots stay armed (default)"
+    )
+    armed.add_argument(
+        "--compromised", action="store_true", help="drop its one-shots: a thief may have armed them"
+    )
+    words = "refuse an agent's calls and deliver nothing to it"
+    _add(agents, "revoke", admin.revoke_agent, words, store).add_argument("name", metavar="NAME")
     _add(agents, "list", admin.list_agents, "show all agents", store)
     keys = commands.add_parser("keys", help="signing keys").add_subparsers(
         required=True, metavar="ACTION"

@@ -3,10 +3,12 @@
 import hashlib
 import re
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 import attrs
 
+from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server.store.base import Record, Store
 
 _AGENT: Final = "agent"
@@ -20,7 +22,7 @@ class AccountError(Exception):
 
 
 class InvalidTokenError(Exception):
-    """The token is unknown, or was replaced by another."""
+    """The token is unknown, has expired, or was replaced by another."""
 
 
 class UnprovisionedError(Exception):
@@ -28,19 +30,60 @@ class UnprovisionedError(Exception):
 
 
 @attrs.frozen
-class AgentAccount:
-    """An agent as NAS knows it."""
+class Credential:
+    """What an agent's calls and its login's refreshes are known by; all hashes."""
+
+    token_hash: str = attrs.field(default="", repr=False)
+    expires_ms: int | None = None
+    """When the token ends; None: when it is replaced."""
+    chain_hash: str = attrs.field(default="", repr=False)
+    """Of what all refresh tokens of one login have in common; empty for a fixed token."""
+    refresh_hash: str = attrs.field(default="", repr=False)
+    """Of the one refresh token that may still be used."""
+    refresh_until_ms: int = 0
+
+    @property
+    def pointers(self) -> set[str]:
+        """The hashes by which its agent is found."""
+        return {self.token_hash, self.chain_hash} - {""}
+
+
+@attrs.frozen(kw_only=True)
+class AgentAccount(Credential):
+    """An agent as NAS knows it, with the one credential it has."""
 
     name: str
     instance_id: str
-    token_hash: str = attrs.field(repr=False)
     created_ms: int
     revoked: bool = False
+    generation: int = 0
+    """How many credentials it was given; renewals of a login are one credential."""
+    armed_from: int = 0
+    """What credentials before this generation armed is void."""
 
     @property
     def audience(self) -> str:
         """The ``aud`` of its fire tokens."""
         return f"agent:{self.instance_id}"
+
+    @property
+    def kind(self) -> str:
+        """What its credential is, for people."""
+        return "login" if self.chain_hash else "token" if self.token_hash else "none"
+
+    def honours(self, one: StoredOneShot) -> bool:
+        """Tell whether a one-shot of this agent may be delivered to it."""
+        return not self.revoked and one.generation >= self.armed_from
+
+    def given(self, credential: Credential, *, keep_armed: bool) -> "AgentAccount":
+        """Return the agent with a new credential in place of the one it has."""
+        generation = self.generation + 1
+        return attrs.evolve(
+            self,
+            **attrs.asdict(credential),
+            generation=generation,
+            armed_from=self.armed_from if keep_armed else generation,
+        )
 
     def to_record(self) -> Record:
         """Return what the store keeps."""
@@ -63,16 +106,22 @@ class Accounts:
         """Keep agents in ``store``."""
         self._store = store
 
-    async def identify(self, token: str) -> AgentAccount:
+    async def identify(self, token: str, now: int) -> AgentAccount:
         """Return whose token this is; InvalidTokenError or UnprovisionedError."""
         hashed = hash_token(token)
-        pointer = await self._store.read(_TOKEN, hashed)
-        agent = None if pointer is None else await self.find(pointer["agent"])
+        agent = await self.owner(hashed)
         if agent is None or agent.token_hash != hashed:
+            raise InvalidTokenError
+        if agent.expires_ms is not None and agent.expires_ms <= now:
             raise InvalidTokenError
         if agent.revoked:
             raise UnprovisionedError
         return agent
+
+    async def owner(self, hashed: str) -> AgentAccount | None:
+        """Return the agent that a hash leads to, whether it is its credential's still or not."""
+        pointer = await self._store.read(_TOKEN, hashed)
+        return None if pointer is None else await self.find(pointer["agent"])
 
     async def find(self, name: str) -> AgentAccount | None:
         """Return the agent of a name, a revoked one too."""
@@ -83,50 +132,96 @@ class Accounts:
         """Return all agents in order of their names."""
         return [AgentAccount(**record) for record in (await self._store.scan(_AGENT)).values()]
 
-    async def add(self, name: str, instance_id: str | None, now: int) -> tuple[AgentAccount, str]:
+    async def provisioned(self, name: str) -> AgentAccount:
+        """Return the agent of a name; AccountError when it is not provisioned."""
+        return _provisioned(name, await self.find(name))
+
+    async def add(
+        self, name: str, instance_id: str | None, now: int, *, token: bool = True
+    ) -> tuple[AgentAccount, str]:
         """Provision an agent, or a revoked one again; return it and its token, this once.
 
-        Raises AccountError for a bad or taken name or instance id.
+        One that comes back as another instance has nothing armed. Without ``token`` it has no
+        credential until a login is approved for it. Raises AccountError for a bad or taken
+        name or instance id.
         """
-        known = await self.find(_checked("name", name))
-        if known is not None and not known.revoked:
-            raise AccountError(f"agent {name} exists; 'agent rotate {name}' gives it a new token")
-        if instance_id is None:
-            instance_id = secrets.token_hex(8) if known is None else known.instance_id
-        _checked("instance id", instance_id)
-        for other in await self.everyone():
-            if other.instance_id == instance_id and other.name != name:
-                raise AccountError(f"instance id {instance_id} is that of agent {other.name}")
-        agent = AgentAccount(name, instance_id, "", now)
-        return await self._with_new_token(agent, "" if known is None else known.token_hash)
+        _checked("name", name)
+        if instance_id is not None:
+            _checked("instance id", instance_id)
+        others = {each.instance_id: each.name for each in await self.everyone()}
+        if others.get(instance_id or "", name) != name:
+            taken = others[instance_id or ""]
+            raise AccountError(f"instance id {instance_id} is that of agent {taken}")
+        credential, secret = new_token() if token else (Credential(), "")
 
-    async def rotate(self, name: str) -> tuple[AgentAccount, str]:
-        """Give an agent a new token in place of its old one; return both, this once."""
-        agent = await self._provisioned(name)
-        return await self._with_new_token(agent, agent.token_hash)
+        def added(known: AgentAccount | None) -> AgentAccount:
+            if known is None:
+                own = instance_id or secrets.token_hex(8)
+                known = AgentAccount(name=name, instance_id=own, created_ms=now)
+            elif not known.revoked:
+                raise AccountError(
+                    f"agent {name} exists; 'agent rotate {name}' gives it a new token"
+                )
+            own = instance_id or known.instance_id
+            agent = known.given(credential, keep_armed=own == known.instance_id)
+            return attrs.evolve(agent, instance_id=own, created_ms=now, revoked=False)
+
+        return await self.change(name, added), secret
+
+    async def rotate(self, name: str, *, keep_armed: bool = True) -> tuple[AgentAccount, str]:
+        """Give an agent a new token in place of what it has; return both, this once.
+
+        What it has armed stays so, or (not ``keep_armed``) is void from now on.
+        """
+        credential, token = new_token()
+        agent = await self.change(
+            name, lambda known: _provisioned(name, known).given(credential, keep_armed=keep_armed)
+        )
+        return agent, token
 
     async def revoke(self, name: str) -> AgentAccount:
         """Make an agent unprovisioned: its calls are refused, its one-shots not delivered."""
-        agent = attrs.evolve(await self._provisioned(name), revoked=True)
-        await self._store.write(_AGENT, name, agent.to_record())
-        return agent
+        return await self.change(
+            name, lambda known: attrs.evolve(_provisioned(name, known), revoked=True)
+        )
 
-    async def _provisioned(self, name: str) -> AgentAccount:
-        agent = await self.find(name)
-        if agent is None or agent.revoked:
-            raise AccountError(f"no agent {name}; 'agent list' shows those there are")
-        return agent
+    async def change(
+        self, name: str, change: Callable[[AgentAccount | None], AgentAccount]
+    ) -> AgentAccount:
+        """Keep what ``change`` makes of an agent, and return it.
 
-    async def _with_new_token(
-        self, agent: AgentAccount, old_hash: str = ""
-    ) -> tuple[AgentAccount, str]:
-        token = f"nas_{secrets.token_urlsafe(32)}"
-        agent = attrs.evolve(agent, token_hash=hash_token(token))
-        await self._store.write(_TOKEN, agent.token_hash, {"agent": agent.name})
-        await self._store.write(_AGENT, agent.name, agent.to_record())
-        if old_hash:
-            await self._store.write(_TOKEN, old_hash, None)
-        return agent, token
+        It is called again when somebody else changed the agent meanwhile.
+        """
+        while True:
+            record = await self._store.read(_AGENT, name)
+            known = None if record is None else AgentAccount(**record)
+            agent = change(known)
+            old = set() if known is None else known.pointers
+            for hashed in agent.pointers - old:
+                await self._store.write(_TOKEN, hashed, {"agent": name})
+            done = await self._store.swap(_AGENT, name, record, agent.to_record())
+            for hashed in old - agent.pointers if done else agent.pointers - old:
+                await self._store.write(_TOKEN, hashed, None)
+            if done:
+                await self._drop_void(known, agent)
+                return agent
+
+    async def _drop_void(self, known: AgentAccount | None, agent: AgentAccount) -> None:
+        if known is not None and agent.armed_from > known.armed_from:
+            # It would not be delivered anyway, but need not lie around until it is due.
+            await self._store.drop(agent.name, agent.armed_from)
+
+
+def new_token() -> tuple[Credential, str]:
+    """Return a credential that lasts until it is replaced, and its token."""
+    token = f"nas_{secrets.token_urlsafe(32)}"
+    return Credential(hash_token(token)), token
+
+
+def _provisioned(name: str, agent: AgentAccount | None) -> AgentAccount:
+    if agent is None or agent.revoked:
+        raise AccountError(f"no agent {name}; 'agent list' shows those there are")
+    return agent
 
 
 def _checked(what: str, value: str) -> str:

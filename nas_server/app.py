@@ -153,6 +153,7 @@ class Nas:
             asked.dedup_key,
             one_shot.new_schedule_id(),
             now,
+            agent.generation,
         )
         schedule_id = await self._store.provision(wanted, now)
         self.relay.expect(wanted.wake_ms)
@@ -169,6 +170,7 @@ class Nas:
         armed = [
             {"job_id": one.job_id, "fire_at": one.fire_at, "schedule_id": one.schedule_id}
             for one in await self._store.armed(agent.name)
+            if agent.honours(one)
         ]
         return web.json_response({"armed": armed})
 
@@ -207,7 +209,7 @@ class Nas:
         if scheme.lower() != "bearer" or not token:
             raise answers.unauthorized("a bearer token is needed")
         try:
-            agent = await self.accounts.identify(token)
+            agent = await self.accounts.identify(token, self._clock())
         except InvalidTokenError:
             raise answers.unauthorized("the token is expired or unknown", known=True) from None
         except UnprovisionedError:

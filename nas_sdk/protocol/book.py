@@ -68,6 +68,13 @@ class OneShotTable:
         del self._jobs[agent][job_id]
         return True
 
+    def drop(self, agent: str, before: int) -> None:
+        """Remove what older credentials armed, and forget what was delivered."""
+        for one in [one for one in self._jobs.get(agent, {}).values() if one.generation < before]:
+            del self._jobs[agent][one.job_id]
+        for key in [key for key in self._delivered if key[0] == agent]:
+            del self._delivered[key]
+
     def fire_now(self, agent: str, job_id: str, schedule_id: str, now: int) -> StoredOneShot | None:
         """Make that one-shot due at once; return it, None when the job has another or none."""
         one = self.get(agent, job_id)

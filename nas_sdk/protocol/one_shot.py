@@ -51,6 +51,8 @@ class StoredOneShot:
     """Given up: not delivered any more and not listed, kept for people to see."""
     note: str = ""
     """How the last attempt ended, as `DeliveryResult.note`."""
+    generation: int = 0
+    """Which of its agent's credentials armed it, counted from the agent's first."""
 
     @property
     def wake_ms(self) -> int:
@@ -96,6 +98,7 @@ def fresh(
     dedup_key: str,
     schedule_id: str,
     now: int,
+    generation: int = 0,
 ) -> StoredOneShot:
     """Return the one-shot a provision asks for, as it is before any attempt.
 
@@ -111,6 +114,7 @@ def fresh(
         dedup_key=dedup_key,
         schedule_id=schedule_id,
         not_before_ms=max(due, now),
+        generation=generation,
     )
 
 
@@ -121,13 +125,22 @@ def arm(
 
     ``current`` is what the job has now, ``delivered`` the schedule id remembered for the
     dedup key. A dead one-shot is replaced even under its own key, so that an agent that
-    comes back after days can arm the fire it missed.
+    comes back after days can arm the fire it missed. So is one that an older credential
+    armed: its callback is not taken over. An older credential replaces nothing.
     """
-    if current is not None and not current.dead and current.dedup_key == wanted.dedup_key:
+    if current is not None and current.generation > wanted.generation:
+        return current.schedule_id, False
+    if current is not None and _is_same(wanted, current):
         return current.schedule_id, False
     if delivered is not None:
         return delivered, False
     return wanted.schedule_id, True
+
+
+def _is_same(wanted: StoredOneShot, current: StoredOneShot) -> bool:
+    return not current.dead and (
+        (current.dedup_key, current.generation) == (wanted.dedup_key, wanted.generation)
+    )
 
 
 def fire_now(one_shot: StoredOneShot, now: int) -> StoredOneShot:

@@ -51,14 +51,25 @@ def _facts(agent: AgentAccount) -> dict[str, Any]:
 
 async def add_agent(store: Store, options: Namespace) -> None:
     """Provision an agent and print its token, this once."""
+    had = len(await store.armed(options.name))
     agent, token = await Accounts(store).add(options.name, options.instance_id, system_clock())
-    _show(options, {**_facts(agent), "token": token})
+    _show(options, {**_facts(agent), "token": token, **_armed(agent, had)})
 
 
 async def rotate_agent(store: Store, options: Namespace) -> None:
     """Replace an agent's token and print the new one, this once."""
-    agent, token = await Accounts(store).rotate(options.name)
-    _show(options, {**_facts(agent), "token": token})
+    had = len(await store.armed(options.name))
+    keep = not options.compromised
+    agent, token = await Accounts(store).rotate(options.name, keep_armed=keep)
+    _show(options, {**_facts(agent), "token": token, **_armed(agent, had)})
+
+
+def _armed(agent: AgentAccount, had: int) -> dict[str, Any]:
+    """Return what became of the one-shots of an agent that got another credential."""
+    if agent.generation == 1:
+        return {}
+    dropped = agent.armed_from == agent.generation
+    return {"armed_dropped" if dropped else "armed_kept": had}
 
 
 async def revoke_agent(store: Store, options: Namespace) -> None:
@@ -71,10 +82,19 @@ async def list_agents(store: Store, options: Namespace) -> None:
     """Print all agents."""
     agents = await Accounts(store).everyone()
     if options.json:
-        print(json.dumps([{**_facts(agent), "revoked": agent.revoked} for agent in agents]))
+        print(json.dumps([{**_facts(agent), **_credential(agent)} for agent in agents]))
         return
     for agent in agents:
-        print(f"{agent.name}  {agent.audience}{'  revoked' if agent.revoked else ''}")
+        shown = f"credential {agent.generation} ({agent.kind})"
+        print(f"{agent.name}  {agent.audience}  {'revoked' if agent.revoked else shown}")
+
+
+def _credential(agent: AgentAccount) -> dict[str, Any]:
+    return {
+        "revoked": agent.revoked,
+        "credential": agent.generation,
+        "credential_kind": agent.kind,
+    }
 
 
 async def admin_token(store: Store, options: Namespace) -> None:

@@ -62,10 +62,11 @@ class Caller:
     async def call(self, one: StoredOneShot) -> DeliveryResult | None:
         """Deliver ``one`` once and return how that ended; whatever the agent does, no error.
 
-        None when there is nobody to deliver it to: its agent is not provisioned any more.
+        None when there is nobody to deliver it to: its agent, or the credential that armed it,
+        is disowned.
         """
         agent = await self._accounts.find(one.agent)
-        if agent is None or agent.revoked:
+        if agent is None or not agent.honours(one):
             return None
         token = await self._token(agent)
         try:

@@ -171,7 +171,8 @@ class Relay:
     async def _drop(self, one: StoredOneShot) -> None:
         # Nobody had it, so its key is not remembered: the agent may be back, and arm it again.
         await self._store.withdraw(one.agent, one.job_id, one.schedule_id, self._clock())
-        log_event("fire_dropped", agent=one.agent, job_id=one.job_id, reason="the agent is revoked")
+        reason = "the agent is revoked, or what armed it is no longer its credential"
+        log_event("fire_dropped", agent=one.agent, job_id=one.job_id, reason=reason)
 
     async def _settle(self, one: StoredOneShot, outcome: DeliveryResult, started: int) -> None:
         now = self._clock()

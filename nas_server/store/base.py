@@ -53,6 +53,12 @@ class Store(Protocol):
     async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
         """Remove that one-shot; return whether the job had it."""
 
+    async def drop(self, agent: str, before: int) -> None:
+        """Remove the agent's one-shots of a `StoredOneShot.generation` before that one.
+
+        Which of its keys were delivered is forgotten as well.
+        """
+
     async def fire_now(
         self, agent: str, job_id: str, schedule_id: str, now: int
     ) -> StoredOneShot | None:
@@ -124,6 +130,9 @@ class Store(Protocol):
 
     async def write(self, kind: str, key: str, record: Record | None) -> None:
         """Keep a record in place of the one under its key; None removes it."""
+
+    async def swap(self, kind: str, key: str, old: Record | None, record: Record | None) -> bool:
+        """Keep a record in place of ``old``, None being none; return whether that was there."""
 
     async def scan(self, kind: str) -> dict[str, Record]:
         """Return all records of a kind by key, in order of their keys."""

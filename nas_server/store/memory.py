@@ -32,6 +32,10 @@ class MemoryStore:
         """See `Store.withdraw`."""
         return self._table.withdraw(agent, job_id, schedule_id)
 
+    async def drop(self, agent: str, before: int) -> None:
+        """See `Store.drop`."""
+        self._table.drop(agent, before)
+
     async def fire_now(
         self, agent: str, job_id: str, schedule_id: str, now: int
     ) -> StoredOneShot | None:
@@ -102,6 +106,13 @@ class MemoryStore:
             self._records[kind].pop(key, None)
         else:
             self._records[kind][key] = record
+
+    async def swap(self, kind: str, key: str, old: Record | None, record: Record | None) -> bool:
+        """See `Store.swap`."""
+        if self._records[kind].get(key) != old:
+            return False
+        await self.write(kind, key, record)
+        return True
 
     async def scan(self, kind: str) -> dict[str, Record]:
         """See `Store.scan`."""

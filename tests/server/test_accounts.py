@@ -14,7 +14,7 @@ async def test_a_token_leads_to_its_agent_and_is_kept_as_a_hash_only(store: Stor
     accounts = Accounts(store)
     agent, token = await accounts.add("a", "i-9", T)
     await accounts.add("b", None, T)
-    assert (await accounts.identify(token)).name == "a"
+    assert (await accounts.identify(token, T)).name == "a"
     assert agent.audience == "agent:i-9"
     kept = json.dumps([await store.scan(kind) for kind in ("agent", "token")])
     assert token not in kept
@@ -26,7 +26,7 @@ async def test_a_hash_is_no_token(store: Store) -> None:
     accounts = Accounts(store)
     agent, _ = await accounts.add("a", None, T)
     with pytest.raises(InvalidTokenError):
-        await accounts.identify(agent.token_hash)
+        await accounts.identify(agent.token_hash, T)
 
 
 async def test_rotate_and_revoke(store: Store) -> None:
@@ -37,14 +37,14 @@ async def test_rotate_and_revoke(store: Store) -> None:
     assert before is not None
     assert after.instance_id == before.instance_id
     with pytest.raises(InvalidTokenError):
-        await accounts.identify(first)
+        await accounts.identify(first, T)
     await accounts.revoke("a")
     with pytest.raises(UnprovisionedError):
-        await accounts.identify(second)
+        await accounts.identify(second, T)
     _, third = await accounts.add("a", None, T)
-    assert (await accounts.identify(third)).instance_id == before.instance_id
+    assert (await accounts.identify(third, T)).instance_id == before.instance_id
     with pytest.raises(InvalidTokenError):
-        await accounts.identify(second)
+        await accounts.identify(second, T)
 
 
 async def test_what_cannot_be_done_is_said(store: Store) -> None:
@@ -77,4 +77,4 @@ async def test_an_agent_that_comes_and_goes_leaves_nothing_behind(store: Store) 
         await accounts.revoke("a")
     assert len(await store.scan("token")) == 1
     with pytest.raises(UnprovisionedError):
-        await accounts.identify(token)
+        await accounts.identify(token, T)

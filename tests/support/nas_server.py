@@ -93,11 +93,11 @@ class NasServer:
     def add_agent(self, name: str = "agent", *, instance_id: str | None = None) -> AgentLogin:
         """Provision an agent; works while the server runs and before it."""
         given = () if instance_id is None else ("--instance-id", instance_id)
-        return AgentLogin(**json.loads(self.command("agent", "add", name, *given, "--json")))
+        return _login(self.command("agent", "add", name, *given, "--json"))
 
-    def rotate_token(self, name: str = "agent") -> AgentLogin:
+    def rotate_token(self, name: str = "agent", *flags: str) -> AgentLogin:
         """Give an agent a new token; the old one is void at once."""
-        return AgentLogin(**json.loads(self.command("agent", "rotate", name, "--json")))
+        return _login(self.command("agent", "rotate", name, *flags, "--json"))
 
     def revoke(self, name: str = "agent") -> None:
         """Make an agent unprovisioned."""
@@ -133,6 +133,11 @@ class NasServer:
         _output(process).close()
         self._process = None
         return status
+
+
+def _login(told: str) -> AgentLogin:
+    facts = json.loads(told)
+    return AgentLogin(**{field.name: facts[field.name] for field in attrs.fields(AgentLogin)})
 
 
 def _output(process: "subprocess.Popen[str]") -> IO[str]:

@@ -51,6 +51,10 @@ class JobRecords:
         slots = (JobRecord.decode(_job(subject), *record) for subject, record in found.items())
         return [slot.live for slot in slots if slot.live is not None]
 
+    async def jobs(self, agent: str) -> list[Job]:
+        """Return the jobs of an agent that have a slot, those without a one-shot among them."""
+        return [_job(subject) for subject in await self._all_of("one", agent)]
+
     async def dead(self, now: int, limit: int, agent: str | None) -> list[StoredOneShot]:
         """Return what was given up, the newest first."""
         jobs = await self.marked_dead(agent)

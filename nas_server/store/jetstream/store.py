@@ -12,6 +12,8 @@ from heapq import nsmallest
 from random import random
 from typing import Final, Self
 
+import attrs
+
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
@@ -103,6 +105,26 @@ class JetStreamStore:
     async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
         """See `Store.withdraw`."""
         return await self._remove((agent, job_id), lambda slot: slot.has(schedule_id), now)
+
+    async def drop(self, agent: str, before: int) -> None:
+        """See `Store.drop`."""
+        jobs = await self._slots.jobs(agent)
+        for start in range(0, len(jobs), AT_ONCE):
+            await asyncio.gather(
+                *(self._drop(job, before) for job in jobs[start : start + AT_ONCE])
+            )
+
+    async def _drop(self, job: Job, before: int) -> None:
+        while True:
+            slot = await self._slots.read(job)
+            old = slot.one is not None and slot.one.generation < before
+            if not old and not slot.delivered:
+                return
+            with contextlib.suppress(ConflictError):
+                left = None if old else slot.one
+                await self._slots.change(attrs.evolve(slot, delivered={}), left, 0)
+                self._held.pop(job, None)
+                return
 
     async def _remove(self, job: Job, fits: Callable[[JobRecord], bool], now: int) -> bool:
         while True:
@@ -282,6 +304,10 @@ class JetStreamStore:
     async def write(self, kind: str, key: str, record: Record | None) -> None:
         """See `Store.write`."""
         await self._records.write(kind, key, record)
+
+    async def swap(self, kind: str, key: str, old: Record | None, record: Record | None) -> bool:
+        """See `Store.swap`."""
+        return await self._records.swap(kind, key, old, record)
 
     async def scan(self, kind: str) -> dict[str, Record]:
         """See `Store.scan`."""

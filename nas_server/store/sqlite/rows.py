@@ -56,6 +56,12 @@ def delete(db: sqlite3.Connection, agent: str, job_id: str) -> None:
     db.execute("DELETE FROM one_shots WHERE agent = ? AND job_id = ?", (agent, job_id))
 
 
+def drop(db: sqlite3.Connection, agent: str, before: int) -> None:
+    """Remove what older credentials of an agent armed, and forget what was delivered to it."""
+    db.execute("DELETE FROM one_shots WHERE agent = ? AND generation < ?", (agent, before))
+    db.execute("DELETE FROM delivered WHERE agent = ?", (agent,))
+
+
 def armed(db: sqlite3.Connection, agent: str) -> list[StoredOneShot]:
     """Return what the agent has armed."""
     rows = db.execute(f"{_ROW} WHERE agent = ? AND NOT dead", (agent,))
@@ -187,6 +193,14 @@ def write(db: sqlite3.Connection, kind: str, key: str, text: str | None) -> None
             "INSERT OR REPLACE INTO records (kind, key, record) VALUES (?, ?, ?)",
             (kind, key, text),
         )
+
+
+def swap(db: sqlite3.Connection, kind: str, key: str, old: Record | None, text: str | None) -> bool:
+    """Keep a record if ``old`` is what is there; return whether it was."""
+    if read(db, kind, key) != old:
+        return False
+    write(db, kind, key, text)
+    return True
 
 
 def scan(db: sqlite3.Connection, kind: str) -> dict[str, Record]:

@@ -72,6 +72,10 @@ class SqliteStore:
         """See `Store.withdraw`."""
         return await self._writer.run(lambda: self._ledger.withdraw(agent, job_id, schedule_id))
 
+    async def drop(self, agent: str, before: int) -> None:
+        """See `Store.drop`."""
+        await self._writer.run(lambda: rows.drop(self._writing, agent, before))
+
     async def fire_now(
         self, agent: str, job_id: str, schedule_id: str, now: int
     ) -> StoredOneShot | None:
@@ -141,6 +145,11 @@ class SqliteStore:
         """See `Store.write`."""
         text = None if record is None else json.dumps(record)
         await self._writer.run(lambda: rows.write(self._writing, kind, key, text))
+
+    async def swap(self, kind: str, key: str, old: Record | None, record: Record | None) -> bool:
+        """See `Store.swap`."""
+        text = None if record is None else json.dumps(record)
+        return await self._writer.run(lambda: rows.swap(self._writing, kind, key, old, text))
 
     async def scan(self, kind: str) -> dict[str, Record]:
         """See `Store.scan`."""

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from nas_sdk._core.instants import format_instant
@@ -152,16 +153,22 @@ async def test_an_older_file_is_brought_up_to_date(
     connection.close()
 
 
-async def test_a_file_from_before_attempts_were_kept_keeps_them_now(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("old", range(1, len(schema.MIGRATIONS)))
+async def test_a_file_of_an_older_schema_keeps_what_it_has(
+    path: Path, monkeypatch: pytest.MonkeyPatch, old: int
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
-        store = await SqliteStore.open(path)
-        await store.provision(shot("kept"), T)
-        await store.close()
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:old])
+        await (await SqliteStore.open(path)).close()
+    with closing(schema.connect(path)) as connection:
+        values = attrs.asdict(shot("kept"))
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(one_shots)")]
+        row = [values.get(column, T) for column in columns]  # wake_ms is no field
+        marks = ", ".join("?" * len(row))
+        connection.execute(f"INSERT INTO one_shots VALUES ({marks})", row)
     store = await SqliteStore.open(path)
     (one,) = await store.due(T, 1)
+    assert one.generation == 0
     await store.settle(one, DeliveryResult(ended=True, note="202"), T)
     assert [each.job_id for each in await store.attempts(T, 10)] == ["kept"]
     await store.close()
