@@ -72,6 +72,15 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
     add = _add(agents, "add", admin.add_agent, "provision an agent; prints its token", store)
     add.add_argument("name", metavar="NAME")
     add.add_argument("--instance-id", metavar="ID", help="its tokens' audience is agent:ID")
+    add.add_argument(
+        "--no-token", action="store_true", help="print none: its credential will be a login"
+    )
+    words = "let the hermes that waits under a code log in; what the agent had before is void"
+    approve = _add(agents, "approve", admin.approve_login, words, store)
+    approve.add_argument("code", metavar="CODE", help="as hermes shows it")
+    approve.add_argument("name", metavar="NAME", nargs="?", help="the agent, if there are several")
+    words = "refuse the login that waits under a code"
+    _add(agents, "deny", admin.deny_login, words, store).add_argument("code", metavar="CODE")
     words = "give an agent a new token; the old one is void at once"
     rotate = _add(agents, "rotate", admin.rotate_agent, words, store)
     rotate.add_argument("name", metavar="NAME")

@@ -18,6 +18,7 @@ from nas_server.http import answers, bodies, request_body
 from nas_server.http.throttle import Throttle
 from nas_server.keys import KeyRing
 from nas_server.metrics import CONTENT_TYPE, CountsCache, Metrics
+from nas_server.oauth import ACCESS_LIFE_S, OAuth
 from nas_server.page.routes import Page
 from nas_server.store.base import Store, StoreError
 
@@ -51,6 +52,8 @@ class ServerConfig:
     """How long an agent may take to answer a fire."""
     grace_s: float = 10.0
     """How long a stop waits for deliveries that are under way."""
+    access_life_s: int = ACCESS_LIFE_S
+    """How long an access token of a login lasts."""
 
 
 class Nas:
@@ -73,6 +76,14 @@ class Nas:
         self.accounts = Accounts(store)
         self.keys = KeyRing(store)
         self.metrics = Metrics()
+        self.oauth = OAuth(
+            store,
+            self.accounts,
+            self.keys,
+            issuer=settings.issuer,
+            clock=clock,
+            access_life_s=settings.access_life_s,
+        )
         self._throttle = _throttle(settings.calls)
         self._counts = CountsCache(store.counts, clock)
         self.relay: Relay
@@ -92,6 +103,7 @@ class Nas:
                 web.get("/readyz", self._readyz, name="readyz"),
                 web.get("/metrics", self._metrics, name="metrics"),
                 web.get("/admin", _to_page, name="page_redirect"),
+                *self.oauth.routes,
             ]
         )
         page = Page(

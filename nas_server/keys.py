@@ -96,13 +96,18 @@ class KeyRing:
         # Without a key so far there is nobody to give notice to.
         return await self._add(SigningKey.new(now + PUBLISH_AHEAD_MS if self._keys else now))
 
-    def sign(self, claims: dict[str, Any], now: int) -> str:
-        """Return a JWT of ``claims``, valid from now for `TOKEN_LIFE_S` seconds."""
+    def sign(
+        self, claims: dict[str, Any], now: int, *, life_s: int = TOKEN_LIFE_S, kind: str = "JWT"
+    ) -> str:
+        """Return a JWT of ``claims`` (``typ`` is ``kind``), valid from now for so long.
+
+        A key is not published for longer than `TOKEN_LIFE_S` needs.
+        """
         newest_first = self._newest_first()
         key = next((key for key in newest_first if key.signs_from_ms <= now), newest_first[-1])
         issued = now // 1_000
-        claims = {**claims, "iat": issued, "exp": issued + TOKEN_LIFE_S}
-        return jwt.encode(claims, key.private, ALGORITHM, headers={"kid": key.kid})
+        claims = {**claims, "iat": issued, "exp": issued + life_s}
+        return jwt.encode(claims, key.private, ALGORITHM, headers={"kid": key.kid, "typ": kind})
 
     def jwks(self, now: int) -> dict[str, Any]:
         """Return the key set to publish (RFC 7517)."""

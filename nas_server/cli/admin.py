@@ -8,10 +8,11 @@ from typing import Any, Final
 import attrs
 
 from nas_sdk._core.instants import format_instant
-from nas_server.accounts import Accounts, AgentAccount
+from nas_server.accounts import AccountError, Accounts, AgentAccount
 from nas_server.clock import system_clock
 from nas_server.history import KEEP_PER_AGENT
 from nas_server.keys import KeyRing
+from nas_server.logins import Logins
 from nas_server.page.access import Access
 from nas_server.page.facts import Lateness, lateness
 from nas_server.store import Store, open_store
@@ -52,8 +53,10 @@ def _facts(agent: AgentAccount) -> dict[str, Any]:
 async def add_agent(store: Store, options: Namespace) -> None:
     """Provision an agent and print its token, this once."""
     had = len(await store.armed(options.name))
-    agent, token = await Accounts(store).add(options.name, options.instance_id, system_clock())
-    _show(options, {**_facts(agent), "token": token, **_armed(agent, had)})
+    agent, token = await Accounts(store).add(
+        options.name, options.instance_id, system_clock(), token=not options.no_token
+    )
+    _show(options, {**_facts(agent), **({"token": token} if token else {}), **_armed(agent, had)})
 
 
 async def rotate_agent(store: Store, options: Namespace) -> None:
@@ -70,6 +73,31 @@ def _armed(agent: AgentAccount, had: int) -> dict[str, Any]:
         return {}
     dropped = agent.armed_from == agent.generation
     return {"armed_dropped" if dropped else "armed_kept": had}
+
+
+async def approve_login(store: Store, options: Namespace) -> None:
+    """Let a program that waits under a code log in as an agent."""
+    accounts = Accounts(store)
+    name = options.name or await _only_agent(accounts)
+    had = len(await store.armed(name))
+    agent = await Logins(store, accounts).approve(options.code, name, system_clock())
+    _show(options, {**_facts(agent), "approved": True, "armed_kept": had})
+
+
+async def _only_agent(accounts: Accounts) -> str:
+    names = [agent.name for agent in await accounts.everyone() if not agent.revoked]
+    if not names:
+        raise AccountError("there is no agent to log in as; 'agent add NAME --no-token' makes one")
+    if len(names) > 1:
+        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        raise AccountError(f"say whose login it is: agent approve CODE NAME, of {shown}")
+    return names[0]
+
+
+async def deny_login(store: Store, options: Namespace) -> None:
+    """Refuse the program that waits under a code its login."""
+    await Logins(store, Accounts(store)).deny(options.code, system_clock())
+    _show(options, {"denied": True})
 
 
 async def revoke_agent(store: Store, options: Namespace) -> None:

@@ -1,0 +1,386 @@
+"""The login of an agent: RFC 8628 as hermes speaks it, and refresh tokens used once."""
+
+import asyncio
+import json
+from typing import Any
+
+import attrs
+import jwt
+import pytest
+
+from nas_server.accounts import AccountError, Accounts
+from nas_server.logins import CODE_LIFE_S, EAGER, INTERVAL_S, PENDING, REFRESH_LIFE_MS, Logins
+from nas_server.oauth import (
+    ACCESS_LIFE_S,
+    BODY_LIMIT,
+    DEVICE_CODE,
+    FAILURES,
+    REFRESH_HEADER,
+    STARTS,
+)
+from nas_server.store import MemoryStore, Store
+from tests.support.nas_in_process import Hosted, hosted
+
+CLIENT = "hermes-cli"
+Answer = tuple[int, dict[str, Any]]
+
+
+@attrs.frozen
+class Client:
+    """A program that logs in."""
+
+    nas: Hosted
+
+    async def post(self, path: str, form: object, **headers: str) -> Answer:
+        status, body, received = await self.nas.call(
+            "POST", f"/api/oauth/{path}", data=form, headers=headers
+        )
+        assert status != 200 or received["Cache-Control"] == "no-store"
+        return status, body
+
+    async def start(self) -> dict[str, Any]:
+        status, told = await self.post("device/code", {"client_id": CLIENT, "scope": "a b"})
+        assert status == 200, told
+        return told
+
+    async def collect(self, started: dict[str, Any], client: str = CLIENT) -> Answer:
+        code = started["device_code"]
+        form = {"grant_type": DEVICE_CODE, "client_id": client, "device_code": code}
+        return await self.post("token", form)
+
+    async def refresh(self, token: str) -> Answer:
+        form = {"grant_type": "refresh_token", "client_id": CLIENT}
+        return await self.post("token", form, **{REFRESH_HEADER: token})
+
+    async def log_in(self, agent: str = "agent") -> dict[str, Any]:
+        started = await self.start()
+        await self.nas.nas.oauth.logins.approve(started["user_code"], agent, self.nas.clock())
+        status, told = await self.collect(started)
+        assert status == 200, told
+        return told
+
+    async def may_list(self, token: str) -> int:
+        self.nas.token = token
+        status, _, _ = await self.nas.call("GET", "/api/agent-cron/list")
+        return status
+
+
+def error(answer: Answer) -> tuple[int, str]:
+    status, body = answer
+    assert body["error_description"]
+    return status, body["error"]
+
+
+async def test_a_login_from_its_start_to_a_call(store: Store) -> None:
+    async with hosted(store) as nas:
+        client, fixed = Client(nas), nas.token
+        started = await client.start()
+        assert started["verification_uri"] == "http://nas.test/admin/approve"
+        code = started["user_code"]
+        assert started["verification_uri_complete"].endswith(f"/admin/approve?code={code}")
+        assert (started["expires_in"], started["interval"]) == (CODE_LIFE_S, INTERVAL_S)
+        assert error(await client.collect(started)) == (400, "authorization_pending")
+        spelt = f" {code.lower().replace('-', ' ')}"
+        await nas.nas.oauth.logins.approve(spelt, "agent", nas.clock())
+        assert await client.may_list(fixed) == 200  # until the program has its tokens
+        status, told = await client.collect(started)
+        assert status == 200
+        assert (told["token_type"], told["expires_in"], told["scope"]) == (
+            "Bearer",
+            ACCESS_LIFE_S,
+            "a b",
+        )
+        assert await client.may_list(told["access_token"]) == 200
+        assert await client.may_list(fixed) == 401
+        assert error(await client.collect(started)) == (400, "expired_token")
+
+
+async def test_an_access_token_is_a_jwt_of_this_nas_and_no_fire_token() -> None:
+    async with hosted(MemoryStore()) as nas:
+        token = (await Client(nas).log_in())["access_token"]
+        (published,) = nas.nas.keys.jwks(nas.clock())["keys"]
+        head = jwt.get_unverified_header(token)
+        assert (head["typ"], head["kid"]) == ("at+jwt", published["kid"])
+        key = jwt.PyJWK(published).key
+        issuer = "http://nas.test"
+        claims = jwt.decode(token, key, ["ES256"], audience=issuer, issuer=issuer)
+        assert (claims["sub"], claims["client_id"]) == ("agent", CLIENT)
+        assert "purpose" not in claims
+
+
+async def test_a_login_is_renewed_again_and_again(store: Store) -> None:
+    async with hosted(store) as nas:
+        client = Client(nas)
+        told = await client.log_in()
+        for _ in range(3):
+            nas.clock.now += ACCESS_LIFE_S * 1_000 - 1
+            assert await client.may_list(told["access_token"]) == 200
+            nas.clock.now += 1
+            assert await client.may_list(told["access_token"]) == 401
+            old = told["access_token"]
+            status, told = await client.refresh(told["refresh_token"])
+            assert (status, told["expires_in"]) == (200, ACCESS_LIFE_S)
+            assert await client.may_list(old) == 401
+        assert await client.may_list(told["access_token"]) == 200
+        assert len(await store.scan("token")) == 2  # of the access token, and of the login
+
+
+async def test_a_refresh_token_that_is_used_twice_ends_the_login(store: Store) -> None:
+    async with hosted(store) as nas:
+        client = Client(nas)
+        first = await client.log_in()
+        _, second = await client.refresh(first["refresh_token"])
+        assert error(await client.refresh(first["refresh_token"])) == (400, "refresh_token_reused")
+        assert await client.may_list(second["access_token"]) == 401
+        for told in (first, second):
+            assert error(await client.refresh(told["refresh_token"])) == (400, "invalid_grant")
+        assert await store.scan("token") == {}
+        agent = await nas.nas.accounts.find("agent")
+        assert agent is not None
+        assert (agent.kind, agent.revoked) == ("none", False)
+        assert await client.may_list((await client.log_in())["access_token"]) == 200
+
+
+async def test_of_many_renewals_at_once_one_is_made_and_the_login_ends(store: Store) -> None:
+    async with hosted(store) as nas:
+        client = Client(nas)
+        token = (await client.log_in())["refresh_token"]
+        answers = await asyncio.gather(*(client.refresh(token) for _ in range(8)))
+        assert sorted(status for status, _ in answers) == [200] + [400] * 7
+        (won,) = (told for status, told in answers if status == 200)
+        assert await client.may_list(won["access_token"]) == 401
+
+
+async def test_of_many_who_collect_one_gets_the_tokens(store: Store) -> None:
+    async with hosted(store) as nas:
+        client = Client(nas)
+        started = await client.start()
+        await nas.nas.oauth.logins.approve(started["user_code"], "agent", nas.clock())
+        answers = await asyncio.gather(*(client.collect(started) for _ in range(8)))
+        assert sorted(status for status, _ in answers) == [200] + [400] * 7
+
+
+async def test_what_replaces_a_login_ends_it(store: Store) -> None:
+    async with hosted(store) as nas:
+        client, accounts = Client(nas), nas.nas.accounts
+        told = await client.log_in()
+        again = await client.log_in()
+        assert await client.may_list(told["access_token"]) == 401
+        assert error(await client.refresh(told["refresh_token"])) == (400, "invalid_grant")
+        _, fixed = await accounts.rotate("agent")
+        assert error(await client.refresh(again["refresh_token"])) == (400, "invalid_grant")
+        assert await client.may_list(fixed) == 200
+        last = await client.log_in()
+        await accounts.revoke("agent")
+        assert await client.may_list(last["access_token"]) == 403
+        assert error(await client.refresh(last["refresh_token"])) == (400, "invalid_grant")
+
+
+async def test_a_login_keeps_what_is_armed_and_a_compromised_one_does_not(store: Store) -> None:
+    async with hosted(store) as nas:
+        client = Client(nas)
+        await nas.provision("job", 600_000, "http://127.0.0.1:9")
+        told = await client.log_in()
+        nas.token = told["access_token"]
+        assert list(await nas.armed()) == ["job"]
+        _, told = await client.refresh(told["refresh_token"])
+        nas.token = told["access_token"]
+        assert list(await nas.armed()) == ["job"]
+        _, nas.token = await nas.nas.accounts.rotate("agent", keep_armed=False)
+        assert await nas.armed() == {}
+
+
+async def test_a_login_that_is_not_renewed_for_long_is_over() -> None:
+    async with hosted(MemoryStore()) as nas:
+        client = Client(nas)
+        told = await client.log_in()
+        nas.clock.now += REFRESH_LIFE_MS
+        assert error(await client.refresh(told["refresh_token"])) == (400, "invalid_grant")
+
+
+async def test_a_login_that_is_refused(store: Store) -> None:
+    async with hosted(store) as nas:
+        client, logins = Client(nas), nas.nas.oauth.logins
+        started = await client.start()
+        await logins.deny(started["user_code"], nas.clock())
+        with pytest.raises(AccountError, match="no login waits under the code"):
+            await logins.approve(started["user_code"], "agent", nas.clock())
+        assert error(await client.collect(started)) == (400, "access_denied")
+        assert error(await client.collect(started)) == (400, "expired_token")
+
+
+async def test_a_code_has_its_time(store: Store) -> None:
+    async with hosted(store) as nas:
+        client, logins = Client(nas), nas.nas.oauth.logins
+        started = await client.start()
+        nas.clock.now += CODE_LIFE_S * 1_000
+        with pytest.raises(AccountError, match="no login waits under the code"):
+            await logins.approve(started["user_code"], "agent", nas.clock())
+        assert error(await client.collect(started)) == (400, "expired_token")
+        await client.start()
+        assert len(await store.scan("device")) == 1
+
+
+async def test_what_cannot_be_approved() -> None:
+    async with hosted(MemoryStore()) as nas:
+        client, logins = Client(nas), nas.nas.oauth.logins
+        started = await client.start()
+        with pytest.raises(AccountError, match="no agent nobody"):
+            await logins.approve(started["user_code"], "nobody", nas.clock())
+        await logins.approve(started["user_code"], "agent", nas.clock())
+        with pytest.raises(AccountError, match="no login waits"):
+            await logins.approve(started["user_code"], "agent", nas.clock())
+        await nas.nas.accounts.revoke("agent")
+        assert error(await client.collect(started)) == (400, "access_denied")
+
+
+async def test_codes_of_others_are_no_codes() -> None:
+    async with hosted(MemoryStore()) as nas:
+        client = Client(nas)
+        started, other = await client.start(), await client.start()
+        await nas.nas.oauth.logins.approve(started["user_code"], "agent", nas.clock())
+        assert error(await client.collect(started, "another")) == (400, "invalid_grant")
+        key, secret = started["device_code"].split(".")
+        for code in (f"{key}.", f"{key}.x", f"{other['device_code'].split('.')[0]}.{secret}"):
+            assert error(await client.collect({"device_code": code})) == (400, "invalid_grant")
+        for code in ("x", ".", f".{secret}"):
+            assert error(await client.collect({"device_code": code})) == (400, "expired_token")
+        assert (await client.collect(started))[0] == 200
+
+
+async def test_only_hashes_are_kept_and_nothing_is_shown(store: Store) -> None:
+    async with hosted(store) as nas:
+        client = Client(nas)
+        started = await client.start()
+        kept = json.dumps(await store.scan("device"))
+        told = await client.log_in()
+        kept += json.dumps([await store.scan(kind) for kind in ("agent", "token")])
+        secrets = [started["device_code"].split(".")[1], started["user_code"]]
+        secrets += [told["access_token"], told["refresh_token"], *told["refresh_token"].split(".")]
+        assert [secret for secret in secrets if secret in kept] == []
+        agent = await nas.nas.accounts.find("agent")
+        assert agent is not None
+        hashes = {agent.token_hash, agent.chain_hash, agent.refresh_hash}
+        assert [each for each in hashes if each in repr(agent)] == []
+
+
+async def test_who_asks_too_often_is_slowed_down() -> None:
+    async with hosted(MemoryStore()) as nas:
+        client = Client(nas)
+        started = await client.start()
+        answers = [error(await client.collect(started))[1] for _ in range(EAGER + 1)]
+        assert answers == ["authorization_pending"] * EAGER + ["slow_down"]
+        for _ in range(20):
+            nas.clock.now += INTERVAL_S * 1_000
+            assert error(await client.collect(started))[1] == "authorization_pending"
+
+
+async def test_logins_that_wait_are_bounded() -> None:
+    store = MemoryStore()
+    async with hosted(store) as nas:
+        client = Client(nas)
+        for _ in range(STARTS):
+            await client.start()
+        status, headers = await too_many(nas)
+        assert (status, headers["Retry-After"]) == (429, "6")
+        for _ in range(PENDING - STARTS):
+            await nas.nas.oauth.logins.start(CLIENT, "", "another", nas.clock())
+        nas.clock.now += 6_000
+        status, headers = await too_many(nas)
+        assert (status, headers["Retry-After"]) == (429, str(CODE_LIFE_S))
+        assert len(await store.scan("device")) == PENDING
+        nas.clock.now += CODE_LIFE_S * 1_000
+        await client.start()
+        assert len(await store.scan("device")) == 1
+
+
+async def too_many(nas: Hosted) -> tuple[int, dict[str, str]]:
+    form = {"client_id": CLIENT}
+    status, told, headers = await nas.call("POST", "/api/oauth/device/code", data=form)
+    assert told["error"] == "slow_down"
+    return status, headers
+
+
+async def test_who_guesses_is_slowed_down_and_nobody_else() -> None:
+    async with hosted(MemoryStore()) as nas:
+        client = Client(nas)
+        told = await client.log_in()
+        answers = [await client.refresh(f"nas_refresh_{n}.x") for n in range(FAILURES + 1)]
+        assert error(answers[-2]) == (400, "invalid_grant")
+        assert error(answers[-1]) == (429, "slow_down")
+        status, told = await client.refresh(told["refresh_token"])
+        assert status == 200
+        started = await client.start()
+        assert error(await client.collect(started)) == (400, "authorization_pending")
+
+
+@pytest.mark.parametrize("path", ["device/code", "token"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"client_id",
+        b"client_id=&grant_type=refresh_token",
+        b"client_id=a&client_id=b&grant_type=refresh_token",
+        b"client_id=%00&grant_type=refresh_token",
+        b"client_id=%FF&grant_type=refresh_token",
+        b"client_id=\xff&grant_type=refresh_token",
+        b"client_id=" + b"a" * 1_025 + b"&grant_type=refresh_token",
+        b"client_id=" + b"a" * BODY_LIMIT,
+        b"&".join(b"f%d=1" % n for n in range(30)),
+        "client_id=ä",
+    ],
+)
+async def test_a_broken_form_is_a_400(path: str, body: bytes | str) -> None:
+    async with hosted(MemoryStore()) as nas:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = await Client(nas).post(path, body, **form)
+        assert error(answer) == (400, "invalid_request")
+
+
+async def test_what_is_not_asked_for_by_a_form_or_a_known_grant() -> None:
+    async with hosted(MemoryStore()) as nas:
+        client = Client(nas)
+        as_json = {"Content-Type": "application/json"}
+        for path in ("device/code", "token"):
+            assert error(await client.post(path, b"{}", **as_json)) == (400, "invalid_request")
+            status, told, _ = await nas.call("GET", f"/api/oauth/{path}")
+            assert (status, told["error"]) == (405, "method_not_allowed")
+        form = {"grant_type": "password", "client_id": CLIENT}
+        assert error(await client.post("token", form)) == (400, "unsupported_grant_type")
+        for grant in (DEVICE_CODE, "refresh_token"):
+            form = {"grant_type": grant, "client_id": CLIENT}
+            assert error(await client.post("token", form)) == (400, "invalid_request")
+
+
+async def test_the_refresh_token_may_be_in_the_form_as_the_standard_has_it() -> None:
+    async with hosted(MemoryStore()) as nas:
+        client = Client(nas)
+        token = (await client.log_in())["refresh_token"]
+        form = {"grant_type": "refresh_token", "client_id": CLIENT, "refresh_token": token}
+        assert (await client.post("token", form))[0] == 200
+
+
+async def test_an_agent_without_a_token_has_its_login(store: Store) -> None:
+    async with hosted(store) as nas:
+        agent, token = await nas.nas.accounts.add("other", None, nas.clock(), token=False)
+        assert (token, agent.kind) == ("", "none")
+        assert await Client(nas).may_list("x") == 401
+        told = await Client(nas).log_in("other")
+        assert await Client(nas).may_list(told["access_token"]) == 200
+        logged_in = await nas.nas.accounts.find("other")
+        assert logged_in is not None
+        assert (logged_in.kind, logged_in.generation) == ("login", 2)
+
+
+async def test_another_process_on_the_store_can_approve(store: Store) -> None:
+    async with hosted(store) as nas:
+        client = Client(nas)
+        started = await client.start()
+        elsewhere = Logins(store, Accounts(store))
+        waiting = await elsewhere.find(started["user_code"], nas.clock())
+        assert waiting is not None
+        assert (waiting.client_id, waiting.address) == (CLIENT, "127.0.0.1")
+        await elsewhere.approve(started["user_code"], "agent", nas.clock())
+        assert await elsewhere.find(started["user_code"], nas.clock()) is None
+        assert (await client.collect(started))[0] == 200
