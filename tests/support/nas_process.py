@@ -28,11 +28,14 @@ class NasProcess:
 
     def add_agent(self, name: str) -> NasAccess:
         """Provision an agent."""
-        add = [*_NAS, "agent", "add", name, "--store", self.store, "--json"]
-        done = run(add, os.environ)
-        assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
+        told = json.loads(self.command("agent", "add", name, "--json"))
         return NasAccess(self.front.url, told["audience"], told["token"])
+
+    def command(self, *arguments: str) -> str:
+        """Run another command of `nas-server` on the same store; what it printed."""
+        done = run([*_NAS, *arguments, "--store", self.store], os.environ)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def armed(self, agent: NasAccess) -> dict[str, int]:
         """The one-shots NAS keeps for an agent: job id to milliseconds since the epoch."""
