@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import commands, doctor, install, status, tail
+from . import commands, doctor, install, login, status, tail
 from . import target as targets
 from .problems import ElsewhereError, Problem
 
@@ -83,6 +83,15 @@ def command_line() -> argparse.ArgumentParser:
     _add_hermes(command)
     command.add_argument("--dry-run", action="store_true", help="say what would be done")
     command.set_defaults(run=install.uninstall)
+
+    command = _add_home(subparsers, "login", "log in at NAS with a fixed token; for scripts")
+    command.add_argument(
+        "--token-file", required=True, metavar="FILE", help="holds the token; - is standard input"
+    )
+    command.add_argument(
+        "--portal-url", metavar="URL", help="NAS (default: cron.chronos.portal_url)"
+    )
+    command.set_defaults(run=login.login)
 
     command = _add_home(subparsers, "doctor", "check everything, and say what to do about it")
     command.add_argument("--json", action="store_true", help="print the findings as JSON")

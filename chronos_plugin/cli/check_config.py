@@ -17,7 +17,33 @@ from .findings import Finding, ok, problem, skipped, warning
 from .formatting import distance
 
 URLS = ("portal_url", "callback_url", "nas_jwks_url")
-LOG_IN = "run `hermes auth add nous --type oauth`"
+NOUS_PORTAL = "https://portal.nousresearch.com"
+
+
+def log_in() -> str:
+    """What a person can do about a missing login, at the NAS that is configured."""
+    command, portal = "hermes auth add nous --type oauth", _portal_url()
+    if portal in ("", NOUS_PORTAL):
+        return f"run `{command}`"
+    return (
+        f"run `{command} --portal-url {portal}`; with a fixed token in a file, "
+        "`chronos login --token-file FILE`"
+    )
+
+
+def _renewed_elsewhere() -> str:
+    """NAS, when hermes does not renew logins there: a host it does not know, and nothing said."""
+    portal = _portal_url()
+    try:
+        host = urlsplit(portal).hostname
+    except ValueError:
+        host = None
+    known = host in (None, "localhost", "127.0.0.1", urlsplit(NOUS_PORTAL).hostname)
+    return "" if known or hermes_env.portal_override() == portal else portal
+
+
+def _portal_url() -> str:
+    return str(hermes_env.written().get("portal_url") or "").rstrip("/")
 
 
 def config(home: Path) -> Iterator[Finding]:
@@ -76,18 +102,23 @@ def login(now: float) -> Iterator[Finding]:
     """Whether there is a login, and whether it is fresh. Asks nobody."""
     stored = hermes_env.login()
     if not stored["there"]:
-        yield problem("login", "no Nous login is stored", LOG_IN)
+        yield problem("login", "no login is stored", log_in())
         return
     try:
         until = datetime.fromisoformat(str(stored["expires_at"]))
     except ValueError:
         reason = "the login does not say until when it is good, so it is refreshed at every use"
-        yield warning("login", reason, LOG_IN)
+        yield warning("login", reason, log_in())
+        return
+    if (elsewhere := _renewed_elsewhere()) and stored["renewable"]:
+        reason = f"hermes would renew this login at {NOUS_PORTAL}, and lose it there"
+        fix = f"set HERMES_PORTAL_BASE_URL={elsewhere} in .env of the agent home"
+        yield problem("login", reason, fix)
         return
     left = (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp() - now
     if left <= 0:
         reason = f"expired {distance(left)}; hermes refreshes it when it is used"
-        yield warning("login", reason, f"if NAS refuses it, {LOG_IN}")
+        yield warning("login", reason, f"if NAS refuses it, {log_in()}")
     else:
         yield ok("login", f"stored, good for now; it expires {distance(left)}")
 

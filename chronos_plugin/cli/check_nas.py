@@ -33,7 +33,7 @@ from nas_sdk.webhooks._keys import UnusableKeyError, parse_key_set
 
 from ..host import ChronosConfig
 from ..keeper import HomeReconciler
-from .check_config import LOG_IN, is_loopback
+from .check_config import is_loopback, log_in
 from .findings import Finding, ok, problem, skipped, warning
 from .formatting import length
 from .status_report import PROBE
@@ -96,7 +96,7 @@ def _remedy(error: NasError) -> str:
     if isinstance(error, IdentityRejectedError):
         return HINT
     if isinstance(error, (TokenError, UnauthorizedError)):
-        return LOG_IN
+        return log_in()
     if isinstance(error, (NasConnectionError, ConfigurationError)):
         return "check cron.chronos.portal_url, and the way from this machine to it"
     return "if it lasts, ask whoever runs NAS; jobs are armed again once it answers"

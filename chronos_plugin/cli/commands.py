@@ -9,6 +9,7 @@ from nas_sdk.errors import NasError, TokenError
 
 from ..store import forget_store
 from . import hermes_env
+from .check_config import log_in
 from .problems import Problem
 from .status_report import to_disarm
 
@@ -44,7 +45,7 @@ def disarm(args: argparse.Namespace) -> int:
         show = _show if sys.stderr.isatty() else None
         outcomes = client.cancel_many(cancels, on_progress=show)
     except TokenError as error:
-        raise Problem(f"no usable login: {error}; log in to Nous with hermes") from None
+        raise Problem(f"no usable login: {error}; {log_in()}") from None
     except NasError as error:
         raise Problem(str(error)) from None
     failed = [outcome for outcome in outcomes if not outcome.ok]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ def reconciler(**client_options: Any) -> HomeReconciler:
     Not the process's own: that follows the store, and would arm what is cancelled. Raises
     ElsewhereError when hermes is in another Python.
     """
+    _load_environment()
     PLUGIN.serving = True  # a person waits here, but for NAS and not for a prompt
     process = PLUGIN
     if client_options:
@@ -71,7 +74,35 @@ def login() -> Mapping[str, Any]:
     from hermes_cli.auth import get_provider_auth_state
 
     state = get_provider_auth_state("nous") or {}
-    return {"there": bool(state.get("access_token")), "expires_at": state.get("expires_at")}
+    return {
+        "there": bool(state.get("access_token")),
+        "renewable": bool(state.get("refresh_token")),
+        "expires_at": state.get("expires_at"),
+    }
+
+
+def portal_override() -> str:
+    """The portal that hermes's environment names; logins are renewed there."""
+    _load_environment()
+    named = os.environ.get("HERMES_PORTAL_BASE_URL") or os.environ.get("NOUS_PORTAL_BASE_URL")
+    return str(named or "").rstrip("/")
+
+
+def _load_environment() -> None:
+    """Know what the home's .env says, as every command of hermes does."""
+    with contextlib.suppress(ImportError):
+        from hermes_cli.env_loader import load_hermes_dotenv
+
+        load_hermes_dotenv()
+
+
+def shared_login() -> Path:
+    """Where the profiles of an installation share their Nous login."""
+    from hermes_constants import get_default_hermes_root
+
+    named = os.environ.get("HERMES_SHARED_AUTH_DIR", "").strip()
+    shared = Path(named).expanduser() if named else Path(get_default_hermes_root()) / "shared"
+    return shared / "nous_auth.json"
 
 
 def gateway_pid() -> int | None:

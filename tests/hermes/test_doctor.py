@@ -273,6 +273,29 @@ def test_nas_is_down_and_the_login_has_expired(patient: Agent) -> None:
     assert answers.states("skipped") == {"clock", "fire", "arms"}
 
 
+def test_a_missing_login_is_told_of_with_the_nas_that_is_configured(patient: Agent) -> None:
+    patient.rewrite("auth.json", "providers", {})
+    told = doctor(patient.hermes).told("login")
+    assert f"hermes auth add nous --type oauth --portal-url {patient.access.url}" in told
+    assert "chronos login --token-file" in told
+    configure(patient, portal_url="https://portal.nousresearch.com")
+    assert "--portal-url" not in doctor(patient.hermes).told("login")
+
+
+def test_a_login_that_hermes_would_renew_elsewhere(patient: Agent) -> None:
+    """It knows its own portal and this machine; others have to be named to it."""
+    portal = "https://nas.invalid"
+    configure(patient, portal_url=portal)
+    fix = f"HERMES_PORTAL_BASE_URL={portal}"
+    assert fix in doctor(patient.hermes).told("login")
+    named = patient.hermes.home.hermes / ".env"
+    named.write_text(f"{fix}\n")
+    try:
+        assert doctor(patient.hermes).told("login", "ok")
+    finally:
+        named.unlink()
+
+
 def test_nas_does_not_answer(patient: Agent) -> None:
     with web_server() as gone:
         configure(patient, portal_url=url(gone))
