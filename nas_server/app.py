@@ -15,10 +15,10 @@ from nas_server.clock import Clock, system_clock
 from nas_server.delivery.caller import TIMEOUT_S, Caller, open_session
 from nas_server.delivery.relay import PER_AGENT, Relay
 from nas_server.http import answers, bodies, request_body
+from nas_server.http.oauth import ACCESS_LIFE_S, OAuth
 from nas_server.http.throttle import Throttle
 from nas_server.keys import KeyRing
 from nas_server.metrics import CONTENT_TYPE, CountsCache, Metrics
-from nas_server.oauth import ACCESS_LIFE_S, OAuth
 from nas_server.page.routes import Page
 from nas_server.store.base import Store, StoreError
 
@@ -110,6 +110,7 @@ class Nas:
             store,
             self._counts,
             lambda: self.relay,
+            self.oauth.logins,
             clock=clock,
             secure=settings.issuer.startswith("https:"),
         )

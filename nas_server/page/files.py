@@ -6,6 +6,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Final
+from urllib.parse import urlencode
 
 TYPES: Final = {
     "page.css": "text/css",
@@ -30,9 +31,18 @@ def tag(name: str) -> str:
     return hashlib.sha256(read(name).encode()).hexdigest()[:16]
 
 
-def login(said: str) -> str:
-    """Return the login page, which says why it is shown again."""
-    return Template(read("login.html")).substitute(said=escape(said))
+def login(said: str, code: str = "") -> str:
+    """Return the login page, which says why it is shown again.
+
+    With ``code``, that of an agent's login is to be approved afterwards.
+    """
+    then = f"?{urlencode({'code': code})}" if code else ""
+    return Template(read("login.html")).substitute(said=escape(said), then=escape(then))
+
+
+def approve(body: str) -> str:
+    """Return the page on which an agent's login is approved, around its ``body`` of HTML."""
+    return Template(read("approve.html")).substitute(body=body)
 
 
 def contract(body: str) -> str:

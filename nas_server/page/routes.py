@@ -3,18 +3,20 @@
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 
 from nas_sdk.errors import InvalidRequestError
+from nas_server.accounts import AccountError, Accounts
 from nas_server.clock import Clock
 from nas_server.delivery.relay import Relay
 from nas_server.http import bodies, request_body
 from nas_server.http.throttle import Throttle
+from nas_server.logins import Logins, plain_code, shown_code
 from nas_server.logs import log_event
 from nas_server.metrics import CountsCache
-from nas_server.page import files
+from nas_server.page import approve, files
 from nas_server.page.access import SESSION_MS, Access
 from nas_server.page.contract import contract_html
 from nas_server.page.guard import guard, protect
@@ -30,7 +32,10 @@ EVERY_MS: Final = 10_000
 ADDRESSES: Final = 1_000
 HOURS: Final = (1, 6, 24)
 TABLES: Final = ("armed", "attempts", "dead")
-OFF: Final = "the page is off: `nas-server admin token` makes the token to log in with"
+OFF: Final = (
+    "the page is off: `nas-server admin token` makes the token to log in with; "
+    "`nas-server agent approve CODE` approves an agent's login without it"
+)
 _HERE: Final = ""
 """No path: browsers then take that of the login, behind a proxy with a prefix, too."""
 _HTML: Final = "text/html"
@@ -44,6 +49,7 @@ class Page:
         store: Store,
         counts: CountsCache,
         relay: Callable[[], Relay],
+        logins: Logins,
         *,
         clock: Clock,
         secure: bool,
@@ -51,6 +57,8 @@ class Page:
         """Show ``store``; ``secure`` when browsers reach the server by HTTPS."""
         self._store = store
         self._relay = relay
+        self._logins = logins
+        self._accounts = Accounts(store)
         self._clock = clock
         self._secure = secure
         self._access = Access(store)
@@ -68,6 +76,8 @@ class Page:
                 web.post("/fire", self._fire, name="page_fire"),
                 web.post("/cancel", self._cancel, name="page_cancel"),
                 web.get("/contract", self._contract, name="page_contract"),
+                web.get("/approve", self._ask_approval, name="page_ask_approval"),
+                web.post("/approve", self._approve, name="page_approve"),
                 web.get("/static/{name}", self._file, name="page_file"),
             ]
         )
@@ -90,6 +100,37 @@ class Page:
             return _to("login")
         return web.Response(text=page(), content_type=_HTML)
 
+    async def _ask_approval(self, request: web.Request) -> web.Response:
+        code = _code(request)
+        if not await self._is_logged_in(request):
+            return _to(_with_code("login", code) if code else "login")
+        if not code:
+            return _approval(approve.ask_code())
+        now = self._clock()
+        pending = await self._logins.find(code, now)
+        if pending is None:
+            return _approval(approve.ask_code(f"No login waits under the code {code}."), status=404)
+        agents = [each.name for each in await self._accounts.everyone() if not each.revoked]
+        return _approval(approve.ask_decision(code, pending, agents, now))
+
+    async def _approve(self, request: web.Request) -> web.Response:
+        if not await self._is_logged_in(request):
+            return _logged_out()
+        form = await _form(request)
+        code, agent, now = form.get("code", ""), form.get("agent", ""), self._clock()
+        approved = form.get("decision") == "approve"
+        try:
+            if approved:
+                await self._logins.approve(code, agent, now)
+                said = f"Approved: hermes logs in as {agent} within a second or two."
+            else:
+                await self._logins.deny(code, now)
+                said = "Refused."
+        except AccountError as error:
+            return _approval(approve.ask_code(f"Not done: {error}."), status=409)
+        log_event("page_approve", agent=agent, approved=approved)
+        return _approval(approve.decided(said))
+
     async def _file(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name not in files.TYPES:
@@ -100,7 +141,7 @@ class Page:
         return web.Response(text=files.read(name), content_type=files.TYPES[name], headers=headers)
 
     async def _login_form(self, request: web.Request) -> web.Response:
-        return web.Response(text=files.login(""), content_type=_HTML)
+        return web.Response(text=files.login("", _code(request)), content_type=_HTML)
 
     async def _login(self, request: web.Request) -> web.Response:
         now = self._clock()
@@ -111,13 +152,18 @@ class Page:
         if wait_s:
             said, headers = f"Too many tries. Wait {wait_s} s.", {"Retry-After": str(wait_s)}
             return web.Response(
-                text=files.login(said), content_type=_HTML, status=429, headers=headers
+                text=files.login(said, _code(request)),
+                content_type=_HTML,
+                status=429,
+                headers=headers,
             )
         log_event("page_login", let_in=secret is not None, address=request.remote)
         if secret is None:
             said = "That is not the admin token."
-            return web.Response(text=files.login(said), content_type=_HTML, status=403)
-        response = _to("./")
+            return web.Response(
+                text=files.login(said, _code(request)), content_type=_HTML, status=403
+            )
+        response = _to(_with_code("approve", code) if (code := _code(request)) else "./")
         response.set_cookie(
             COOKIE,
             secret,
@@ -181,6 +227,19 @@ def _logged_out() -> web.Response:
     return _refusal(HTTPStatus.UNAUTHORIZED, "logged_out", "log in first")
 
 
+def _approval(body: str, status: int = HTTPStatus.OK) -> web.Response:
+    return web.Response(text=files.approve(body), content_type=_HTML, status=status)
+
+
+def _code(request: web.Request) -> str:
+    code = plain_code(request.query.get("code", ""))[:40]
+    return shown_code(code) if code.isascii() and code else ""
+
+
+def _with_code(place: str, code: str) -> str:
+    return f"{place}?{urlencode({'code': code})}"
+
+
 def _to(place: str) -> web.Response:
     return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": place})
 
@@ -205,9 +264,12 @@ async def _one_shot(request: web.Request) -> tuple[str, str, str]:
 
 
 async def _token(request: web.Request) -> str:
+    return (await _form(request)).get("token", "").strip()
+
+
+async def _form(request: web.Request) -> dict[str, str]:
     form = await _body(request, request_body.FORM)
-    fields = dict(parse_qsl(form.decode("utf-8", "replace")))
-    return fields.get("token", "").strip()
+    return dict(parse_qsl(form.decode("utf-8", "replace")))
 
 
 async def _body(request: web.Request, kind: str) -> bytes:

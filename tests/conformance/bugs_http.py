@@ -66,9 +66,9 @@ def _other_identify(
 ) -> None:
     identify = nas.accounts.identify
 
-    async def changed(token: str) -> AgentAccount:
+    async def changed(token: str, now: int) -> AgentAccount:
         try:
-            return await identify(token)
+            return await identify(token, now)
         except InvalidTokenError:
             raise (on_invalid if token.startswith("nas_") else InvalidTokenError) from None
         except UnprovisionedError:

@@ -11,7 +11,7 @@ import pytest
 
 from nas_server.accounts import Accounts
 from nas_server.accounts import AgentAccount as Account
-from nas_server.oauth import REFRESH_HEADER
+from nas_server.http.oauth import REFRESH_HEADER
 from nas_server.store import open_store
 from tests.hermes.conftest import AgentMaker
 from tests.support.agents import Agent

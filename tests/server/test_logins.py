@@ -9,8 +9,7 @@ import jwt
 import pytest
 
 from nas_server.accounts import AccountError, Accounts
-from nas_server.logins import CODE_LIFE_S, EAGER, INTERVAL_S, PENDING, REFRESH_LIFE_MS, Logins
-from nas_server.oauth import (
+from nas_server.http.oauth import (
     ACCESS_LIFE_S,
     BODY_LIMIT,
     DEVICE_CODE,
@@ -18,6 +17,7 @@ from nas_server.oauth import (
     REFRESH_HEADER,
     STARTS,
 )
+from nas_server.logins import CODE_LIFE_S, EAGER, INTERVAL_S, PENDING, REFRESH_LIFE_MS, Logins
 from nas_server.store import MemoryStore, Store
 from tests.support.nas_in_process import Hosted, hosted
 
