@@ -22,6 +22,7 @@ def one_shot(one: StoredOneShot, now: int) -> dict[str, Any]:
         "attempts": one.attempt,
         "last_answer": one.note,
         "callback_url": one.callback_url,
+        "credential": one.generation,
     }
 
 

@@ -9,6 +9,7 @@ import attrs
 
 from nas_sdk._version import __version__
 from nas_sdk.protocol.one_shot import StoredOneShot
+from nas_server.accounts import Accounts
 from nas_server.clock import Clock
 from nas_server.history import KEEP_PER_AGENT
 from nas_server.metrics import CountsCache
@@ -44,6 +45,7 @@ class Watch:
     def __init__(self, store: Store, counts: CountsCache, clock: Clock) -> None:
         """Look at ``store`` by the time of ``clock``."""
         self._store = store
+        self._accounts = Accounts(store)
         self._counts = counts
         self._clock = clock
         self._gathered: dict[str | None, tuple[float, dict[str, Any]]] = {}
@@ -70,7 +72,7 @@ class Watch:
                 "rows": [shown(each) for each in found[offset : offset + PAGE]],
             }
 
-        return {
+        shown = {
             "now_ms": now,
             "version": __version__,
             "counts": {**attrs.asdict(counts), "firing": under_way},
@@ -81,6 +83,16 @@ class Watch:
             "attempts": part("attempts", KEEP_PER_AGENT, facts.attempt),
             "dead": part("dead", DEAD, lambda one: facts.one_shot(one, now)),
         }
+        await self._add_credentials([*shown["armed"]["rows"], *shown["dead"]["rows"]])
+        return shown
+
+    async def _add_credentials(self, rows: list[dict[str, Any]]) -> None:
+        """Say of each one-shot shown which credential its agent has now."""
+        names = {row["agent"] for row in rows}
+        agents = {name: await self._accounts.find(name) for name in names}
+        for row in rows:
+            agent = agents[row["agent"]]
+            row["credential_now"] = None if agent is None else agent.generation
 
     async def _recent(self, agent: str | None) -> dict[str, Any]:
         loop = asyncio.get_running_loop()

@@ -90,18 +90,24 @@ function armedCells(one, row) {
   return [
     ["State", label(state), "", `state ${state[2]}`],
     ["Agent", one.agent, one.callback_url],
-    ["Job", one.job_id],
+    ["Job", one.job_id, credential(one)],
     ["Fires", firing ? "now" : fromNow(one.wake_ms, now()), firing ? again : [timeOf(one.wake_ms, now()), again].filter(Boolean).join("; ")],
     ["Last answer", one.last_answer || "–"],
     ["Do", actions(one, row, ["fire", "cancel"], firing), "", "act"],
   ];
 }
 
+function credential(one) {
+  const now = one.credential_now;
+  const replaced = now === null || now === one.credential ? "" : `, replaced by ${now}`;
+  return `armed by credential ${one.credential}${replaced}`;
+}
+
 function deadCells(one, row) {
   return [
     ["State", label(STATES.dead), "", "state bad"],
     ["Agent", one.agent, one.callback_url],
-    ["Job", one.job_id],
+    ["Job", one.job_id, credential(one)],
     ["Was to fire", timeOf(one.due_ms, now()), fromNow(one.due_ms, now())],
     ["Why", one.last_answer, `${attemptsInWords(one.attempts)} and no 2xx within a day`],
     ["Do", actions(one, row, ["fire", "cancel"], false), "", "act"],

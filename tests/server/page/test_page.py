@@ -318,3 +318,13 @@ def test_nothing_in_the_contract_is_markup() -> None:
     page = render(spec)
     assert "<img" not in page
     assert "\"'&" not in page
+
+
+async def test_it_shows_which_credential_armed_a_one_shot(admin: Admin) -> None:
+    await admin.log_in()
+    await admin.nas.provision("before", 60_000, "http://127.0.0.1:9")
+    _, admin.nas.token = await admin.nas.nas.accounts.rotate("agent")
+    await admin.nas.provision("after", 60_000, "http://127.0.0.1:9")
+    rows = (await admin.state())["armed"]["rows"]
+    shown = {row["job_id"]: (row["credential"], row["credential_now"]) for row in rows}
+    assert shown == {"before": (1, 2), "after": (2, 2)}
