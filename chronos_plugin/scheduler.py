@@ -13,7 +13,7 @@ from nas_sdk.reconcile.fire_gate import EARLY_SECONDS
 
 from .host import log
 from .host_base import HostBase
-from .keeper import PLUGIN, PluginRuntime
+from .keeper import PLUGIN, HomeReconciler, PluginRuntime
 from .store import Job
 from .verify import keys
 
@@ -58,7 +58,7 @@ class _Provider:
 
     def on_jobs_changed(self, **options: Any) -> None:
         """Converge: in the background of a server, and at a prompt before it returns."""
-        reconciler = self.process.reconciler()
+        reconciler = self._changed_keeper()
         ticket = reconciler.request()
         if self.process.serving or (
             reconciler.wait(ticket, PROMPT_SECONDS) and not reconciler.status.failed_jobs
@@ -73,7 +73,7 @@ class _Provider:
 
     def register_job(self, job: Job, **options: Any) -> None:
         """Converge for a job just made. Raises NotArmedError when it is not armed in time."""
-        reconciler = self.process.reconciler()
+        reconciler = self._changed_keeper()
         armed = (
             reconciler.wait(reconciler.request(), PROMPT_SECONDS)
             and job["id"] not in reconciler.status.failed_jobs
@@ -83,6 +83,12 @@ class _Provider:
             message = f"{what}: {reconciler.status.last_error}; {hint}"
             log.warning("%s", message)
             raise NotArmedError(message)
+
+    def _changed_keeper(self) -> HomeReconciler:
+        """The keeper, told that there is a store: hermes has just saved it."""
+        reconciler = self.process.reconciler()
+        reconciler.woken = True
+        return reconciler
 
     def _arm_one_shot(self, job: Job) -> None:
         """Arm a job's next fire; nothing for a job that is not to fire. Raises NasError."""
@@ -120,9 +126,17 @@ class _TwoPhase(_Provider):
     """Later ones: claimed before NAS has its answer, run after it."""
 
     def claim_fire(self, job_id: str, **options: Any) -> Any:
-        """Have hermes claim a due job; None for a duplicate. A person's fire is always due."""
-        by_a_person = options.get("force") or options.get("manual")
+        """Have hermes claim a due job; None for a duplicate. A person's fire is always due.
+
+        Raises NotArmedError for the watchdog's until the next one is armed: NAS keeps it so long.
+        """
         reconciler = self.process.reconciler()
+        if job_id == reconciler.watchdog_id:
+            met = reconciler.wait(reconciler.request(), HOLD_BEFORE_ANSWER_SECONDS)
+            if not (met or reconciler.status.fatal_error):
+                raise NotArmedError(f"the next watchdog is not armed: {reconciler.status.last_error}")
+            return None
+        by_a_person = options.get("force") or options.get("manual")
         if by_a_person or reconciler.fires.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
             reconciler.look_again(CLAIM_SECONDS)  # hermes may take the claim back and tell nobody
             return self.host.call("claim_fire", self, job_id, **options)
