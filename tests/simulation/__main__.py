@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import campaign
+from . import campaign, exhaustive
 from .campaign import Tally, Work
 from .removals import REMOVALS
+from .scene import draw
 from .worker import prepare
 from .world import World
 
@@ -20,6 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 0 only if every promise was kept."""
     given = _parser().parse_args(arguments)
     work = Work(given.provider, given.remove, fair=given.provider != "ours")
+    if given.exhaustive and given.place is not None:
+        return _tell_short(work, given.exhaustive, given.place)
+    if given.exhaustive:
+        return _explore(work, given.every)
     if given.story:
         return _tell(work, given.first, given.seeds)
     if given.compare:
@@ -53,6 +58,21 @@ def _parser() -> argparse.ArgumentParser:
         choices=("ours", "bundled"),
         default="ours",
         help="ours, or the one that hermes 0.19.0 bundles",
+    )
+    parser.add_argument(
+        "--exhaustive",
+        nargs="?",
+        const="all",
+        choices=("all", *exhaustive.BY_NAME),
+        metavar="STORY",
+        help="every single fault and every pair of faults at every I/O of the short stories; "
+        "with --place, one of them: " + ", ".join(exhaustive.BY_NAME),
+    )
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="of the pairs, only one in N; 0: none"
+    )
+    parser.add_argument(
+        "--place", metavar="N=FAULT,…", help="tell a short story with faults at these points"
     )
     parser.add_argument("--compare", action="store_true", help="both, as a table")
     parser.add_argument(
@@ -90,12 +110,48 @@ def _tell(work: Work, first: int, seeds: int) -> int:
     broken = 0
     driver = prepare(work)
     for seed in range(first, first + seeds):
-        result = World(seed, driver, two_phases=not work.fair, told=True).run()
+        result = World(draw(seed, one_phase=work.fair), driver, told=True).run()
         print("\n".join(result.story.lines()))
         for problem in result.strands + result.doubles + result.others:
             print(f"broken: {problem}")
         broken += not result.ok
     return int(broken > 0)
+
+
+def _tell_short(work: Work, name: str, place: str) -> int:
+    """Tell a short story with faults at these points of its I/O."""
+    if name not in exhaustive.BY_NAME:
+        print(f"name a story: --exhaustive with one of {', '.join(exhaustive.BY_NAME)}")
+        return 2
+    story, driver = exhaustive.BY_NAME[name], prepare(work)
+    result, _ = exhaustive.play(story, exhaustive.read(place), driver, told=True)
+    print("\n".join(result.story.lines()))
+    for problem in result.strands + result.doubles + result.others:
+        print(f"broken: {problem}")
+    return int(not result.ok)
+
+
+def _explore(work: Work, every: int) -> int:
+    """A line for each short story; the status is 0 if no promise was broken in any."""
+    began = time.monotonic()
+    found = campaign.explore(work, every)
+    print(f"{'':<28}{'I/O':>6}{'single':>8}{'pairs':>9}{'broken':>8}")
+    for name in exhaustive.BY_NAME:
+        own = [each for each in found if each.story == name]
+        singles = sum(not each.points for each in own)
+        runs, failed = sum(each.runs for each in own), sum(len(each.broken) for each in own)
+        points = sum(each.points for each in own)
+        print(f"{name:<28}{points:>6}{singles:>8}{runs - singles - 1:>9}{failed:>8}")
+    broken = [(each.story, *one) for each in found for one in each.broken]
+    for name, place, why in broken[: campaign.SHOWN]:
+        print(f"{name}: {why}")
+        print(f'  tell it: scripts/simulate --exhaustive "{name}" --place "{place}"')
+    runs, points = sum(each.runs for each in found), sum(each.points for each in found)
+    print(
+        f"stories {len(exhaustive.BY_NAME)} steps {points} runs {runs} "
+        f"seconds {time.monotonic() - began:.0f} broken {len(broken)}"
+    )
+    return int(bool(broken))
 
 
 def _simulate(work: Work, first: int, seeds: int) -> Tally:

@@ -42,11 +42,14 @@ class Bundled:
     def fire(self, job_id: str) -> object:
         return self._provider().fire_due(job_id)
 
-    def claim(self, job_id: str) -> Any:
+    def claim(self, job_id: str, **how: bool) -> Any:
         raise RuntimeError("this hermes fires in one step")
 
     def run_claimed(self, claimed: Any) -> object:
         raise RuntimeError("this hermes fires in one step")
+
+    def rolled_back(self, claimed: Any) -> None:
+        raise RuntimeError("this hermes takes no claim back")
 
     def changed(self) -> None:
         self._provider().on_jobs_changed()

@@ -64,6 +64,19 @@ class Tally:
                 self.why.setdefault(seed, []).extend(result[name])
 
 
+@attrs.frozen
+class Found:
+    """What came of one short story without a fault, or of one first fault in it and the pairs
+    that begin with it."""
+
+    story: str
+    points: int
+    """Of the story's I/O; 0 for a first fault."""
+    runs: int
+    broken: list[list[str]]
+    """Where the faults were, and what was wrong then."""
+
+
 def run(
     work: Work,
     first: int,
@@ -77,7 +90,7 @@ def run(
     tally = Tally()
 
     def follow(number: int) -> None:
-        for result in _worker(work, range(first + number, first + seeds, count)):
+        for result in _worker(work, ["seeds", first + number, first + seeds, count]):
             tally.add(result)
             on_progress(tally)
 
@@ -87,14 +100,37 @@ def run(
     return tally
 
 
+def explore(
+    work: Work,
+    every: int,
+    *,
+    workers: int | None = None,
+    on_progress: Callable[[Found], object] = lambda found: None,
+) -> list[Found]:
+    """Every single fault in the short stories, and of the pairs one in `every` (0: none)."""
+    count = workers or os.cpu_count() or 1
+    found: list[Found] = []
+
+    def follow(number: int) -> None:
+        for result in _worker(work, ["stories", number, count, every]):
+            found.append(Found(**result))
+            on_progress(found[-1])
+
+    with ThreadPoolExecutor(count) as pool:
+        for _ in pool.map(follow, range(count)):
+            pass
+    return found
+
+
 def python_for(provider: str) -> Path:
     """The interpreter that has the provider."""
     return Path(sys.executable) if provider == "ours" else BUNDLED_ENV / "bin" / "python"
 
 
-def _worker(work: Work, seeds: range) -> Iterator[dict[str, Any]]:
-    order = json.dumps([attrs.asdict(work), seeds.start, seeds.stop, seeds.step])
-    command = [str(python_for(work.provider)), "-m", "tests.simulation.worker", order]
+def _worker(work: Work, order: list[Any]) -> Iterator[dict[str, Any]]:
+    """What one worker says while it works off an order of `worker`."""
+    text = json.dumps([attrs.asdict(work), *order])
+    command = [str(python_for(work.provider)), "-m", "tests.simulation.worker", text]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -12,6 +12,7 @@ import heapq
 import itertools
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -140,6 +141,10 @@ class Engine:
                 task.turn += 1
             elif task is not self.current:
                 self.promise(task, self.now)
+
+    def threads(self, owner: Owner) -> Counter[str]:
+        """How many threads of each name are under way."""
+        return Counter(task.name for task in self._tasks if task.owner is owner)
 
     def has_thread(self, owner: Owner, name: str) -> bool:
         """Whether a thread of that name is under way."""

@@ -21,7 +21,7 @@ CALLBACK = "https://agent.test"
 
 def claim(process: OsProcess, job_id: str) -> Job | None:
     """Claim a job's fire, and record that it is about to run; later hosts record it first."""
-    if process.world.machine.shape.two_phases:
+    if process.world.machine.shape.host.two_phases:
         record(process, job_id)
         claimed = claim_alone(process, job_id)
         if claimed is None:
@@ -35,16 +35,18 @@ def claim(process: OsProcess, job_id: str) -> Job | None:
 
 def claim_alone(process: OsProcess, job_id: str) -> Job | None:
     """The claim itself asks whether the job may run, not whether it is due."""
-    claimed = process.store().claim(job_id)
+    world, store = process.world, process.store()
+    if world.chaos.fault("claim", world.engine.now):
+        world.machine.refuse_claims(store, job_id)
+    claimed = store.claim(job_id)
     if claimed is not None:
-        world = process.world
         claimed |= {"clock": world.machine.clock(), "moment": world.engine.now}
     return claimed
 
 
 def record(process: OsProcess, job_id: str) -> None:
     """Record who is about to run a job, where the host does that."""
-    if process.world.machine.shape.executions:
+    if process.world.machine.shape.host.executions:
         process.store().execute(job_id, process)
 
 
@@ -56,51 +58,81 @@ def run(process: OsProcess, claimed: Job, *, by_hand: bool = False) -> bool:
         return True
     process.step()
     seconds = world.draw_run_seconds()
-    if by_hand and not world.machine.shape.executions:
+    if by_hand and not world.machine.shape.host.executions:
         # Without records nobody can tell that such a run outlasts its claim.
         seconds = min(seconds, CLAIM_SECONDS * 0.9)
     world.ledger.begin(process, home, claimed, seconds, by_hand=by_hand)
     world.engine.rest(seconds)
-    process.store().mark(job_id)
-    world.ledger.end(home, claimed)
+    failed = world.draw_failure()
+    if process.store().mark(job_id, failed=failed):
+        world.ledger.end(home, claimed)
+    else:
+        world.ledger.forget(home, claimed)
     process.store().finish(job_id, process)
     world.story.tell(process.name, "run of {} is over", job_id)
     return True
 
 
-def one_phase_base(process: OsProcess) -> type:
-    """The host's base class of hermes 0.18 and 0.19."""
-
-    class CronScheduler:
-        def recover_interrupted(self) -> int:
-            process.step()
-            return 0
-
-        def fire_due(self, job_id: str, **options: Any) -> bool:
-            claimed = claim(process, job_id)
-            return claimed is not None and run(process, claimed)
-
-    return CronScheduler
+def base_class(process: OsProcess) -> type:
+    """The host's base class, with the hooks and the keywords of its generation."""
+    host = process.world.machine.shape.host
+    first = _Recovering if host.recovers else _OnePhase
+    bases = {(): first, ("force",): _Forcing, ("force", "manual"): _Manual}
+    kind = _RollingBack if host.rolls_back else bases[host.keywords]
+    return type("CronScheduler", (kind,), {"os_process": process})
 
 
-def two_phase_base(process: OsProcess) -> type:
-    """That of later ones."""
+class _OnePhase:
+    """0.18."""
 
-    class CronScheduler:
-        def recover_interrupted(self) -> int:
-            process.step()
-            return 0
+    os_process: OsProcess
 
-        def register_job(self, job: Job) -> None:
-            return None
+    def fire_due(self, job_id: str, *, adapters: Any = None, loop: Any = None) -> bool:
+        claimed = claim(self.os_process, job_id)
+        return claimed is not None and run(self.os_process, claimed)
 
-        def claim_fire(self, job_id: str, *, force: bool = False, manual: bool = False) -> Any:
-            return claim(process, job_id)
 
-        def fire_claimed(self, claimed_job: Any, **options: Any) -> bool:
-            return run(process, claimed_job)
+class _Recovering(_OnePhase):
+    """0.19."""
 
-    return CronScheduler
+    def recover_interrupted(self) -> int:
+        self.os_process.step()
+        return 0
+
+
+class _TwoPhase(_Recovering):
+    def register_job(self, job: Job) -> None:
+        return None
+
+    def fire_claimed(
+        self, claimed_job: Job, *, adapters: Any = None, loop: Any = None, cancel_event: Any = None
+    ) -> bool:
+        return run(self.os_process, claimed_job, by_hand=claimed_job["by_hand"])
+
+    def _claim(self, job_id: str, by_hand: bool) -> Job | None:
+        claimed = claim(self.os_process, job_id)
+        return claimed and {**claimed, "by_hand": by_hand}
+
+
+class _Forcing(_TwoPhase):
+    """0.20.4 to 0.21.0."""
+
+    def claim_fire(self, job_id: str, *, force: bool = False) -> Any:
+        return self._claim(job_id, force)
+
+
+class _Manual(_TwoPhase):
+    """0.21.3 and later."""
+
+    def claim_fire(self, job_id: str, *, force: bool = False, manual: bool = False) -> Any:
+        return self._claim(job_id, force or manual)
+
+
+class _RollingBack(_Manual):
+    """Later upstream."""
+
+    def rearm_aborted_claim(self, claimed_job: Job) -> None:
+        return None
 
 
 class SimulatedHost(Host):
@@ -109,8 +141,7 @@ class SimulatedHost(Host):
     def __init__(self, process: OsProcess) -> None:
         self._process = process
         self._machine = process.world.machine
-        base = two_phase_base if self._machine.shape.two_phases else one_phase_base
-        self.base = base(process)
+        self.base = base_class(process)
 
     def schedulers(self) -> Any:
         return SimpleNamespace(CronScheduler=self.base)
@@ -142,14 +173,20 @@ class SimulatedHost(Host):
 
     def store(self, home: Path) -> store.Store:
         self._process.step()
-        records = self._machine.stores[home].records.values()
-        return store.Store(tuple(cast("store.Job", dict(job)) for job in records))
+        there, world = self._machine.stores[home], self._process.world
+        fault = world.chaos.fault("read", world.engine.now)
+        if fault:
+            self._machine.lose(there, fault)
+        if there.lost == "gone":
+            return store.Store(problem="the store is not there", is_missing=True)
+        jobs = tuple(cast("store.Job", dict(job)) for job in there.records.values())
+        return store.Store(jobs, "a record cannot be read" if there.unreadable else "")
 
     def is_runnable(self, job: Mapping[str, Any]) -> bool:
         return Store.is_runnable(job)
 
     def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
-        if not self._machine.shape.executions:
+        if not self._machine.shape.host.executions:
             return set()
         self._process.step()
         executions = self._machine.stores[home].executions

@@ -60,6 +60,10 @@ class Ledger:
         is a one-shot without a limit to its runs."""
         self._over.add((home, str(claimed["id"]), str(claimed["occurrence"])))
 
+    def forget(self, home: Path, claimed: Job) -> None:
+        """Hermes could not note that a run is over, and so may run it again."""
+        self._seen.pop((home, str(claimed["id"]), str(claimed["occurrence"])), None)
+
     def changed(self, home: Path, job_id: str, action: str) -> None:
         """Somebody changed a job."""
         self._moved[home, job_id] = self._world.engine.now
@@ -67,6 +71,10 @@ class Ledger:
             self._stopped[home, job_id] = self._world.engine.now
         elif action in ("resume", "trigger"):
             self._stopped.pop((home, job_id), None)
+
+    def forbid(self, what: str) -> None:
+        """Something was done that is promised not to be."""
+        self._broken(self.forbidden, what)
 
     def _has_just_moved(self, home: Path, claimed: Job) -> bool:
         moved = self._moved.get((home, str(claimed["id"])))

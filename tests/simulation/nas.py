@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import random
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,7 +16,10 @@ from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_sdk.testing.faults import error_response
 from nas_sdk.testing.request_handler import RequestHandler, operation_of
 
+from . import promises
+
 if TYPE_CHECKING:
+    from .machine import Answer
     from .process import OsProcess
     from .world import World
 
@@ -50,7 +53,8 @@ class SimulatedNas:
         self.renew_token()
         self.requests = 0
         self.writes = 0
-        self.fires = 0
+        self.fires: list[tuple[float, str]] = []
+        """When which job was fired."""
         self._alarm: float | None = None
 
     # Requests of the agent.
@@ -75,9 +79,11 @@ class SimulatedNas:
         """Carry a request over and its answer back; raises httpx errors."""
         process.step()
         operation = operation_of(request) or "?"
-        fault = self._world.chaos.request_fault(self._engine.now, operation)
+        fault = self._world.chaos.request_fault(self._engine.now)
         self.requests += 1
         self.writes += operation in ("provision", "cancel")
+        if operation == "cancel":
+            promises.check_cancel(self._world, json.loads(request.content)["job_id"])
         try:
             response = self._carry(request, operation, fault)
         except httpx.HTTPError as error:
@@ -90,6 +96,11 @@ class SimulatedNas:
     def _carry(self, request: httpx.Request, operation: str, fault: str | None) -> httpx.Response:
         engine, chance = self._engine, self._world.chance
         patience = float(request.extensions["timeout"]["read"])
+        if fault == "NAS forgets":
+            self._world.forget()
+        elif fault == "NAS down":
+            self._world.chaos.go_down(engine.now)
+            fault = "down"
         if fault == "expired token":
             self.renew_token()
         there, back = chance.uniform(0.002, 0.05), chance.uniform(0.002, 0.05)
@@ -107,6 +118,8 @@ class SimulatedNas:
         if fault == "429":
             return error_response(429, "slow down", {"Retry-After": str(chance.randint(1, 40))})
         response = self.handler.answer(request)
+        if operation != "list":
+            self._world.changed()
         self.watch()
         engine.rest(min(back, patience))
         if back >= patience:
@@ -135,7 +148,7 @@ class SimulatedNas:
 
     def log_in(self) -> str:
         """The token that the login has now. Raises RuntimeError when there is none."""
-        if self._world.chaos.strikes("no token", self._engine.now):
+        if self._world.chaos.fault("login", self._engine.now):
             raise RuntimeError("the login server does not answer")
         return self.token
 
@@ -163,37 +176,46 @@ class SimulatedNas:
 
     def _fire(self, one: StoredOneShot) -> None:
         chaos, engine, chance = self._world.chaos, self._engine, self._world.chance
-        if chaos.strikes("fire lost", engine.now):
+        fault = chaos.fault("fire", engine.now)
+        if fault == "fire lost":
             self._world.story.tell("NAS", "fire of {} is lost", one.job_id)
             self._settle(one, None)
             return
         wait = chance.uniform(0.01, 0.1)
-        if chaos.strikes("fire late", engine.now):
+        if fault == "fire late":
             wait = chance.choice((10.0, 45.0, 300.0)) * chance.random()
             chaos.note("fire late", engine.now + wait)
-        answered = _once(lambda status: self._answered(one, status))
+        answered = _once(functools.partial(self._answered, one))
         engine.at(engine.now + wait, lambda: self._send(one, answered))
         engine.at(engine.now + wait + ANSWER_SECONDS, lambda: answered(None))
 
-    def _send(self, one: StoredOneShot, answered: Callable[[int | None], None]) -> None:
-        self.fires += 1
-        if self._world.chaos.strikes("down after a fire", self._engine.now):
+    def _send(self, one: StoredOneShot, answered: Answer) -> None:
+        self._world.changed()
+        self.fires.append((self._engine.now, one.job_id))
+        if self._world.chaos.fault("delivery", self._engine.now):
             self._world.chaos.go_down(self._engine.now)
         self._world.machine.receive(one.job_id, one.fire_at, answered)
 
-    def _answered(self, one: StoredOneShot, status: int | None) -> None:
+    def _answered(
+        self, one: StoredOneShot, status: int | None, retry_after: int | None = None
+    ) -> None:
         chaos, engine, chance = self._world.chaos, self._engine, self._world.chance
-        if chaos.strikes("answer lost", engine.now):
-            status = None
-        if chaos.strikes("fire doubled", engine.now):
+        fault = chaos.fault("answer", engine.now)
+        if fault == "answer lost":
+            status = retry_after = None
+        elif fault == "fire doubled":
             later = engine.now + chance.choice((1.0, 30.0, 300.0, 900.0)) * chance.random()
             chaos.note("fire doubled", later)
-            engine.at(later, lambda: self._send(one, lambda status: None))
-        self._settle(one, status)
+            engine.at(later, lambda: self._send(one, lambda status, retry_after=None: None))
+        self._settle(one, status, retry_after)
 
-    def _settle(self, one: StoredOneShot, status: int | None) -> None:
+    def _settle(
+        self, one: StoredOneShot, status: int | None, retry_after: int | None = None
+    ) -> None:
         ended = status is not None and 200 <= status < 300
-        outcome = DeliveryResult(ended=ended, note=str(status))
+        wait = None if retry_after is None else retry_after * 1000
+        outcome = DeliveryResult(ended=ended, note=str(status), retry_after_ms=wait)
+        self._world.changed()
         self.handler.table.settle(one, outcome, int(self._engine.now * 1000))
         self.watch()
 
@@ -212,12 +234,12 @@ class Wire:
         return response
 
 
-def _once(call: Callable[[int | None], None]) -> Callable[[int | None], None]:
+def _once(call: Answer) -> Answer:
     calls = iter((call,))
 
-    def first_only(status: int | None) -> None:
+    def first_only(status: int | None, retry_after: int | None = None) -> None:
         for each in calls:
-            each(status)
+            each(status, retry_after)
             return
 
     return first_only

@@ -36,11 +36,14 @@ class Ours:
     def fire(self, job_id: str) -> object:
         return self._provider().fire_due(job_id)
 
-    def claim(self, job_id: str) -> Any:
-        return self._provider().claim_fire(job_id)
+    def claim(self, job_id: str, **how: bool) -> Any:
+        return self._provider().claim_fire(job_id, **how)
 
     def run_claimed(self, claimed: Any) -> object:
         return self._provider().fire_claimed(claimed)
+
+    def rolled_back(self, claimed: Any) -> None:
+        self._provider().rearm_aborted_claim(claimed)
 
     def changed(self) -> None:
         self._provider().on_jobs_changed()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from . import hermes
 
 if TYPE_CHECKING:
     from .process import OsProcess
+    from .store import Store
     from .world import World
 
 ACTIONS: Final = ("create", "pause", "resume", "edit", "remove", "run", "trigger")
@@ -74,8 +76,7 @@ class People:
         shape = self._machine.shape
         home = self._machine.homes[deed.home]
         if deed.action == "reboot":
-            self._world.chaos.note("stopped by hand", self._world.engine.now)
-            self._machine.power_off("is stopped by hand")
+            self._machine.stop_by_hand()
             self._machine.wake(lambda: None)
         elif not self._is_noticed(home) and (deed.action == "run" or deed.where == "rest"):
             self.at_prompt(home, "create")
@@ -91,18 +92,18 @@ class People:
 
     # At the prompt.
 
-    def at_prompt(self, home: Path, action: str) -> None:
-        """Somebody enters a command, once the machine is on."""
-        self._machine.wake(lambda: self._command(home, action))
+    def at_prompt(self, home: Path, action: str, **given: Any) -> None:
+        """Somebody enters a command, once the machine is on; `given` is a job's schedule."""
+        self._machine.wake(lambda: self._command(home, action, given))
 
-    def _command(self, home: Path, action: str) -> None:
+    def _command(self, home: Path, action: str, given: Mapping[str, Any]) -> None:
         process = self._machine.command(home)
 
         process.on_killed = functools.partial(self._try_again, home)
 
         def command() -> None:
             self._world.engine.rest(self._world.chance.uniform(0.2, 1.0))
-            self._act(process, action, silent=False)
+            self._act(process, action, given, silent=False)
             if process.warned and action == "reconcile":
                 self._try_again(home)
             elif process.warned:
@@ -147,7 +148,7 @@ class People:
 
         def work() -> None:
             process.work_on(home)
-            self._act(process, action, silent=silent)
+            self._act(process, action, {}, silent=silent)
             # A server converges behind their back. Who sees it die meanwhile comes back.
             self._world.engine.at(self._world.engine.now + PATIENCE_SECONDS, leave)
 
@@ -156,23 +157,28 @@ class People:
 
     # Anywhere.
 
-    def _act(self, process: OsProcess, action: str, *, silent: bool) -> None:
+    def _act(
+        self, process: OsProcess, action: str, given: Mapping[str, Any], *, silent: bool
+    ) -> None:
         self._world.note_event()
         try:
-            self._do(process, action, silent)
+            self._do(process, action, given, silent)
         except RuntimeError as error:
             self._world.story.tell(process.name, "says: {}", error)
             process.warned = True
 
-    def _do(self, process: OsProcess, action: str, silent: bool) -> None:
+    def _do(self, process: OsProcess, action: str, given: Mapping[str, Any], silent: bool) -> None:
         brain, world = process.brain, self._world
         if action == "reconcile":
             world.story.tell(process.name, "reconcile")
             brain.reconcile()
             return
         store = process.store()
+        if store.lost:
+            world.story.tell(process.name, "finds no jobs")
+            return
         if action == "create" and len(store.records) < MOST_JOBS:
-            job = store.create(world.new_job_id(), **self._schedule())
+            job = store.create(world.new_job_id(), **(given or self._schedule()))
             world.story.tell(process.name, "create {} for {}", job["id"], job["next_run_at"])
             if not silent:
                 brain.created(dict(job))
@@ -184,20 +190,32 @@ class People:
         job_id = world.chance.choice(known)
         world.story.tell(process.name, "{} {}{}", action, job_id, ", silently" if silent else "")
         if action == "run":
-            claimed = hermes.claim(process, job_id)
-            if claimed is not None:
-                hermes.run(process, claimed, by_hand=True)
+            self._run_by_hand(process, job_id)
             return
-        given = self._schedule() if action == "edit" else {}
-        given.pop("times", None)
-        if store.records[job_id]["every"]:
-            given = {"every": world.chance.choice(INTERVALS)} if given else {}
-        elif given:
-            given = {"within": world.chance.uniform(60, 2000)}
-        getattr(store, action)(job_id, **given)
+        if action == "edit":
+            getattr(store, action)(job_id, **(given or self._another_schedule(store, job_id)))
+        else:
+            getattr(store, action)(job_id)
         world.ledger.changed(process.current_home(), job_id, action)
         if not silent:
             brain.changed()
+
+    def _another_schedule(self, store: Store, job_id: str) -> dict[str, float]:
+        if store.records[job_id]["every"]:
+            return {"every": self._world.chance.choice(INTERVALS)}
+        return {"within": self._world.chance.uniform(60, 2000)}
+
+    def _run_by_hand(self, process: OsProcess, job_id: str) -> None:
+        """By the provider's own door, where the host has one for it, or past the provider."""
+        keywords = self._machine.shape.host.keywords
+        if keywords and self._world.chance.random() < 0.5:
+            claimed = process.brain.claim(job_id, **{keywords[-1]: True})
+            if claimed is not None:
+                process.brain.run_claimed(claimed)
+            return
+        claimed = hermes.claim(process, job_id)
+        if claimed is not None:
+            hermes.run(process, claimed, by_hand=True)
 
     def _schedule(self) -> dict[str, Any]:
         chance = self._world.chance

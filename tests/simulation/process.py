@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nas_sdk.reconcile import Runtime
 
+from .chaos import CRASHES
 from .engine import Condition, Owner
 from .store import Job, Store
 
@@ -31,11 +32,17 @@ class Brain(Protocol):
     def fire(self, job_id: str) -> object:
         """A fire, in a thread of its own, after NAS has its answer."""
 
-    def claim(self, job_id: str) -> Any:
-        """The first half of a fire, before NAS has its answer; None for a duplicate."""
+    def claim(self, job_id: str, **how: bool) -> Any:
+        """The first half of a fire, before NAS has its answer; None for a duplicate.
+
+        `how` has `force` or `manual` for a person's.
+        """
 
     def run_claimed(self, claimed: Any) -> object:
         """The second half."""
+
+    def rolled_back(self, claimed: Any) -> None:
+        """Instead of it: the claim was taken back."""
 
     def changed(self) -> None:
         """Somebody changed a job in this process."""
@@ -64,14 +71,23 @@ class OsProcess(Owner):
         self.brain: Brain = world.driver(self)
 
     def step(self) -> None:
-        """A step of I/O begins here: others may come first, and this process may die."""
+        """A step of I/O begins here: others may come first, and this process may die.
+
+        It dies before the step has its effect, or right after.
+        """
         world = self.world
-        if self.alive:
-            if world.chaos.strikes("process crash", world.engine.now):
-                world.machine.crash(self)
-            elif world.chaos.strikes("machine crash", world.engine.now):
-                world.machine.crash_all()
+        kind = world.chaos.fault("step", world.engine.now) if self.alive else None
+        if kind in CRASHES:
+            self._crash(kind)
         world.engine.rest(world.chance.random() * 0.004)
+        if kind and kind not in CRASHES:
+            world.engine.at(world.engine.now, lambda: self._crash(kind))
+
+    def _crash(self, kind: str) -> None:
+        if kind.startswith("machine"):
+            self.world.machine.crash_all()
+        elif self.alive:
+            self.world.machine.crash(self)
 
     def work_on(self, home: Path) -> None:
         """Have the calling thread work on a home."""

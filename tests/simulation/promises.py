@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +13,7 @@ from .chaos import CRASHES
 from .store import Job, Store
 
 if TYPE_CHECKING:
+    from .process import OsProcess
     from .world import World
 
 PER_EVENT: Final = 7
@@ -21,6 +22,16 @@ PER_FAULT: Final = 2
 """Requests that one fault may cost on top of it."""
 PER_WORLD: Final = 10
 EXCUSES: Final = (*CRASHES, "stopped by hand")
+SETTLED_SECONDS: Final = 55.0
+"""How long a store must have been empty before everything is cancelled that was armed for it."""
+AWAKE_WAIT_SECONDS: Final = 240.0
+"""The waits between them then, on a machine that other jobs keep awake; 900 on one that stops."""
+AWAKE_REQUESTS: Final = 3
+"""Requests per minute and server while a job is due that is not run."""
+FREE_WAKES: Final = 8
+"""How often a job that is refused may wake the agent before the waits are at their longest."""
+FOLLOWER: Final = "nas-changes"
+MOST_THREADS: Final = 12
 CONVERGE_SECONDS: Final = 5.0
 TRIES: Final = 20
 
@@ -37,8 +48,8 @@ def disorder(world: World) -> list[str]:
     armed = {job_id: one.due_ms for job_id, one in world.nas.armed().items()}
     problems = []
     for home, store in world.machine.stores.items():
-        for job_id, job in store.records.items():
-            if Store.is_runnable(job) and job["next_run_at"]:
+        for job_id, job in store.jobs.items():
+            if _is_to_fire(job):
                 due = due_ms(job["next_run_at"])
                 at = armed.get(job_id)
                 is_armed = at == due or (excused and at is not None and now < at < due)
@@ -58,7 +69,7 @@ def is_running_anything(world: World) -> bool:
     return any(
         _is_running(world, home, job)
         for home, store in world.machine.stores.items()
-        for job in store.records.values()
+        for job in store.jobs.values()
     )
 
 
@@ -74,6 +85,62 @@ def _is_running(world: World, home: Path, job: Job) -> bool:
 def _forgotten(job_id: str, job: Job, is_armed: bool) -> str:
     state = "armed for another time" if is_armed else "not armed"
     return f"{job_id} is {state}; it is due at {job['next_run_at']}"
+
+
+def check_cancel(world: World, job_id: str) -> None:
+    """Note a cancel of what is still wanted, while its store cannot be read."""
+    for home, store in world.machine.stores.items():
+        wanted = {id_ for id_, job in store.jobs.items() if _is_to_fire(job)}
+        if wanted:
+            wanted.add(WATCHDOG + hashlib.sha256(str(home).encode()).hexdigest()[:12])
+        if job_id in wanted and (
+            store.unreadable or (store.lost and not _is_settled(world, store))
+        ):
+            world.ledger.forbid(f"{job_id} is cancelled while its store cannot be read")
+
+
+def _is_settled(world: World, store: Store) -> bool:
+    """Whether an empty store means that there are no jobs: it has been so for a while, or there
+    is not much to lose."""
+    age = world.engine.now - store.lost_at
+    few = len(world.nas.armed().keys() & store.jobs.keys()) < 2
+    return store.lost == "emptied" and (few or age >= SETTLED_SECONDS)
+
+
+def _is_to_fire(job: Job) -> bool:
+    return Store.is_runnable(job) and bool(job["next_run_at"])
+
+
+def wakes(world: World) -> list[str]:
+    """Whether a job that its host refuses to run wakes the agent less and less."""
+    problems = []
+    for start, end, job_id in world.machine.refusals:
+        fires = sum(start < at <= end for at, fired in world.nas.fires if fired == job_id)
+        bound = FREE_WAKES + (end - start) / AWAKE_WAIT_SECONDS + world.chaos.counts.total()
+        if fires > bound:
+            problems.append(f"{fires} wakes for {job_id}, refused for {end - start:.0f} s")
+    return problems
+
+
+def threads(world: World) -> list[str]:
+    """Whether a process has more threads that follow a file than homes, or too many in all."""
+    problems = []
+    for process in world.machine.processes:
+        count = world.engine.threads(process)
+        jobs = sum(len(store.jobs) for store in world.machine.stores.values())
+        if count[FOLLOWER] > len(world.machine.homes) or count.total() > MOST_THREADS + 3 * jobs:
+            problems.append(f"{process.name} has the threads {dict(count)}")
+    return problems
+
+
+def rearmed(world: World, process: OsProcess, home: Path, job_id: str, since: float) -> None:
+    """Note a job that was not armed again though its process lived on unharmed."""
+    job = world.machine.stores[home].jobs.get(job_id)
+    unharmed = process.alive and world.chaos.last <= since
+    due = job and _is_to_fire(job) and due_ms(job["next_run_at"]) < since * 1000
+    is_lost = job and due and job_id not in world.nas.armed()
+    if job and is_lost and unharmed and not _is_running(world, home, job):
+        world.ledger.forbid(f"{job_id} is not armed a minute after its claim was taken back")
 
 
 def second_converge(world: World) -> list[str]:
@@ -100,13 +167,16 @@ def _is_quiet(world: World) -> bool:
     soon = max(world.engine.now, world.machine.clock()) + 3 * CONVERGE_SECONDS
     dues = [one.due_ms / 1000 for one in world.nas.armed().values()]
     for store in world.machine.stores.values():
-        jobs = [job for job in store.records.values() if Store.is_runnable(job)]
-        dues += [due_ms(job["next_run_at"]) / 1000 for job in jobs if job["next_run_at"]]
+        jobs = filter(_is_to_fire, store.jobs.values())
+        dues += [due_ms(job["next_run_at"]) / 1000 for job in jobs]
     busy = any(each.busy or each.kind == "command" for each in world.machine.processes)
     return world.machine.is_on and not busy and min(dues, default=soon) >= soon
 
 
-def requests(count: int, events: int, faults: Counter[str]) -> list[str]:
+def requests(world: World, count: int, events: int) -> list[str]:
     """Whether a world's requests are within bounds."""
-    bound = PER_EVENT * events + PER_FAULT * faults.total() + PER_WORLD
+    faults = world.chaos.counts
+    refused = sum(end - start for start, end, _ in world.machine.refusals) / 60
+    bound: float = PER_EVENT * events + PER_FAULT * faults.total() + PER_WORLD
+    bound += AWAKE_REQUESTS * len(world.shape.servers) * refused
     return [] if count <= bound else [f"{count} requests for {events} events and {faults}"]

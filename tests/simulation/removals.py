@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import attrs
 
-from chronos_plugin import keeper, scheduler
+from chronos_plugin import host_base, keeper, scheduler
 from nas_sdk.reconcile import OneShot, agent, apply, desired, fire_gate, planning, reconciler
 
 Patch = Callable[[], None]
@@ -175,6 +175,71 @@ def _say_nothing_at_the_prompt() -> None:
     setattr(scheduler._Provider, "register_job", on_jobs_changed)  # noqa: B010
 
 
+def _no_second_look() -> None:
+    """A store that is not there, or names nobody, is taken at its word."""
+
+    def doubt_about(self: Any, jobs: Any, *given: Any) -> str:
+        return ""
+
+    setattr(agent.AgentReconciler, "_doubt_about", doubt_about)  # noqa: B010
+    usual = keeper.HomeReconciler.jobs
+    setattr(keeper.HomeReconciler, "jobs", lambda self: attrs.evolve(usual(self), problem=""))  # noqa: B010
+
+
+def _believe_emptied_stores() -> None:
+    setattr(agent, "LOOK_AGAIN_SECONDS", 0.0)  # noqa: B010
+
+
+def _no_longer_waits() -> None:
+    def latest_try(overdue: int) -> int:
+        return overdue // planning.OVERDUE_STEP_MS * planning.OVERDUE_STEP_MS
+
+    setattr(planning, "_latest_try", latest_try)  # noqa: B010
+
+
+def _no_look_after_a_claim() -> None:
+    def look_again(self: Any, seconds: float) -> None:
+        return None
+
+    setattr(agent.AgentReconciler, "look_again", look_again)  # noqa: B010
+
+
+def _accept_the_watchdog() -> None:
+    """Its fire is done with before the next one is armed."""
+    usual = scheduler._TwoPhase.claim_fire
+
+    def claim_fire(self: Any, job_id: str, **options: Any) -> Any:
+        if job_id.startswith(agent.WATCHDOG):
+            return None
+        return usual(self, job_id, **options)
+
+    setattr(scheduler._TwoPhase, "claim_fire", claim_fire)  # noqa: B010
+
+
+def _hand_on_more() -> None:
+    """Keywords that only later hosts take."""
+    usual = scheduler._TwoPhase.claim_fire
+
+    def claim_fire(self: Any, job_id: str, **options: Any) -> Any:
+        return usual(self, job_id, **{"force": False, "manual": False, **options})
+
+    def taken_by(own: Any, options: Any) -> Any:
+        return options
+
+    setattr(scheduler._TwoPhase, "claim_fire", claim_fire)  # noqa: B010
+    setattr(host_base, "taken_by", taken_by)  # noqa: B010
+
+
+def _follow_again() -> None:
+    usual = reconciler.Reconciler.follow
+
+    def follow(self: Any, file: Any, stopped: Any) -> None:
+        self._following = False
+        usual(self, file, stopped)
+
+    setattr(reconciler.Reconciler, "follow", follow)  # noqa: B010
+
+
 def _start_without_converge() -> None:
     def start(self: Any, stop_event: Any, **options: Any) -> None:
         self.process.serve(stop_event, options)
@@ -198,5 +263,12 @@ REMOVALS: Final = {
     "instants": Removal("instants are compared, not texts", _compare_texts),
     "file changes": Removal("silent changes of the store are noticed", _do_not_follow),
     "look again": Removal("a job in other hands is looked at again", _do_not_look_again),
+    "missing stores": Removal("what cannot be read is not taken for removed", _no_second_look),
+    "emptied stores": Removal("an empty store is looked at twice", _believe_emptied_stores),
+    "longer waits": Removal("what is not run wakes the agent less and less", _no_longer_waits),
+    "look after a claim": Removal("a claim may be taken back", _no_look_after_a_claim),
+    "watchdog kept": Removal("its fire ends when the next is armed", _accept_the_watchdog),
+    "taken keywords": Removal("a host gets the keywords it takes", _hand_on_more),
+    "one follower": Removal("a server that starts again follows its store once", _follow_again),
     "converge at start": Removal("a server converges when it starts", _start_without_converge),
 }

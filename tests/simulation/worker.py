@@ -1,23 +1,36 @@
-"""Simulates some seeds and prints one line of JSON for each; `campaign` starts it."""
+"""Simulates some seeds or short stories, one line of JSON each; `campaign` starts it."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
 
 from .campaign import Work
+from .exhaustive import explore
 from .removals import REMOVALS
+from .scene import draw
+from .short_stories import STORIES
 from .world import Driver, World
 
 
 def main(order: str) -> None:
     """Work off one order of `campaign`."""
-    what, *seeds = json.loads(order)
+    what, kind, *numbers = json.loads(order)
     work = Work(**what)
     driver = prepare(work)
+    for said in (_seeds if kind == "seeds" else _stories)(work, driver, *numbers):
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
+
+
+def _seeds(work: Work, driver: Driver, *seeds: int) -> Iterator[dict[str, Any]]:
     for seed in range(*seeds):
-        result = World(seed, driver, two_phases=not work.fair).run()
-        about = {
+        result = World(draw(seed, one_phase=work.fair), driver).run()
+        yield {
             "seed": seed,
             "strands": result.strands,
             "doubles": result.doubles,
@@ -27,8 +40,21 @@ def main(order: str) -> None:
             "events": result.events,
             "faults": result.faults.total(),
         }
-        sys.stdout.write(json.dumps(about) + "\n")
-        sys.stdout.flush()
+
+
+def _stories(
+    work: Work, driver: Driver, number: int, workers: int, every: int
+) -> Iterator[dict[str, Any]]:
+    """`number` of `workers`; see `campaign.explore`."""
+    for story in STORIES:
+        for look in explore(
+            story,
+            driver,
+            share=lambda first: first % workers == number,
+            pairs=lambda pair: every > 0 and pair % every == 0,
+        ):
+            if number == 0 or not look.points:
+                yield attrs.asdict(look)
 
 
 def prepare(work: Work) -> Driver:

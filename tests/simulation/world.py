@@ -8,34 +8,32 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import attrs
 
-from chronos_plugin import scheduler
+from chronos_plugin import keeper, scheduler
 
-from . import chaos, people, promises
+from . import people, promises
+from .chaos import PlacedChaos
 from .engine import Engine
 from .ledger import Ledger
-from .machine import Machine, Shape
+from .machine import Machine
 from .nas import SimulatedNas
 from .ours import NoKeys, Ours, Prompt
 from .process import Brain, OsProcess
+from .scene import Scene, draw
 from .story import Story
 
-START: Final = 1_767_225_600.0
-"""The beginning of 2026."""
 QUIET_SECONDS: Final = 1200.0
 """How long after the last fault and the last deed everything must be in order."""
 CALM_SECONDS: Final = 90.0
 """The same where nothing ever failed."""
-PATIENT_SHARE: Final = 0.15
-"""The share of seeds that live on all that time, even if they are in order sooner."""
 LOOK_SECONDS: Final = 60.0
 """How long before the end those look for the first time, and how soon the others do."""
-ALWAYS_ON_SHARE: Final = 0.5
-LEFT_ALONE_SHARE: Final = 0.25
-"""The share of seeds in which nobody comes by who would notice that something is wrong."""
+FAILED_SHARE: Final = 0.15
+"""The share of runs that fail."""
 Driver = Callable[[OsProcess], Brain]
 
 
@@ -63,42 +61,36 @@ class Result:
 class World:
     """Everything there is. `driver` puts a provider into a process."""
 
-    def __init__(
-        self, seed: int, driver: Driver = Ours, *, two_phases: bool = True, told: bool = False
-    ) -> None:
-        """`two_phases`: whether some seeds have a host that claims before it answers.
+    def __init__(self, scene: Scene | int, driver: Driver = Ours, *, told: bool = False) -> None:
+        """A seed stands for the scene that is drawn from it.
 
         told: have the story hold what the plugin logs, too.
         """
-        plan = random.Random(f"plan {seed}")
-        self.seed = seed
+        self.scene = scene if isinstance(scene, Scene) else draw(scene)
+        self.shape = self.scene.shape
         self.driver = driver
-        self.chance = random.Random(f"chance {seed}")
-        self.engine = Engine(START + plan.random())
+        self.chance = random.Random(f"chance {self.scene.seed}")
+        self.engine = Engine(self.scene.start)
         self.story = Story(lambda: self.engine.now)
-        self.shape = _shape(plan, two_phases=two_phases)
-        until = self.engine.now + plan.uniform(300, 1000)
-        faults = chaos.draw(plan, self.engine.now, until)
-        is_left_alone = plan.random() < LEFT_ALONE_SHARE
-        if is_left_alone:
-            faults = attrs.evolve(faults, forgets=())
-        self.chaos = chaos.Chaos(faults, self.chance)
+        self.chaos = self.scene.make_chaos(self.chance)
         self.nas = SimulatedNas(self)
         self.machine = Machine(self, self.shape)
         self.ledger = Ledger(self)
         self.people = people.People(self)
         self.events = 0
+        self.failures: Iterator[bool] | None = None
+        """Which of the runs to come fail; drawn if None."""
+        self.version = 0
+        """How often anything changed outside of the memory of processes."""
+        if isinstance(self.chaos, PlacedChaos):
+            self.chaos.moment = self._moment
         self._is_told = told
         self._counts: Counter[str] = Counter()
-        self._is_patient = plan.random() < PATIENT_SHARE
         self._last_event = self.engine.now
-        self._jobs = plan.choice((1, 1, 1, 2, 3))
-        deeds = people.draw(plan, self.engine.now + 60, until, self.shape.homes)
-        self._deeds = () if is_left_alone else deeds
 
     def run(self) -> Result:
         """Live through it all."""
-        random.seed(self.seed)
+        random.seed(self.scene.seed)
         with _plugin_talks_to(self, told=self._is_told):
             try:
                 return self._live()
@@ -108,21 +100,24 @@ class World:
                     raise failure
 
     def _live(self) -> Result:
-        self.story.tell("world", "seed {}: {}", self.seed, self.shape)
+        self.story.tell("world", "{}: {}", self.scene.name, self.shape)
         self.story.tell("world", "faults: {}", self.chaos.plan)
         for home in self.machine.homes:
-            self.people.set_up(home, self._jobs)
-        self.people.plan(self._deeds)
+            self.people.set_up(home, self.scene.jobs)
+        self.people.plan(self.scene.deeds)
         self._plan_disasters()
-        self.engine.rest(self.chaos.plan.until - self.engine.now)
+        self.scene.script(self)
+        self.engine.rest(self.scene.until - self.engine.now)
         strands = self._wait_for_order()
         requests, events = self.nas.requests, self.events
         others = self.ledger.forbidden.copy()
-        if not strands:
+        self.chaos.close()
+        if not strands and self.scene.converges_twice:
             others += promises.second_converge(self)
-        others += promises.requests(requests, events, self.chaos.counts)
+        others += promises.requests(self, requests, events)
+        others += promises.wakes(self) + promises.threads(self)
         return Result(
-            self.seed,
+            self.scene.seed,
             strands,
             self.ledger.doubles,
             others,
@@ -138,7 +133,7 @@ class World:
         while True:
             last = max(self._last_event, self.chaos.last)
             end = last + (QUIET_SECONDS if self.chaos.counts else CALM_SECONDS)
-            late = self._is_patient and self.chaos.counts
+            late = self.scene.is_patient and self.chaos.counts
             first = end - LOOK_SECONDS if late else last + LOOK_SECONDS
             if self.engine.now < first:
                 self.engine.rest(first - self.engine.now)
@@ -154,13 +149,15 @@ class World:
 
     def _plan_disasters(self) -> None:
         for at in self.chaos.plan.forgets:
-            self.engine.at(at, self._forget)
+            self.engine.at(at, self.forget)
         for at, skew in self.chaos.plan.jumps:
             self.engine.at(at, functools.partial(self._jump, skew))
+        for at in self.chaos.plan.pauses:
+            self.engine.at(at, self.machine.pause)
         for start, end in self.chaos.plan.outages:
             self.engine.at(start, functools.partial(self.chaos.note, "NAS down", end))
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """NAS loses its state; what it lost comes back with the next converge."""
         self.story.tell("NAS", "forgets everything")
         self.chaos.note("NAS forgets", self.engine.now)
@@ -187,29 +184,25 @@ class World:
         self.events += 1
         self._last_event = self.engine.now
 
+    def changed(self) -> None:
+        """Something changed that outlives a process."""
+        self.version += 1
+
+    def _moment(self) -> tuple[str, int, int]:
+        return self.engine.current.owner.name, self.version, int(self.engine.now)
+
+    def draw_failure(self) -> bool:
+        """Whether a run fails."""
+        if self.failures is not None:
+            return next(self.failures, False)
+        return self.chance.random() < FAILED_SHARE
+
     def draw_run_seconds(self) -> float:
         """Most runs are short; some outlast a claim."""
+        if self.scene.run_seconds is not None:
+            return self.scene.run_seconds
         chance = self.chance.random()
         return self.chance.uniform(200, 900) if chance < 0.06 else self.chance.uniform(0.1, 20)
-
-
-def _shape(plan: random.Random, *, two_phases: bool) -> Shape:
-    servers = plan.choice((("gateway",), ("dashboard",), ("gateway", "dashboard")))
-    # Without a watchdog it takes a gateway that gets the fires itself, and converges again
-    # when it was killed with one in hand.
-    always_on = servers == ("gateway",) and plan.random() < ALWAYS_ON_SHARE
-    homes = 1 if servers == ("gateway",) else plan.choice((1, 1, 2))
-    draw = plan.random()
-    return Shape(
-        servers,
-        homes,
-        two_phases=two_phases and draw < 0.5 and servers == ("gateway",),
-        executions=plan.random() < 0.8,
-        idle_seconds=plan.choice((5.0, 60.0, 120.0, 300.0)),
-        boot_seconds=plan.uniform(1, 20),
-        skew=plan.choice((0.0, plan.uniform(-20, 20), plan.choice((-20.0, 20.0)))),
-        always_on=always_on,
-    )
 
 
 class _Listener(logging.Handler):
@@ -237,6 +230,11 @@ def _plugin_talks_to(world: World, *, told: bool) -> Iterator[None]:
     before = [(each, each.level, each.propagate) for each in loggers]
     listener, usual = _Listener(world), {name: vars(scheduler)[name] for name in ("sys", "keys")}
     vars(scheduler).update(sys=Prompt(warn), keys=NoKeys)
+    marks, seen = (
+        {name: vars(keeper)[name] for name in ("store_seen", "was_store_seen")},
+        set[Path](),
+    )
+    vars(keeper).update(store_seen=seen.add, was_store_seen=seen.__contains__)
     for each in loggers:
         each.addHandler(listener)
         each.setLevel(logging.INFO if told else logging.CRITICAL)
@@ -245,6 +243,7 @@ def _plugin_talks_to(world: World, *, told: bool) -> Iterator[None]:
         yield
     finally:
         vars(scheduler).update(usual)
+        vars(keeper).update(marks)
         for each, level, propagate in before:
             each.removeHandler(listener)
             each.setLevel(level)
