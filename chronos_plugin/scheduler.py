@@ -134,7 +134,8 @@ class _TwoPhase(_Provider):
         if job_id == reconciler.watchdog_id:
             met = reconciler.wait(reconciler.request(), HOLD_BEFORE_ANSWER_SECONDS)
             if not (met or reconciler.status.fatal_error):
-                raise NotArmedError(f"the next watchdog is not armed: {reconciler.status.last_error}")
+                reason = reconciler.status.last_error
+                raise NotArmedError(f"the next watchdog is not armed: {reason}")
             return None
         by_a_person = options.get("force") or options.get("manual")
         if by_a_person or reconciler.fires.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):

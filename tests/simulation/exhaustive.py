@@ -31,6 +31,8 @@ class Look:
     points: int
     """Of the story's I/O."""
     runs: int
+    limits: int = 0
+    """Of the runs, those that met a known limit; see `promises.is_watchdog_spent`."""
     broken: tuple[tuple[str, str], ...] = ()
     """Where the faults were, and what was wrong then."""
 
@@ -87,18 +89,19 @@ def explore(
     """The story itself, then each first fault with the second ones; `share` picks the first,
     `pairs` the second, by their number."""
     result, points = play(story, (), driver)
-    yield Look(story.name, len(points), 1, _broken((), result))
+    yield Look(story.name, len(points), 1, int(bool(result.limits)), _broken((), result))
     for number, first in enumerate(placements(points)):
         if not share(number):
             continue
         result, after = play(story, (first,), driver)
-        runs, broken = 1, [*_broken((first,), result)]
+        runs, limits, broken = 1, int(bool(result.limits)), [*_broken((first,), result)]
         seconds = () if first[1] in ALIKE else placements(after, first[0], ALIKE)
         for count, second in enumerate(seconds):
             if pairs(number + count):
-                runs += 1
-                broken += _broken((first, second), play(story, (first, second), driver)[0])
-        yield Look(story.name, 0, runs, tuple(broken))
+                result, _ = play(story, (first, second), driver)
+                runs, limits = runs + 1, limits + bool(result.limits)
+                broken += _broken((first, second), result)
+        yield Look(story.name, 0, runs, limits, tuple(broken))
 
 
 def _broken(placed: Sequence[Placement], result: Result) -> tuple[tuple[str, str], ...]:

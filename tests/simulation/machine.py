@@ -225,7 +225,7 @@ class Machine:
 
     def lose(self, store: Store, fault: str) -> None:
         """The job store, or one record of it, cannot be read for a while."""
-        if store.lost or store.unreadable or not store.jobs:
+        if store.lost or store.unreadable or not store.jobs or self._is_unheard_of(store):
             return
         seconds = self._fault_seconds(fault)
         if fault == "record unreadable":
@@ -237,6 +237,11 @@ class Machine:
         store.lost_at = self._engine.now
         store.on_save()
         self._engine.at(self._engine.now + seconds, lambda: self._restore(store))
+
+    def _is_unheard_of(self, store: Store) -> bool:
+        """Whether somebody who made the first job died before anything could know of it."""
+        died = any(self._world.chaos.counts[kind] for kind in promises.EXCUSES)
+        return died and not self._world.nas.armed().keys() & store.jobs.keys()
 
     def _restore(self, store: Store) -> None:
         missed, store.lost, store.unreadable = store.lost != "gone", "", set()

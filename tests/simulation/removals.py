@@ -29,15 +29,22 @@ class Removal:
     remove: Patch
 
 
+def _put(owner: Any, name: str, value: Any) -> None:
+    """Patch what is there; a protection that has another name now is not removed unnoticed."""
+    if not hasattr(owner, name):
+        raise AttributeError(f"{owner.__name__} has no {name} to remove")
+    setattr(owner, name, value)
+
+
 def _no_watchdog() -> None:
-    setattr(desired, "watchdog", lambda *_, **__: None)  # noqa: B010 - a patch
+    _put(desired, "watchdog", lambda *_, **__: None)
 
 
 def _no_heal() -> None:
     def request_reconcile(self: keeper.PluginRuntime) -> None:
         self.serving = True
 
-    setattr(keeper.PluginRuntime, "heal", request_reconcile)  # noqa: B010
+    _put(keeper.PluginRuntime, "request_reconcile", request_reconcile)
 
 
 def _no_converge_after_lost_claim() -> None:
@@ -56,8 +63,8 @@ def _no_converge_after_lost_claim() -> None:
         finally:
             self._on_wait = on_wait
 
-    setattr(scheduler._Provider, "_after_fire", after_fire)  # noqa: B010
-    setattr(fire_gate.FireGate, "await_due", await_due)  # noqa: B010
+    _put(scheduler._Provider, "_after_fire", after_fire)
+    _put(fire_gate.FireGate, "await_due", await_due)
 
 
 _AWAIT_DUE: Final = fire_gate.FireGate.await_due
@@ -105,10 +112,10 @@ def _believe_memory() -> None:
         if armed is not None:
             armed[job_id] = OneShot(job_id, fire_at)
 
-    setattr(apply, "_list", listed)  # noqa: B010
-    setattr(apply, "_provision", arming)  # noqa: B010
-    setattr(apply, "_cancel", cancelling)  # noqa: B010
-    setattr(reconciler.Reconciler, "arm", send)  # noqa: B010
+    _put(apply, "_list", listed)
+    _put(apply, "_provision", arming)
+    _put(apply, "_cancel", cancelling)
+    _put(reconciler.Reconciler, "arm", send)
 
 
 def _run_early_fires() -> None:
@@ -116,7 +123,7 @@ def _run_early_fires() -> None:
         self._on_wait()
         return job_id in self._times()
 
-    setattr(fire_gate.FireGate, "await_due", await_due)  # noqa: B010
+    _put(fire_gate.FireGate, "await_due", await_due)
 
 
 def _no_hands() -> None:
@@ -124,42 +131,42 @@ def _no_hands() -> None:
     def in_progress(self: Any, job_id: str, occurrence: str | None = None) -> Iterator[bool]:
         yield True
 
-    setattr(fire_gate.FireGate, "in_progress", in_progress)  # noqa: B010
-    setattr(keeper.HomeReconciler, "claimed_elsewhere", lambda self, job_ids: frozenset())  # noqa: B010
+    _put(fire_gate.FireGate, "in_progress", in_progress)
+    _put(keeper.HomeReconciler, "claimed_elsewhere", lambda self, job_ids: frozenset())
 
 
 def _no_retries() -> None:
-    setattr(reconciler.Reconciler, "_retry", lambda self, errors: None)  # noqa: B010
+    _put(reconciler.Reconciler, "_retry", lambda self, errors: None)
 
 
 def _cancel_what_others_want() -> None:
-    setattr(keeper.HomeReconciler, "other_profiles_jobs", lambda self: frozenset())  # noqa: B010
+    _put(keeper.HomeReconciler, "other_profiles_jobs", lambda self: frozenset())
 
 
 def _cancel_other_watchdogs() -> None:
     def protection(watchdog_id: str, held: Any, others: Any) -> Any:
         return lambda job_id: others is None or job_id in others or job_id in held
 
-    setattr(desired, "protection", protection)  # noqa: B010
+    _put(desired, "protection", protection)
 
 
 def _no_overdue_step() -> None:
-    setattr(planning, "OVERDUE_STEP_MS", 10**12)  # noqa: B010
+    _put(planning, "OVERDUE_STEP_MS", 10**12)
 
 
 def _compare_texts() -> None:
     def is_met(one: OneShot, due: int, fire_at: str | None, now: int | None) -> bool:
         return one.fire_at == fire_at
 
-    setattr(planning, "_is_met", is_met)  # noqa: B010
+    _put(planning, "_is_met", is_met)
 
 
 def _do_not_follow() -> None:
-    setattr(agent.AgentReconciler, "follow", lambda self, file, stopped: None)  # noqa: B010
+    _put(agent.AgentReconciler, "follow", lambda self, file, stopped: None)
 
 
 def _do_not_look_again() -> None:
-    setattr(desired, "LOOK_AGAIN_SECONDS", 10**9)  # noqa: B010
+    _put(desired, "LOOK_AGAIN_SECONDS", 10**9)
 
 
 def _say_nothing_at_the_prompt() -> None:
@@ -171,37 +178,34 @@ def _say_nothing_at_the_prompt() -> None:
         if not self.process.serving:
             keeper.wait(ticket, scheduler.PROMPT_SECONDS)
 
-    setattr(scheduler._Provider, "on_jobs_changed", on_jobs_changed)  # noqa: B010
-    setattr(scheduler._Provider, "register_job", on_jobs_changed)  # noqa: B010
+    _put(scheduler._Provider, "on_jobs_changed", on_jobs_changed)
+    _put(scheduler._Provider, "register_job", on_jobs_changed)
 
 
 def _no_second_look() -> None:
     """A store that is not there, or names nobody, is taken at its word."""
 
-    def doubt_about(self: Any, jobs: Any, *given: Any) -> str:
-        return ""
-
-    setattr(agent.AgentReconciler, "_doubt_about", doubt_about)  # noqa: B010
+    _put(desired, "emptied", lambda *_: "")
     usual = keeper.HomeReconciler.jobs
-    setattr(keeper.HomeReconciler, "jobs", lambda self: attrs.evolve(usual(self), problem=""))  # noqa: B010
+    _put(keeper.HomeReconciler, "jobs", lambda self: attrs.evolve(usual(self), problem=""))
 
 
 def _believe_emptied_stores() -> None:
-    setattr(agent, "LOOK_AGAIN_SECONDS", 0.0)  # noqa: B010
+    _put(desired, "LOOK_AGAIN_SECONDS", 0.0)
 
 
 def _no_longer_waits() -> None:
     def latest_try(overdue: int) -> int:
         return overdue // planning.OVERDUE_STEP_MS * planning.OVERDUE_STEP_MS
 
-    setattr(planning, "_latest_try", latest_try)  # noqa: B010
+    _put(planning, "_latest_try", latest_try)
 
 
 def _no_look_after_a_claim() -> None:
     def look_again(self: Any, seconds: float) -> None:
         return None
 
-    setattr(agent.AgentReconciler, "look_again", look_again)  # noqa: B010
+    _put(agent.AgentReconciler, "look_again", look_again)
 
 
 def _accept_the_watchdog() -> None:
@@ -209,11 +213,11 @@ def _accept_the_watchdog() -> None:
     usual = scheduler._TwoPhase.claim_fire
 
     def claim_fire(self: Any, job_id: str, **options: Any) -> Any:
-        if job_id.startswith(agent.WATCHDOG):
+        if job_id.startswith(desired.WATCHDOG):
             return None
         return usual(self, job_id, **options)
 
-    setattr(scheduler._TwoPhase, "claim_fire", claim_fire)  # noqa: B010
+    _put(scheduler._TwoPhase, "claim_fire", claim_fire)
 
 
 def _hand_on_more() -> None:
@@ -226,18 +230,18 @@ def _hand_on_more() -> None:
     def taken_by(own: Any, options: Any) -> Any:
         return options
 
-    setattr(scheduler._TwoPhase, "claim_fire", claim_fire)  # noqa: B010
-    setattr(host_base, "taken_by", taken_by)  # noqa: B010
+    _put(scheduler._TwoPhase, "claim_fire", claim_fire)
+    _put(host_base, "taken_by", taken_by)
 
 
 def _follow_again() -> None:
-    usual = reconciler.Reconciler.follow
+    usual = agent.AgentReconciler.follow
 
     def follow(self: Any, file: Any, stopped: Any) -> None:
-        self._following = False
+        self._watcher._watching = False
         usual(self, file, stopped)
 
-    setattr(reconciler.Reconciler, "follow", follow)  # noqa: B010
+    _put(agent.AgentReconciler, "follow", follow)
 
 
 def _start_without_converge() -> None:
@@ -245,7 +249,7 @@ def _start_without_converge() -> None:
         self.process.serve(stop_event, options)
         self.process.reconciler()
 
-    setattr(scheduler._Provider, "start", start)  # noqa: B010
+    _put(scheduler._Provider, "start", start)
 
 
 REMOVALS: Final = {

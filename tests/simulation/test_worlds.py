@@ -28,7 +28,7 @@ def test_no_world_of_2000_breaks_a_promise() -> None:
 
 def test_every_kind_of_fault_happens() -> None:
     met: set[str] = set()
-    for seed in range(40):
+    for seed in range(120):
         met |= set(World(seed).run().faults)
     assert met >= set(KINDS)
 

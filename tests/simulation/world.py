@@ -46,6 +46,8 @@ class Result:
     doubles: list[str]
     others: list[str]
     """Promises broken in another way."""
+    limits: list[str]
+    """What would be strands if it were not known; see `promises.is_watchdog_spent`."""
     faults: Counter[str]
     runs: int
     requests: int
@@ -114,6 +116,8 @@ class World:
         self.chaos.close()
         if not strands and self.scene.converges_twice:
             others += promises.second_converge(self)
+        limits = strands if promises.is_watchdog_spent(self) else []
+        strands = [] if limits else strands
         others += promises.requests(self, requests, events)
         others += promises.wakes(self) + promises.threads(self)
         return Result(
@@ -121,6 +125,7 @@ class World:
             strands,
             self.ledger.doubles,
             others,
+            limits,
             self.chaos.counts,
             self.ledger.runs,
             requests,
