@@ -81,6 +81,11 @@ class HomeReconciler(AgentReconciler):
         times, timeless = self._times(store), self._timeless(store)
         return Jobs(times, named, timeless, problem=store.problem, is_new=is_new)
 
+    def store_changed(self) -> None:
+        """Note that there is a store: hermes has just saved it. One that is missing is lost."""
+        self.woken = True
+        store_seen(self.home)
+
     def other_profiles_jobs(self) -> Collection[str]:
         """The jobs of the other profiles of this installation. Raises where they are unknown."""
         return {job_id for home in self._host.homes() for job_id in self._wanted_by(home)}

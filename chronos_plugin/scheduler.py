@@ -13,7 +13,7 @@ from nas_sdk.reconcile.fire_gate import EARLY_SECONDS
 
 from .host import log
 from .host_base import HostBase
-from .keeper import PLUGIN, HomeReconciler, PluginRuntime
+from .keeper import PLUGIN, PluginRuntime
 from .store import Job
 from .verify import keys
 
@@ -58,7 +58,8 @@ class _Provider:
 
     def on_jobs_changed(self, **options: Any) -> None:
         """Converge: in the background of a server, and at a prompt before it returns."""
-        reconciler = self._changed_keeper()
+        reconciler = self.process.reconciler()
+        reconciler.store_changed()
         ticket = reconciler.request()
         if self.process.serving or (
             reconciler.wait(ticket, PROMPT_SECONDS) and not reconciler.status.failed_jobs
@@ -73,7 +74,8 @@ class _Provider:
 
     def register_job(self, job: Job, **options: Any) -> None:
         """Converge for a job just made. Raises NotArmedError when it is not armed in time."""
-        reconciler = self._changed_keeper()
+        reconciler = self.process.reconciler()
+        reconciler.store_changed()
         armed = (
             reconciler.wait(reconciler.request(), PROMPT_SECONDS)
             and job["id"] not in reconciler.status.failed_jobs
@@ -83,12 +85,6 @@ class _Provider:
             message = f"{what}: {reconciler.status.last_error}; {hint}"
             log.warning("%s", message)
             raise NotArmedError(message)
-
-    def _changed_keeper(self) -> HomeReconciler:
-        """The keeper, told that there is a store: hermes has just saved it."""
-        reconciler = self.process.reconciler()
-        reconciler.woken = True
-        return reconciler
 
     def _arm_one_shot(self, job: Job) -> None:
         """Arm a job's next fire; nothing for a job that is not to fire. Raises NasError."""

@@ -107,15 +107,19 @@ def explore(
     work: Work,
     every: int,
     *,
+    only: str = "",
     workers: int | None = None,
     on_progress: Callable[[Found], object] = lambda found: None,
 ) -> list[Found]:
-    """Every single fault in the short stories, and of the pairs one in `every` (0: none)."""
+    """Every single fault in the short stories, and of the pairs one in `every` (0: none).
+
+    only: the name of one story.
+    """
     count = workers or os.cpu_count() or 1
     found: list[Found] = []
 
     def follow(number: int) -> None:
-        for result in _worker(work, ["stories", number, count, every]):
+        for result in _worker(work, ["stories", number, count, every, only]):
             found.append(Found(**result))
             on_progress(found[-1])
 

@@ -144,7 +144,11 @@ class People:
             home = process.home
 
         def leave() -> None:
-            process.on_killed = lambda: None
+            engine = self._world.engine
+            if self._world.chaos.is_down(engine.now):
+                engine.at(engine.now + PATIENCE_SECONDS, leave)
+            else:
+                process.on_killed = lambda: None
 
         def work() -> None:
             process.work_on(home)

@@ -30,6 +30,8 @@ AWAKE_REQUESTS: Final = 3
 """Requests per minute and server while a job is due that is not run."""
 FREE_WAKES: Final = 8
 """How often a job that is refused may wake the agent before the waits are at their longest."""
+FEW: Final = 2
+"""So many may have been one when NAS listed them."""
 FOLLOWER: Final = "nas-changes"
 MOST_THREADS: Final = 12
 CONVERGE_SECONDS: Final = 5.0
@@ -117,7 +119,7 @@ def _is_settled(world: World, store: Store) -> bool:
     is not much to lose."""
     age = world.engine.now - store.lost_at
     # With several homes the others still name jobs, which is not looked at twice.
-    few = len(world.nas.armed().keys() & store.jobs.keys()) < 2 or len(world.machine.homes) > 1
+    few = len(world.nas.armed().keys() & store.jobs.keys()) <= FEW or len(world.machine.homes) > 1
     return store.lost == "emptied" and (few or age >= SETTLED_SECONDS)
 
 

@@ -50,5 +50,5 @@ def test_a_place_without_a_story_is_an_error(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_protection_of_the_watchdog_that_is_removed_is_missed() -> None:
-    found = campaign.explore(Work(removal="watchdog kept"), 0)
+    found = campaign.explore(Work(removal="watchdog kept"), 0, only="dies and wakes")
     assert any(each.broken for each in found)

@@ -44,10 +44,10 @@ def _seeds(work: Work, driver: Driver, *seeds: int) -> Iterator[dict[str, Any]]:
 
 
 def _stories(
-    work: Work, driver: Driver, number: int, workers: int, every: int
+    work: Work, driver: Driver, number: int, workers: int, every: int, only: str
 ) -> Iterator[dict[str, Any]]:
     """`number` of `workers`; see `campaign.explore`."""
-    for story in STORIES:
+    for story in (each for each in STORIES if only in ("", each.name)):
         for look in explore(
             story,
             driver,
