@@ -188,7 +188,9 @@ def test_where_no_browser_can_be_installed_it_is_said(
 
 
 def test_hermes_has_a_lock_for_every_release_that_is_tried() -> None:
-    assert {"0.18.2", "0.19.0", "0.22.2.post1"} <= set(bootstrap.hermes_versions())
+    assert {"0.18.2", "0.19.0", "0.20.6.post1", "0.21.3.post1", "0.22.2.post1"} <= set(
+        bootstrap.hermes_versions()
+    )
 
 
 # scripts/lib.sh
