@@ -13,7 +13,8 @@ from tests.support import loaded_probe
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = "0.19.0"
 """The release everything is tried on; on the others, loading and one fire."""
-VERSIONS = ("0.18.2", MAIN, "0.22.2.post1")
+VERSIONS = ("0.18.2", MAIN, "0.20.6.post1", "0.21.3.post1", "0.22.2.post1")
+"""One of each generation of hermes's scheduler, and the latest."""
 ENVIRONMENTS = "CHRONOS_HERMES_ENVIRONMENTS"
 """Names another directory than .cache/hermes with an environment for each release."""
 _LAUNCHER = "import sys\nfrom hermes_cli.main import main\nsys.exit(main())\n"
@@ -59,6 +60,21 @@ class HermesEnvironment:
     @cached_property
     def site_packages(self) -> Path:
         return next(self.prefix.glob("lib/python*/site-packages"))
+
+    @cached_property
+    def forwards_fires(self) -> bool:
+        """Whether its web servers hand a fire to the gateway instead of running it."""
+        servers = self._inherited.glob("hermes_cli/web_server*.py")
+        return any("_forward_cron_fire_to_gateway" in file.read_text() for file in servers)
+
+    @property
+    def has_web_pages(self) -> bool:
+        """Whether the pages of the dashboard are in it."""
+        return (self._inherited / "hermes_cli" / "web_dist").is_dir()
+
+    @property
+    def _inherited(self) -> Path:
+        return Path((self.site_packages / "inherited.pth").read_text().strip())
 
     def chronos(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run our command line in this environment."""

@@ -7,15 +7,16 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
+from nas_sdk._version import __version__
 from tests.support import loaded_probe
-from tests.support.hermes_env import HermesEnvironment, run
+from tests.support.hermes_env import ROOT, HermesEnvironment, run
 from tools.demo.home import AgentHome
 from tools.demo.process import Served
 
@@ -55,6 +56,16 @@ class Loaded:
     """The module that defines `get_fire_verifier`."""
     version: str | None
     """Ours, or None when nothing of ours is loaded."""
+
+    def is_ours(self) -> bool:
+        """Whether the provider, and the verifier if there is one yet, are this checkout's."""
+        assert self.provider is not None
+        package = Path(self.provider).resolve().parent
+        ours = package == ROOT / "chronos_plugin"
+        assert self.version == (__version__ if ours else None)
+        if self.verifier is not None:
+            assert self.verifier.startswith("chronos_plugin") == ours
+        return ours
 
 
 @dataclass(frozen=True)
@@ -119,14 +130,27 @@ class Hermes:
 
     @contextmanager
     def serving(self, kind: str) -> Iterator["HermesServer"]:
-        """A running `serve`, `dashboard` or `gateway`, which answers HTTP already."""
+        """A running `serve`, `dashboard` or `gateway`, which answers HTTP already.
+
+        Where the web servers hand fires to a gateway, one runs behind them.
+        """
+        with ExitStack() as stack:
+            behind = kind != "gateway" and self.environment.forwards_fires
+            gateway = stack.enter_context(self._running("gateway")) if behind else None
+            yield stack.enter_context(self._running(kind, gateway))
+
+    @contextmanager
+    def _running(
+        self, kind: str, gateway: "HermesServer | None" = None
+    ) -> Iterator["HermesServer"]:
         port = _free_port()
         arguments, ready = _SERVERS[kind]
         api = {
             "API_SERVER_HOST": "127.0.0.1",
-            "API_SERVER_PORT": str(port),
+            "API_SERVER_PORT": gateway.port if gateway else str(port),
             "API_SERVER_KEY": API_KEY,
             "HERMES_DASHBOARD_SESSION_TOKEN": API_KEY,
+            **(self._web_pages() if kind == "dashboard" else {}),
         }
         command: list[str | Path] = [
             self.environment.hermes,
@@ -143,6 +167,15 @@ class Hermes:
         finally:
             process.close()
 
+    def _web_pages(self) -> dict[str, str]:
+        """The setting for pages of our own, where those of the dashboard are not in the wheel."""
+        if self.environment.has_web_pages:
+            return {}
+        pages = self.home.root / "pages"
+        pages.mkdir(exist_ok=True)
+        (pages / "index.html").write_text("<!doctype html><title>hermes</title>\n")
+        return {"HERMES_WEB_DIST": str(pages)}
+
     def _runs(self, name: str) -> Path:
         return self.home.root / f"{name}.runs"
 
@@ -156,6 +189,11 @@ class HermesServer:
     url: str
     jobs: str
     """The path of its API of cron jobs."""
+
+    @property
+    def port(self) -> str:
+        """Where it listens, on 127.0.0.1."""
+        return self.url.rpartition(":")[2]
 
     def ask(self, method: str, path: str, **body: str) -> dict[str, Any]:
         """Use its API of cron jobs; what it answers."""
