@@ -116,6 +116,14 @@ class Host:
             runnable = True
         return runnable and job.get("state") not in ("paused", "completed")
 
+    def is_paused(self) -> bool:
+        """Whether a person has stopped all new work by `hermes pause`."""
+        try:
+            from agent.estop import is_engaged
+        except ImportError:  # a hermes that has no such command
+            return False
+        return bool(is_engaged())
+
     def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
         """Which of these jobs a live process has run `since`, where hermes records that."""
         try:

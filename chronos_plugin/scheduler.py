@@ -27,6 +27,10 @@ class NotArmedError(RuntimeError):
     """A job was saved, but NAS does not know yet when to wake the agent for it."""
 
 
+class PausedError(RuntimeError):
+    """A fire that is not taken while hermes is paused; hermes has NAS send it again."""
+
+
 class _Provider:
     """What is the same on every host. Each hook takes any keyword, as hosts add some."""
 
@@ -124,7 +128,8 @@ class _TwoPhase(_Provider):
     def claim_fire(self, job_id: str, **options: Any) -> Any:
         """Have hermes claim a due job; None for a duplicate. A person's fire is always due.
 
-        Raises NotArmedError for the watchdog's until the next one is armed: NAS keeps it so long.
+        Raises NotArmedError for the watchdog's until the next one is armed: NAS keeps it so
+        long. Raises PausedError for any other while hermes is paused: not every release asks.
         """
         reconciler = self.process.reconciler()
         if job_id == reconciler.watchdog_id:
@@ -134,6 +139,8 @@ class _TwoPhase(_Provider):
                 raise NotArmedError(f"the next watchdog is not armed: {reason}")
             return None
         by_a_person = options.get("force") or options.get("manual")
+        if not by_a_person and self.process.host.is_paused():
+            raise PausedError("hermes is paused; `hermes resume` ends that")
         if by_a_person or reconciler.fires.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
             reconciler.look_again(CLAIM_SECONDS)  # hermes may take the claim back and tell nobody
             return self.host.call("claim_fire", self, job_id, **options)

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from chronos_plugin.host import Host
+from chronos_plugin.scheduler import PausedError
 from nas_sdk.reconcile import EarlyFireError
 from tests.chronos.conftest import World
 
@@ -284,6 +285,18 @@ def test_a_later_host_answers_duplicate_to_an_early_fire(later_world: World) -> 
 def test_a_person_may_fire_early(later_world: World, how: str) -> None:
     later_world.hermes.add("j1", 3000, every=3600)
     assert later_world.provider().claim_fire("j1", **{how: True}) is not None
+
+
+def test_a_paused_host_claims_nothing_but_what_a_person_fires(later_world: World) -> None:
+    world = later_world
+    world.hermes.add("j1", 0, every=60)
+    provider, world.hermes.paused = world.provider(), True
+    with pytest.raises(PausedError, match="hermes resume"):
+        provider.claim_fire("j1")
+    assert provider.claim_fire("j1", manual=True) is not None
+    world.hermes.add("j2", 0, every=60)
+    world.hermes.paused = False
+    assert provider.claim_fire("j2") is not None
 
 
 def test_a_later_host_is_not_held_up_past_nas_s_patience(later_world: World) -> None:

@@ -31,6 +31,7 @@ class FakeHermes(Host):
         self.at = HOME
         self.config: dict[str, Any] = {}
         self.logged_in = True
+        self.paused = False
         self.token = "agent-token"
         self.renewed = ""
         self.token_calls = self.renewals = 0
@@ -90,6 +91,9 @@ class FakeHermes(Host):
 
     def is_runnable(self, job: Mapping[str, Any]) -> bool:
         return job.get("enabled", True) and job.get("state") not in ("paused", "completed")
+
+    def is_paused(self) -> bool:
+        return self.paused
 
     def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
         self.asked_since.append(since)
