@@ -40,6 +40,7 @@ COMMANDS = (
     "contract",
     "demo",
     "docs",
+    "hosts",
     "incidents",
     "lib.sh",
     "lock",

@@ -47,8 +47,12 @@ def test_a_wheel_is_read_without_being_run(tmp_path: Path) -> None:
 
 
 def test_a_wheel_without_cron_providers_is_named(tmp_path: Path) -> None:
-    with pytest.raises(signatures.NoSchedulerError, match=r"^hermes_agent-9\.9\.9-.* has no cron/"):
-        signatures.of_wheel(wheel(tmp_path, other=""))
+    for module in ("other.py", signatures.MODULE):
+        made = wheel(tmp_path, **{module: "class Other: ..."})
+        with pytest.raises(
+            signatures.NoSchedulerError, match=r"^hermes_agent-9\.9\.9-.* has no Cron"
+        ):
+            signatures.of_wheel(made)
 
 
 def test_what_changed_is_told_line_by_line() -> None:

@@ -34,7 +34,7 @@ class HermesEnvironment:
 
     @classmethod
     def create(cls, version: str, prefix: Path) -> "HermesEnvironment":
-        base = _cached_environment(version)
+        base = cached_environment(version)
         python = base / "bin" / "python"
         subprocess.run([python, "-m", "venv", "--without-pip", prefix], check=True)
         made = cls(version, prefix)
@@ -97,7 +97,8 @@ def run(
     )
 
 
-def _cached_environment(version: str) -> Path:
+def cached_environment(version: str) -> Path:
+    """Where a hermes release is installed, as nobody changes it."""
     directory = Path(os.environ.get(ENVIRONMENTS, ROOT / ".cache" / "hermes")) / version
     if not (directory / "bin" / "python").exists():
         bootstrap = "python tools/bootstrap.py"

@@ -13,7 +13,7 @@ from chronos_plugin.scheduler import provider_class
 from nas_sdk.testing import InMemoryNas
 from tests.support.fake_hermes import FakeHermes
 from tests.support.virtual_runtime import VirtualRuntime
-from tools.hosts.signatures import Signatures
+from tools.hosts.signatures import CLASSES, Signatures
 
 UNKNOWN = "a_keyword_of_a_later_release"
 _METHOD = re.compile(r"(?P<marks>(?:@\w+ )*)(?P<name>\w+)\((?P<takes>.*)\)")
@@ -58,7 +58,7 @@ def misfits(signatures: Signatures) -> list[str]:
 
 
 def _misfits(signatures: Signatures) -> Iterator[str]:
-    base, ticker = (StubBase(methods) for methods in signatures.values())
+    base, ticker = (StubBase(signatures.get(name, [])) for name in CLASSES)
     for hook in base.hooks():
         known = {p.name for p in base.parameters(hook) if p.kind is p.KEYWORD_ONLY}
         if hook in ticker.hooks():  # a gateway may tell any provider what it tells its own

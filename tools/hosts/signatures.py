@@ -43,9 +43,11 @@ def record(found: Mapping[Release, Signatures]) -> None:
 def of_wheel(wheel: Path) -> Signatures:
     """Read a wheel. NoSchedulerError when it has no cron providers."""
     with zipfile.ZipFile(wheel) as archive:
-        if MODULE not in archive.namelist():
-            raise NoSchedulerError(f"{wheel.name} has no {MODULE}")
-        return of_source(archive.read(MODULE).decode())
+        there = MODULE in archive.namelist()
+        found = of_source(archive.read(MODULE).decode()) if there else {}
+    if CLASSES[0] not in found:
+        raise NoSchedulerError(f"{wheel.name} has no {CLASSES[0]} in {MODULE}")
+    return found
 
 
 def of_source(source: str) -> Signatures:

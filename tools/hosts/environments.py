@@ -1,0 +1,56 @@
+"""An environment for any hermes release: from its lock, or by name alone."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools import bootstrap
+from tools.bootstrap import CACHE, ROOT, SetupError
+from tools.hosts.releases import Release
+
+_UV = str(Path(sys.executable).with_name("uv"))
+_MADE = ".made"
+"""A file in an environment without a lock that was made to its end."""
+
+
+def environment(candidates: Sequence[Release]) -> tuple[Release, str]:
+    """Make the environment of the first of these that there is.
+
+    Returns that release and the name of its environment below .cache/hermes. SetupError
+    with what each of them failed with.
+    """
+    failures = []
+    for release in candidates:
+        try:
+            name = _environment(release)
+            return Release(release.package, _version(release, CACHE / "hermes" / name)), name
+        except SetupError as error:
+            failures.append(f"{release}: {error}")
+    raise SetupError("\n".join(failures))
+
+
+def _environment(release: Release) -> str:
+    if release.version in bootstrap.hermes_versions():
+        bootstrap.hermes(release.version)
+        return release.version
+    target = CACHE / "hermes" / f"{release.package}-{release.version}".replace("*", "x")
+    if not (target / _MADE).exists():
+        _make(target, release)
+    return target.name
+
+
+def _version(release: Release, target: Path) -> str:
+    """The version of a release that is installed in an environment."""
+    package = release.package.replace("-", "_")
+    (about,) = target.glob(f"lib/python*/site-packages/{package}-*.dist-info")
+    return about.name.removesuffix(".dist-info").rpartition("-")[2]
+
+
+def _make(target: Path, release: Release) -> None:
+    """Install a release, what this project needs beside it, and this project, editable."""
+    python = str(target / "bin" / "python")
+    wanted = [str(release), "-e", f"{ROOT}[chronos,server]"]
+    with bootstrap.Progress(f"hermes {release}", target) as progress:
+        progress.run([_UV, "venv", "--clear", "--python", bootstrap.PYTHON, str(target)])
+        progress.run([_UV, "pip", "install", "--python", python, *wanted])
+    (target / _MADE).touch()
