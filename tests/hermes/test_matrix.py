@@ -1,5 +1,6 @@
 """The same life on every hermes that matters, in each of its processes."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,12 +15,15 @@ from tests.support.hermes_host import HermesServer, eventually
 from tests.support.matrix import STEPS, Matrix, Seen
 
 LATEST = VERSIONS[-1]
+FORWARDING = tuple(version for version in VERSIONS if version not in ("0.18.2", MAIN))
+"""Here the web servers hand every fire to the gateway."""
 SERVERS = [
-    (version, kind)
-    for version in VERSIONS
-    for kind in ("serve", "dashboard", "gateway")
-    if version != LATEST or kind == "gateway"  # the web server of that wheel does not start
+    *((version, [kind]) for version in ("0.18.2", MAIN) for kind in ("serve", "dashboard")),
+    *((version, ["gateway"]) for version in ("0.18.2", MAIN, LATEST)),
+    *((version, ["gateway", "serve", "dashboard"]) for version in FORWARDING[:-1]),
 ]
+"""The processes of one agent, each started beside those before it; the web server of the latest
+wheel does not start."""
 PROFILES = [("0.18.2", "serve"), (MAIN, "serve"), (MAIN, "dashboard")]
 """Where a web server runs the jobs of every profile; later ones leave that to the gateway's."""
 SOON = 4.0
@@ -52,31 +56,41 @@ def test_command_line(version: str, new_agent: AgentMaker, matrix: Matrix) -> No
     seen("remove")
 
 
-@pytest.mark.parametrize(("version", "kind"), SERVERS)
-def test_server(version: str, kind: str, new_agent: AgentMaker, matrix: Matrix) -> None:
-    seen = matrix(version, kind, *STEPS[:-1])
+@pytest.mark.parametrize(("version", "kinds"), SERVERS, ids=str)
+def test_server(version: str, kinds: list[str], new_agent: AgentMaker, matrix: Matrix) -> None:
     agent = new_agent(version)
-    with agent.serving(kind) as server:
-        change_through(server, agent, seen)
-        assert server.fire("no-token", "0123456789ab", "2026-06-18T12:34:56Z").status_code == 401
-        assert server.loaded().is_ours()
-        seen("load")
-        seen("verify")
+    rows = {kind: matrix(version, kind, *STEPS[:-1]) for kind in kinds}
+    with ExitStack() as stack:
+        gateway = None
+        for kind, seen in rows.items():
+            server = stack.enter_context(agent.serving(kind, gateway))
+            gateway = server if kind == "gateway" else gateway
+            live_with(server, agent, seen, kind)
 
-        recurring = agent.hermes.create_job("recurring", "every 1m")
-        due = parse_instant(agent.make_due(recurring, SOON))
-        once = agent.hermes.create_job("once", in_a_moment())
-        agent.await_runs("recurring", 1)
-        agent.await_runs("once", 1)
-        seen("fire")
 
-        eventually(lambda: next_is_armed(agent, recurring, due), "the next one-shot")
-        eventually(lambda: once not in agent.armed(), "the end of the one-shot")
-        seen("re-arm")
+def live_with(server: HermesServer, agent: Agent, seen: Seen, kind: str) -> None:
+    """Go through every step with one server, to which NAS's fires go."""
+    change_through(server, agent, seen)
+    assert server.fire("no-token", "0123456789ab", "2026-06-18T12:34:56Z").status_code == 401
+    assert server.loaded().is_ours()
+    seen("load")
+    seen("verify")
+
+    often, one = f"{kind}-recurring", f"{kind}-once"
+    recurring = agent.hermes.create_job(often, "every 1h")
+    due = parse_instant(agent.make_due(recurring, SOON))
+    once = agent.hermes.create_job(one, in_a_moment())
+    agent.await_runs(often, 1)
+    agent.await_runs(one, 1)
+    seen("fire")
+
+    eventually(lambda: next_is_armed(agent, recurring, due), "the next one-shot")
+    eventually(lambda: once not in agent.armed(), "the end of the one-shot")
+    seen("re-arm")
     for job in (recurring, once):
         assert [fire.status for fire in agent.fires(job)] == [202]
-    assert agent.hermes.home.outputs(recurring) == ["recurring ran"]
-    assert agent.hermes.runs("recurring") == agent.hermes.runs("once") == 1
+    assert agent.hermes.home.outputs(recurring) == [f"{often} ran"]
+    assert agent.hermes.runs(often) == agent.hermes.runs(one) == 1
 
 
 def change_through(server: HermesServer, agent: Agent, seen: Seen) -> None:

@@ -49,9 +49,9 @@ class Agent:
         return replace(self, hermes=replace(self.hermes, home=home))
 
     @contextmanager
-    def serving(self, kind: str) -> Iterator[HermesServer]:
-        """A server of this agent, to which NAS's fires go while it runs."""
-        with self.hermes.serving(kind) as server:
+    def serving(self, kind: str, gateway: HermesServer | None = None) -> Iterator[HermesServer]:
+        """A server of this agent, to which NAS's fires go while it runs; see `Hermes.serving`."""
+        with self.hermes.serving(kind, gateway) as server:
             self.callback.target = server.url
             try:
                 yield server

@@ -25,6 +25,8 @@ T = TypeVar("T")
 API_KEY = "a-key-of-this-test-only"
 """What the API of a server asks for."""
 _PATIENCE = 30.0
+_START_LIMIT = 120.0
+"""Seconds: a hermes that starts for the first time compiles hundreds of modules."""
 _POLL = 0.05
 _CREATED = re.compile(r"^Created job: (\w+)$", re.MULTILINE)
 _SERVERS: Mapping[str, tuple[Sequence[str], str]] = {
@@ -129,14 +131,14 @@ class Hermes:
         return _loaded(max(files, key=lambda file: file.stat().st_mtime_ns))
 
     @contextmanager
-    def serving(self, kind: str) -> Iterator["HermesServer"]:
+    def serving(self, kind: str, gateway: "HermesServer | None" = None) -> Iterator["HermesServer"]:
         """A running `serve`, `dashboard` or `gateway`, which answers HTTP already.
 
-        Where the web servers hand fires to a gateway, one runs behind them.
+        Where the web servers hand fires to a gateway, one runs behind them, by default a new one.
         """
         with ExitStack() as stack:
-            behind = kind != "gateway" and self.environment.forwards_fires
-            gateway = stack.enter_context(self._running("gateway")) if behind else None
+            if not gateway and kind != "gateway" and self.environment.forwards_fires:
+                gateway = stack.enter_context(self._running("gateway"))
             yield stack.enter_context(self._running(kind, gateway))
 
     @contextmanager
@@ -162,7 +164,7 @@ class Hermes:
         server = HermesServer(self, process, f"http://127.0.0.1:{port}", jobs)
         try:
             process.start()
-            eventually(server.answers, f"hermes {kind} at {server.url}")
+            eventually(server.answers, f"hermes {kind} at {server.url}", _START_LIMIT)
             yield server
         finally:
             process.close()

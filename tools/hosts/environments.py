@@ -25,7 +25,7 @@ def environment(candidates: Sequence[Release]) -> tuple[Release, str]:
             name = _environment(release)
             return Release(release.package, _version(release, CACHE / "hermes" / name)), name
         except SetupError as error:
-            failures.append(f"{release}: {error}")
+            failures.append(f"{release}: {_reason(str(error))}")
     raise SetupError("\n".join(failures))
 
 
@@ -52,5 +52,12 @@ def _make(target: Path, release: Release) -> None:
     wanted = [str(release), "-e", f"{ROOT}[chronos,server]"]
     with bootstrap.Progress(f"hermes {release}", target) as progress:
         progress.run([_UV, "venv", "--clear", "--python", bootstrap.PYTHON, str(target)])
-        progress.run([_UV, "pip", "install", "--python", python, *wanted])
+        install = [_UV, "pip", "install", "--compile-bytecode", "--python", python]
+        progress.run([*install, *wanted])
     (target / _MADE).touch()
+
+
+def _reason(text: str) -> str:
+    """What an installer's output comes down to: its error, in a line, or all of it."""
+    error = text.partition("error: ")[2].partition("The whole log")[0]
+    return " ".join(error.replace("cause: ", "").split()) or text
