@@ -61,6 +61,16 @@ def fire(**changes: object) -> Exchange:
         ),
         fire(),
         fire(status=200, response_body=b'{"status": "gone", "job_id": "j1"}'),
+        fire(status=200, response_body=b'{"status": "duplicate", "job_id": "j1"}'),
+        fire(
+            status=200,
+            response_body=b'{"status": "gateway_stopped", "job_id": "j1", "profile": "p"}',
+        ),
+        fire(
+            status=503,
+            response_headers={"content-type": "application/json", "retry-after": "60"},
+            response_body=b'{"error": "hermes is paused", "job_id": "j1"}',
+        ),
         fire(status=503, response_headers={}, response_body=b""),
     ],
 )

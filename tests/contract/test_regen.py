@@ -61,7 +61,7 @@ def test_a_place_that_is_ignored_makes_no_difference(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "shown"),
     [
-        ("const: gone", "const: gono", '+    status: Literal["gono"]'),
+        ("const: accepted", "const: accepte", '+    status: Literal["accepte"]'),
         ("maxLength: 128", "maxLength: 127", '+    "maxLength": 127,'),
         ("Arms exactly one", "Arms exactly two", "Arms exactly two one-shot for"),
     ],

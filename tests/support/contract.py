@@ -78,7 +78,9 @@ class Contract:
 
     @cached_property
     def _folders(self) -> set[str]:
-        return {posixpath.dirname(path) for path in self._spec["paths"]}
+        # `/.well-known` is everybody's: keys are fetched from other issuers, too.
+        paths = (path for path in self._spec["paths"] if not path.startswith("/.well-known/"))
+        return {posixpath.dirname(path) for path in paths}
 
     @cached_property
     def _headers(self) -> set[str]:

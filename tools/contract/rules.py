@@ -14,8 +14,12 @@ Rule = Callable[[Node], Iterator[Finding]]
 ANSWERS = {
     "paths": ["2XX", "400", "401", "403", "429", "5XX"],
     "webhooks": ["2XX", "400", "401", "5XX"],
+    "public": ["2XX", "429", "5XX"],
 }
-"""What every operation says something about; `2XX` and `5XX` stand for any of theirs."""
+"""What every operation says something about; `2XX` and `5XX` stand for any of theirs.
+Public ones, which ask for no credential, have nobody to refuse."""
+PUBLIC = ("keySet",)
+"""The operations that anyone may call: what they answer is no secret."""
 BOUNDS = {"string": ("maxLength", "enum", "const", "format"), "array": ("maxItems",)}
 """One of which a schema of the type must have, or it admits anything."""
 SUBSCHEMAS = ("properties", "$defs", "patternProperties")
@@ -39,7 +43,8 @@ def every_answer_is_told(spec: Node) -> Iterator[Finding]:
     """An implementer must not have to guess what an error looks like."""
     for operation in operations(spec):
         told = operation.definition.get("responses", {})
-        for wanted in ANSWERS[operation.kind]:
+        kind = "public" if operation.title in PUBLIC else operation.kind
+        for wanted in ANSWERS[kind]:
             if not any(_is_of(str(status), wanted) for status in told):
                 where = f"{operation.pointer}/responses"
                 yield Finding(where, f"{operation.title} does not say what {wanted} is", "answers")
@@ -124,7 +129,7 @@ def security_is_stated(spec: Node) -> Iterator[Finding]:
     asked: set[str] = set()
     for operation in operations(spec):
         wanted = operation.definition.get("security", spec.get("security"))
-        if not wanted or {} in wanted:
+        if (not wanted or {} in wanted) and operation.title not in PUBLIC:
             said = f"{operation.title} may be called by anyone"
             yield Finding(f"{operation.pointer}/security", said, "security")
         asked |= {name for requirement in wanted or () for name in requirement}

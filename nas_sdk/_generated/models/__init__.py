@@ -7,8 +7,11 @@ from .cancel_result import CancelResult
 from .error import Error
 from .fire_accepted import FireAccepted
 from .fire_error import FireError
-from .fire_gone import FireGone
+from .fire_not_run import FireNotRun
+from .fire_not_run_status import FireNotRunStatus
 from .fire_request import FireRequest
+from .key import Key
+from .key_set import KeySet
 from .provision_request import ProvisionRequest
 from .provision_result import ProvisionResult
 
@@ -20,8 +23,11 @@ __all__ = (
     "Error",
     "FireAccepted",
     "FireError",
-    "FireGone",
+    "FireNotRun",
+    "FireNotRunStatus",
     "FireRequest",
+    "Key",
+    "KeySet",
     "ProvisionRequest",
     "ProvisionResult",
 )

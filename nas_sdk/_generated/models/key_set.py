@@ -8,35 +8,38 @@ from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
 
-from typing import Literal, cast
+from typing import cast
+
+if TYPE_CHECKING:
+    from ..models.key import Key
 
 
-T = TypeVar("T", bound="FireGone")
+T = TypeVar("T", bound="KeySet")
 
 
 @_attrs_define
-class FireGone:
+class KeySet:
     """
     Attributes:
-        status (Literal['gone']):
-        job_id (str): The agent's own id of the job. Unique within the agent.
+        keys (list[Key]):
     """
 
-    status: Literal["gone"]
-    job_id: str
+    keys: list[Key]
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        status = self.status
+        from ..models.key import Key  # noqa: PLC0415
 
-        job_id = self.job_id
+        keys = []
+        for keys_item_data in self.keys:
+            keys_item = keys_item_data.to_dict()
+            keys.append(keys_item)
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
             {
-                "status": status,
-                "job_id": job_id,
+                "keys": keys,
             }
         )
 
@@ -44,20 +47,22 @@ class FireGone:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.key import Key  # noqa: PLC0415
+
         d = dict(src_dict)
-        status = cast(Literal["gone"], d.pop("status"))
-        if status != "gone":
-            raise ValueError(f"status must match const 'gone', got '{status}'")
+        keys = []
+        _keys = d.pop("keys")
+        for keys_item_data in _keys:
+            keys_item = Key.from_dict(keys_item_data)
 
-        job_id = d.pop("job_id")
+            keys.append(keys_item)
 
-        fire_gone = cls(
-            status=status,
-            job_id=job_id,
+        key_set = cls(
+            keys=keys,
         )
 
-        fire_gone.additional_properties = d
-        return fire_gone
+        key_set.additional_properties = d
+        return key_set
 
     @property
     def additional_keys(self) -> list[str]:
