@@ -19,6 +19,7 @@ KEEP_IN_ALL: Final = 200_000
 """How many a store that lasts keeps of all agents together."""
 
 DONE: Final = "done"
+NOT_RUN: Final = "not run"
 RETRY: Final = "retry"
 DEAD: Final = "dead"
 EARLY: Final = "early"
@@ -43,8 +44,9 @@ class Attempt:
     answer: str
     """How it ended, as `DeliveryResult.note`."""
     then: str
-    """What followed: `DONE`, `RETRY`, `DEAD`, `EARLY` (it was ahead of time, and the one-shot
-    waits for its own) or `DROPPED` (it was cancelled or replaced meanwhile)."""
+    """What followed: `DONE`, `NOT_RUN` (it is over, and the agent said why there is no run),
+    `RETRY`, `DEAD`, `EARLY` (it was ahead of time, and the one-shot waits for its own) or
+    `DROPPED` (it was cancelled or replaced meanwhile)."""
     next_ms: int | None = None
     """After `RETRY` and `EARLY`: when the next attempt is to begin."""
 
@@ -92,7 +94,7 @@ _NAMES: Final = tuple(field.name for field in attrs.fields(Attempt))
 
 def _then(tried: StoredOneShot, outcome: DeliveryResult, left: StoredOneShot | None) -> str:
     if one_shot.ends(tried, outcome):
-        return DONE
+        return DONE if outcome.ran else NOT_RUN
     if left is None or left.schedule_id != tried.schedule_id:
         return DROPPED
     if left.dead:

@@ -26,6 +26,7 @@ from ..errors import (
     UnauthorizedError,
     UnexpectedStatusError,
 )
+from .schemas import fault, schema
 from .validation import (
     SCHEDULE_ID_MAX,
     check_callback_url,
@@ -213,6 +214,15 @@ def _oauth_error(body: bytes) -> tuple[str | None, str | None]:
     except ContractError:
         return None, None
     return quotable(members.get("error")), quotable(members.get("error_description"))
+
+
+def not_run(body: bytes) -> str | None:
+    """The word of the contract for why a fire ended without a run; None when there is none."""
+    try:
+        members = _object(parse_json(body))
+    except ContractError:
+        return None
+    return members["status"] if fault(schema("FireNotRun"), members) is None else None
 
 
 def quotable(value: Any) -> str | None:

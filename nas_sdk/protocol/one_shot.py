@@ -75,6 +75,20 @@ class DeliveryResult:
     """A status, or a word from a small set; more for people may follow after a colon."""
     retry_after_ms: int | None = None
     """What the agent asked for with ``Retry-After``, counted from now."""
+    ran: bool = True
+    """Of one that ``ended``: whether the agent took it for a run, or said why there is none."""
+
+
+def answered(status: int, said: object, retry_after_ms: int | None) -> DeliveryResult:
+    """Return how an attempt ended that was answered with ``status``.
+
+    ``said`` is the answer's ``status`` member where that is a word of the contract, else None.
+    """
+    if not (200 <= status < 300 or status == 410):
+        return DeliveryResult(ended=False, note=str(status), retry_after_ms=retry_after_ms)
+    if status == 200 and said is not None:
+        return DeliveryResult(ended=True, note=f"200: {said}", ran=False)
+    return DeliveryResult(ended=True, note=str(status), ran=status != 410)
 
 
 def new_schedule_id() -> str:

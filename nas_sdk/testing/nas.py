@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import httpx
 
 from nas_sdk._core.clock import Clock
-from nas_sdk._core.operations import parse_json
+from nas_sdk._core.operations import not_run, parse_json
 from nas_sdk._core.retry import parse_retry_after
 from nas_sdk._core.tokens import AsyncTokenSource, TokenSource
 from nas_sdk.aclient import AsyncNasClient
 from nas_sdk.client import NasClient
 from nas_sdk.protocol.book import OneShotTable
-from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot, answered
 
 from .faults import Drop, Fault, Faults, body_bytes
 from .keys import FireKey
@@ -24,11 +24,15 @@ from .transport import FaultyTransport
 
 
 class Delivery(NamedTuple):
-    """One fire that `deliver` sent; `status` is None when no answer came."""
+    """One fire that `deliver` sent; `status` is None when no answer came.
+
+    `not_run` is the agent's word for why it ended without a run, such as `duplicate`.
+    """
 
     job_id: str
     fire_at: str
     status: int | None
+    not_run: str | None = None
 
 
 class InMemoryNas:
@@ -196,12 +200,14 @@ class InMemoryNas:
 
     def _settle(self, one_shot: StoredOneShot, response: httpx.Response | None) -> Delivery:
         status = None if response is None else response.status_code
-        wait = None if response is None else parse_retry_after(response.headers, self.clock.time())
-        outcome = DeliveryResult(
-            ended=status is not None and (200 <= status < 300 or status == 410),
-            note="no answer" if status is None else str(status),
-            retry_after_ms=None if wait is None else int(wait * 1000),
-        )
+        word = None if response is None or status != 200 else not_run(response.content)
         with self._handler.lock:
-            self._handler.table.settle(one_shot, outcome, self._handler.now())
-        return Delivery(one_shot.job_id, one_shot.fire_at, status)
+            self._handler.table.settle(one_shot, self._outcome(response, word), self._handler.now())
+        return Delivery(one_shot.job_id, one_shot.fire_at, status, word)
+
+    def _outcome(self, response: httpx.Response | None, word: str | None) -> DeliveryResult:
+        if response is None:
+            return DeliveryResult(ended=False, note="no answer")
+        wait = parse_retry_after(response.headers, self.clock.time())
+        retry_after_ms = None if wait is None else int(wait * 1000)
+        return answered(response.status_code, word, retry_after_ms)

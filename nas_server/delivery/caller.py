@@ -9,8 +9,10 @@ from typing import Final
 
 import aiohttp
 
+from nas_sdk._core.operations import not_run
 from nas_sdk._core.retry import parse_retry_after
 from nas_sdk._version import __version__
+from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.accounts import Accounts, AgentAccount
 from nas_server.clock import Clock
@@ -20,7 +22,6 @@ from nas_server.keys import KeyRing
 TIMEOUT_S: Final = 30
 DRAIN_S: Final = 1
 ANSWER_LIMIT: Final = 16_384
-_ENDS: Final = frozenset({*range(200, 300), 410})
 
 
 def open_session(*, allow_private: bool, timeout_s: float = TIMEOUT_S) -> aiohttp.ClientSession:
@@ -89,27 +90,27 @@ class Caller:
         async with self._session.post(
             url, data=body, headers=headers, allow_redirects=False
         ) as response:
-            await _drain(response)
-        return self._judge(response)
+            body = await _drain(response)
+        return self._judge(response, body)
 
-    def _judge(self, response: aiohttp.ClientResponse) -> DeliveryResult:
-        if response.status in _ENDS:
-            return DeliveryResult(ended=True, note=str(response.status))
+    def _judge(self, response: aiohttp.ClientResponse, body: bytes) -> DeliveryResult:
         wait = parse_retry_after(response.headers, self._clock() / 1_000)
         retry_after_ms = None if wait is None else int(wait * 1_000)
-        return DeliveryResult(ended=False, note=str(response.status), retry_after_ms=retry_after_ms)
+        return one_shot.answered(response.status, not_run(body), retry_after_ms)
 
 
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read a short answer off the connection, so that a burst can use it again.
+async def _drain(response: aiohttp.ClientResponse) -> bytes:
+    """Read a short answer off the connection, so that a burst can use it again; return it.
 
     The status has decided by now, so no failure matters here, nor a stop that waits no longer.
     """
-    if response.content.is_eof():
-        return  # it all came with the head, as it mostly does
     with contextlib.suppress(Exception, asyncio.CancelledError):
         async with asyncio.timeout(DRAIN_S):
-            await response.content.readexactly(ANSWER_LIMIT)
+            try:
+                await response.content.readexactly(ANSWER_LIMIT)
+            except asyncio.IncompleteReadError as whole:
+                return whole.partial
+    return b""
 
 
 def _reason(error: Exception) -> str:

@@ -68,10 +68,26 @@ async def accepted(request: web.Request) -> web.Response:
     return web.json_response({"status": "accepted", "job_id": job_id}, status=202)
 
 
-async def gone(request: web.Request) -> web.Response:
-    """200, as of an agent that has no such job."""
-    job_id = json.loads(await request.read())["job_id"]
-    return web.json_response({"status": "gone", "job_id": job_id})
+def not_run(word: str) -> Answer:
+    """200, as of an agent that does not run the job, and why."""
+
+    async def answer(request: web.Request) -> web.Response:
+        job_id = json.loads(await request.read())["job_id"]
+        return web.json_response({"status": word, "job_id": job_id, "detail": "more"})
+
+    return answer
+
+
+gone = not_run("gone")
+
+
+def text(body: str) -> Answer:
+    """200 with any text."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=body, content_type="application/json")
+
+    return answer
 
 
 def status(code: int, **headers: str) -> Answer:

@@ -3,6 +3,7 @@
 # A subprocess is tapped when its own import of aiohttp ends, and not all of it is there yet.
 from __future__ import annotations
 
+import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ def install_client(record: Record) -> None:
     ) -> aiohttp.ClientResponse:
         response = await send(session, method, url, **options)
         try:
-            body: bytes | None = await response.read()
+            body: bytes | None = await _read(response)
         except (aiohttp.ClientError, TimeoutError):
             body = None  # whoever reads it meets the same error
         record(
@@ -44,6 +45,16 @@ def install_client(record: Record) -> None:
         return response
 
     setattr(aiohttp.ClientSession, SEND, seen_send)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, left where it was for whoever reads the stream."""
+    body = await response.read()
+    if body:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            response.content.unread_data(body)
+    return body
 
 
 def install_server(record: Record) -> None:

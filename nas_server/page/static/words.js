@@ -40,6 +40,7 @@ export const STATES = {
 
 export const OUTCOMES = {
   done: ["✓", "delivered", "good"],
+  "not run": ["–", "not run", "wait"],
   early: ["✓", "fired early", "good"],
   retry: ["↻", "failed", "wait"],
   dead: ["✕", "given up", "bad"],

@@ -25,7 +25,16 @@ from nas_server.delivery.caller import TIMEOUT_S
 from nas_server.logs import LOGGER
 from nas_server.store import MemoryStore, Store, StoreError
 from nas_server.store.base import GoneError
-from tests.support.agent_stub import AgentStub, accepted, agent_stub, gone, held, status
+from tests.support.agent_stub import (
+    AgentStub,
+    accepted,
+    agent_stub,
+    gone,
+    held,
+    not_run,
+    status,
+    text,
+)
 from tests.support.nas_in_process import Hosted, eventually, hosted
 from tests.support.tls import self_signed
 
@@ -495,11 +504,12 @@ async def test_a_stop_does_not_wait_for_a_store_that_is_away(
 ) -> None:
     tried, drain = asyncio.Event(), caller._drain
 
-    async def drained_until_cancelled(response: aiohttp.ClientResponse) -> None:
-        await drain(response)
+    async def drained_until_cancelled(response: aiohttp.ClientResponse) -> bytes:
+        body = await drain(response)
         with contextlib.suppress(asyncio.CancelledError):  # as `_drain` itself
             tried.set()
             await asyncio.Event().wait()
+        return body
 
     async def away(*_: Any) -> Any:
         raise StoreError("there is no leader")
@@ -563,6 +573,31 @@ async def test_a_lease_that_came_late_is_handed_back(
     await settled(nas, set())
     (attempt,) = await store.attempts(nas.clock(), 10)
     assert (attempt.number, len(agent.fires)) == (2, 1)
+
+
+@pytest.mark.parametrize("word", ["gone", "duplicate", "gateway_stopped"])
+async def test_why_a_fire_ended_without_a_run_is_kept(
+    nas: Hosted, agent: AgentStub, store: Store, word: str
+) -> None:
+    agent.usual = not_run(word)
+    await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    await settled(nas, set())
+    (kept,) = await store.attempts(nas.clock(), 10)
+    assert (kept.answer, kept.then) == (f"200: {word}", "not run")
+
+
+@pytest.mark.off_contract("response")
+@pytest.mark.parametrize("body", ['{"status": "ok"}', '{"status": 7}', "[]", "x", "{" * 20_000])
+async def test_any_other_body_is_a_run(
+    nas: Hosted, agent: AgentStub, store: Store, body: str
+) -> None:
+    agent.usual = text(body)
+    await nas.provision("job", 0, agent.url)
+    await agent.until(1)
+    await settled(nas, set())
+    (kept,) = await store.attempts(nas.clock(), 10)
+    assert (kept.answer, kept.then) == ("200", "done")
 
 
 async def test_each_attempt_is_kept_with_its_answer(

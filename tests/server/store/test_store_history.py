@@ -5,7 +5,7 @@ import attrs
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server import history
-from nas_server.history import DEAD, DONE, DROPPED, EARLY, RETRY, Attempt
+from nas_server.history import DEAD, DONE, DROPPED, EARLY, NOT_RUN, RETRY, Attempt
 from nas_server.store import Counts, Store
 from tests.server.store.test_store import ACCEPTED, FAILED, T, arm, shot
 
@@ -73,6 +73,15 @@ async def test_what_followed_is_told(store: Store) -> None:
         ("dies", RETRY),
         ("replaced", DROPPED),
     ]
+
+
+async def test_an_end_without_a_run_is_told_from_a_run(store: Store) -> None:
+    for n, (status, word) in enumerate([(202, None), (200, "duplicate"), (204, None), (410, None)]):
+        await arm(store, shot("job", T + n))
+        await deliver(store, one_shot.answered(status, word, None), T + n, T + n)
+    told = [(each.answer, each.then) for each in await store.attempts(T + 9, 10)]
+    assert told == [("410", NOT_RUN), ("204", DONE), ("200: duplicate", NOT_RUN), ("202", DONE)]
+    assert await store.armed("a") == []
 
 
 async def test_attempts_are_of_one_agent_or_of_all(store: Store) -> None:
