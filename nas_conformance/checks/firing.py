@@ -97,7 +97,7 @@ def past(context: Context) -> None:
 def token(context: Context) -> None:
     """Every fire carries a fire token that a receiver accepts."""
     scenario = context.scenario.played()
-    keys = scenario.key_set()
+    keys = context.key_set()
     for name in ("accepted", "busy"):
         for fire in scenario.came(name):
             _verify(context, scenario, keys, fire, name)

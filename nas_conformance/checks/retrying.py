@@ -62,7 +62,7 @@ def redirect(context: Context) -> None:
 
 @GROUP.check(
     "retry-after",
-    Clause("cronFire", "obeying `Retry-After`"),
+    Clause("cronFire", "no shorter than `Retry-After` asks"),
     "Begin the next attempt no sooner than the agent asked.",
 )
 def retry_after(context: Context) -> None:
@@ -87,7 +87,11 @@ def listed(context: Context) -> None:
     scenario = context.scenario.played()
     scenario.came("busy")
     if not scenario.listed_while_busy:
-        raise CheckFailed("after a 503 it was not listed any more", steps=scenario.steps("busy"))
+        raise CheckFailed(
+            "after a 503 it was not listed any more",
+            steps=scenario.steps("busy"),
+            rests_on="shape.list",
+        )
 
 
 @GROUP.check("ends-accepted", _ENDS, "Delete it; send nothing more for it.")
@@ -99,11 +103,12 @@ def ends_accepted(context: Context) -> None:
 @GROUP.check(
     "ends-gone",
     Clause("cronFire", "A 410 ends the one-shot as a `gone` does."),
-    "Treat 200, 204 and 410 like 202: nobody is there to run the job.",
+    "Treat 200, 204 and 410 like 202, whatever the body: to run the job is the agent's affair.",
 )
 def ends_gone(context: Context) -> None:
-    """Any other 2xx and a 410 end the one-shot, too."""
-    for name in ("gone", "any-2xx", "gone-410"):
+    """Any other 2xx and a 410 end the one-shot, too, with a run or without."""
+    words = context.contract.words("FireNotRun", "status")
+    for name in (*words, "any-2xx", "gone-410"):
         context.scenario.played().ended_once(name)
 
 

@@ -61,6 +61,16 @@ def error(context: Context) -> None:
 
 
 @GROUP.check(
+    "key-set",
+    Clause("keySet", "The JSON Web Key Set (RFC 7517) of NAS."),
+    "Serve it at /.well-known/jwks.json to everybody, each key with its kid.",
+)
+def key_set(context: Context) -> None:
+    """The key set is a 200 for anyone, and every key has a name."""
+    context.key_set()
+
+
+@GROUP.check(
     "unknown-members",
     Clause("info", "A receiver ignores object members it does not know."),
     "Ignore unknown members of the body; newer agents may send them.",

@@ -11,11 +11,24 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import attrs
+
 from nas_sdk._core.instants import format_instant, parse_instant
 
 from .contract import Contract, shipped
 from .options import Options
-from .wire import CANCEL, LIST, NOBODY, PROVISION, CheckFailed, Credential, Exchange, Wire, bearer
+from .wire import (
+    CANCEL,
+    KEYS,
+    LIST,
+    NOBODY,
+    PROVISION,
+    CheckFailed,
+    Credential,
+    Exchange,
+    Wire,
+    bearer,
+)
 
 if TYPE_CHECKING:
     from .scenario import FireScenario
@@ -40,18 +53,18 @@ class Agent:
     ) -> tuple[str, Exchange]:
         """Arm a job; the schedule id, and the exchange for reports."""
         body = self._context.request(job_id, fire_at, callback_url)
-        exchange = self.post(PROVISION, body)
+        exchange = _means(self.post(PROVISION, body), "shape.provision")
         return str(self._context.expect(exchange, 200, "ProvisionResult")["schedule_id"]), exchange
 
     def cancel(self, job_id: str) -> Exchange:
         """Cancel a job's one-shot."""
-        exchange = self.post(CANCEL, {"job_id": job_id})
+        exchange = _means(self.post(CANCEL, {"job_id": job_id}), "shape.cancel")
         self._context.expect(exchange, 200, "CancelResult")
         return exchange
 
     def list(self) -> tuple[list[dict[str, Any]], Exchange]:
         """Every entry of the list, whoever armed it."""
-        exchange = self._context.wire.send("GET", LIST, self.credential)
+        exchange = _means(self._context.wire.send("GET", LIST, self.credential), "shape.list")
         return list(self._context.expect(exchange, 200, "ArmedList")["armed"]), exchange
 
     def armed(self) -> tuple[dict[str, dict[str, Any]], Exchange]:
@@ -155,6 +168,11 @@ class Context:
             raise CheckFailed(f"the error is {error['error']!r}, not {code!r}", exchange)
         return error
 
+    def key_set(self) -> dict[str, Any]:
+        """The NAS's key set as it is now; CheckFailed unless it is as the contract has it."""
+        exchange = self.wire.send("GET", self.options.jwks or KEYS, NOBODY)
+        return self.expect(_means(exchange, "shape.key-set"), 200, "KeySet")
+
     def at_once(self, act: Callable[[S], T], items: Iterable[S]) -> list[T]:
         """Do something to each of the items, eight at a time; the results in order."""
         with ThreadPoolExecutor(8) as pool:
@@ -184,6 +202,11 @@ class Context:
             return self.wire.send("POST", CANCEL, armed[1], body).status == 200
         except CheckFailed:
             return False
+
+
+def _means(exchange: Exchange, check: str) -> Exchange:
+    """The exchange of a request that only serves another check than its own."""
+    return attrs.evolve(exchange, rests_on=check)
 
 
 def encode(body: object) -> bytes:

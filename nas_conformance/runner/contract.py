@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -55,6 +55,13 @@ class Contract:
             where = ".".join(str(step) for step in error.instance_path)
             return f"{where}: {error.message}" if where else error.message
         return None
+
+    def words(self, schema: str, member: str) -> Sequence[str]:
+        """The values that a member of a schema may have."""
+        found: Sequence[str] = self.document["components"]["schemas"][schema]["properties"][member][
+            "enum"
+        ]
+        return found
 
     def text(self, section: str) -> str:
         """All the words of a section, white space folded. KeyError when there is none."""

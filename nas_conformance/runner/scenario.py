@@ -20,7 +20,6 @@ from .receiver import PATH, Answer, Delivery, Receiver
 from .wire import CheckFailed
 
 _ACCEPTED: Final = Answer(202, "accepted")
-_GONE: Final = Answer(200, "gone")
 _PREFIX: Final = "/some/base"
 _SETTLES: Final = 5.0
 """Seconds a NAS may take to note an answer."""
@@ -99,7 +98,11 @@ class FireScenario:
         came = self.deliveries(name)
         if len(came) < count:
             wrong = "the fire did not come" if not came else "the fire was not sent again"
-            raise CheckFailed(f"{wrong} within {self.patience.most:g} s", steps=self.steps(name))
+            raise CheckFailed(
+                f"{wrong} within {self.patience.most:g} s",
+                steps=self.steps(name),
+                rests_on="" if came else "fire.delivered",
+            )
         return came
 
     def ended_once(self, name: str) -> None:
@@ -107,7 +110,9 @@ class FireScenario:
         if len(self.came(name)) > 1:
             raise CheckFailed("the fire came again after it had ended", steps=self.steps(name))
         if self.parts[name].job_id in self.listed_after:
-            raise CheckFailed("the one-shot is still listed", steps=self.steps(name))
+            raise CheckFailed(
+                "the one-shot is still listed", steps=self.steps(name), rests_on="shape.list"
+            )
 
     def never_fired(self, name: str) -> None:
         """CheckFailed when a part had a delivery."""
@@ -124,18 +129,6 @@ class FireScenario:
         ]
         return [f"armed {part.job_id} for {part.fire_at}", *(came or ["nothing came"])]
 
-    def key_set(self) -> Mapping[str, Any]:
-        """The NAS's JWKS as it is now; CheckFailed when it cannot be had."""
-        url = self._context.options.jwks or f"{self._context.wire.base_url}/.well-known/jwks.json"
-        try:
-            answer = httpx.get(url, timeout=10.0)
-            document = answer.json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise CheckFailed(f"no JWKS at {url}: {str(error) or type(error).__name__}") from None
-        if answer.status_code != 200 or not isinstance(document, dict):
-            raise CheckFailed(f"no JWKS at {url}: status {answer.status_code}")
-        return document
-
     def _arm_all(self) -> None:
         retry_after = {"Retry-After": str(self.patience.retry_after)}
         location = {"Location": self.base + ELSEWHERE}
@@ -151,7 +144,8 @@ class FireScenario:
             self._arm(name, 2, first, _ACCEPTED)
         self._arm("under-way", 2, attrs.evolve(_ACCEPTED, hold=self._hold), _ACCEPTED)
         self._arm("accepted", 1, _ACCEPTED)
-        self._arm("gone", 1, _GONE)
+        for word in self._context.contract.words("FireNotRun", "status"):
+            self._arm(word, 1, Answer(200, word))
         self._arm("any-2xx", 1, Answer(204))
         self._arm("gone-410", 1, Answer(410))
         self._arm("slash", 1, _ACCEPTED, url=f"{self.base}{_PREFIX}/")

@@ -116,11 +116,11 @@ def _run(
 ) -> Report:
     started = time.monotonic()
     _knock(context)
-    verdicts = []
+    verdicts: list[Verdict] = []
     try:
         for done, check in enumerate(chosen):
             on_check(done, len(chosen), check)
-            verdicts.append(_judge(context, check))
+            verdicts.append(_explained(_judge(context, check), verdicts))
     finally:
         left_behind = context.close()
     seconds = time.monotonic() - started
@@ -143,6 +143,17 @@ def _knock(context: Context) -> None:
             f"GET {LIST} is answered {status}: give the base URL of the NAS, without a path of "
             "the contract"
         )
+
+
+def _explained(verdict: Verdict, before: Sequence[Verdict]) -> Verdict:
+    """The verdict, or that nothing can be said: what it saw was seen through a failed check."""
+    cause = verdict.broken.rests_on if verdict.broken else ""
+    failed = {each.check.name for each in before if each.outcome == "failed"}
+    if cause not in failed:
+        return verdict
+    return attrs.evolve(
+        verdict, outcome="skipped", broken=None, reason=f"rests on {cause}, which failed"
+    )
 
 
 def _judge(context: Context, check: Check) -> Verdict:

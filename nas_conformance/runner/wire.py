@@ -14,6 +14,7 @@ import httpx
 PROVISION: Final = "/api/agent-cron/provision"
 CANCEL: Final = "/api/agent-cron/cancel"
 LIST: Final = "/api/agent-cron/list"
+KEYS: Final = "/.well-known/jwks.json"
 HIDDEN: Final = "[token]"
 _PATIENCE_429: Final = 3
 _LONGEST_WAIT: Final = 10.0
@@ -31,6 +32,8 @@ class Exchange:
     status: int
     headers: httpx.Headers
     body: bytes
+    rests_on: str = ""
+    """The check that holds this kind of request to the contract, where it is but a means."""
 
     @property
     def media_type(self) -> str:
@@ -62,13 +65,22 @@ class CheckFailed(Exception):  # noqa: N818 - a verdict, not a failure
     """A promise of the contract that was not kept."""
 
     def __init__(
-        self, wrong: str, exchange: Exchange | None = None, *, steps: Iterable[str] = ()
+        self,
+        wrong: str,
+        exchange: Exchange | None = None,
+        *,
+        steps: Iterable[str] = (),
+        rests_on: str = "",
     ) -> None:
-        """`wrong` is one sentence; `steps` led there, oldest first."""
+        """`wrong` is one sentence; `steps` led there, oldest first.
+
+        rests_on: the check whose failure would explain this one; that of the exchange if none.
+        """
         super().__init__(wrong)
         self.wrong = wrong
         self.exchange = exchange
         self.steps = list(steps)
+        self.rests_on = rests_on or (exchange.rests_on if exchange else "")
 
 
 class Wire:
@@ -87,7 +99,7 @@ class Wire:
     def send(
         self, method: str, path: str, credential: Credential, body: bytes | None = None
     ) -> Exchange:
-        """Send one request; CheckFailed when there is no answer."""
+        """Send one request; CheckFailed when there is no answer. `path` may be a whole URL."""
         for left in reversed(range(_PATIENCE_429)):
             exchange = self._send(method, path, credential, body)
             wait = _wait_of(exchange)
@@ -110,14 +122,15 @@ class Wire:
         with self._lock:
             self.requests += 1
         try:
-            answer = self._client.request(
-                method, self.base_url + path, headers=headers, content=body
-            )
+            answer = self._client.request(method, self._url(path), headers=headers, content=body)
         except httpx.HTTPError as error:
             raise CheckFailed(f"no answer to {method} {path}: {_words(error)}") from None
         return Exchange(
             method, path, credential.words, body, answer.status_code, answer.headers, answer.content
         )
+
+    def _url(self, path: str) -> str:
+        return path if path.startswith(("http://", "https://")) else self.base_url + path
 
     def _remember(self, body: bytes | None, credential: Credential) -> None:
         try:

@@ -271,6 +271,12 @@ FIRE_BUGS = [
     Bug(
         "410-retried", "a 410 does not end it", "fire.ends-gone", change=ending("410", ended=False)
     ),
+    Bug(
+        "duplicate-retried",
+        "a duplicate does not end it",
+        "fire.ends-gone",
+        change=ending("200: duplicate", ended=False),
+    ),
     Bug("forgetful", "a delivered key arms again", "fire.remembered", Forgetful),
     Bug("cancelled-fires", "a cancel leaves the timer", "fire.cancelled", CancelLate),
     Bug("replaced-fires", "a replacement leaves the timer", "fire.replaced", ReplaceLate),

@@ -138,6 +138,13 @@ def _bare_list(request: web.Request, status: int, body: Any) -> web.Response | N
     return web.json_response(body["armed"]) if status == 200 and _is(request, "list") else None
 
 
+def _without_kid(request: web.Request, status: int, body: Any) -> web.Response | None:
+    if not _is(request, "jwks.json"):
+        return None
+    keys = [{name: key[name] for name in key if name != "kid"} for key in body["keys"]]
+    return web.json_response({"keys": keys})
+
+
 def _created(request: web.Request, status: int, body: Any) -> web.Response | None:
     made = status == 200 and _is(request, "provision")
     return web.json_response(body, status=201) if made else None
@@ -163,6 +170,7 @@ ANSWERS = [
     Bug("422", "422 for a bad request", "shape.error", change=answering(_unprocessable)),
     Bug("numbers-listed", "fire_at listed as a number", "shape.list", change=answering(_numbers)),
     Bug("bare-list", "the list without its object", "shape.list", change=answering(_bare_list)),
+    Bug("nameless-keys", "keys without a kid", "shape.key-set", change=answering(_without_kid)),
     Bug("created-201", "201 for a provision", "shape.provision", change=answering(_created)),
     Bug("empty-cancel", "{} for a cancel", "shape.cancel", change=answering(_empty_cancel)),
     Bug(

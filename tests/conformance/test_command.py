@@ -76,6 +76,48 @@ def test_the_steps_of_a_story_are_told_and_few(capsys: Captured) -> None:
     assert "steps" in steps[0]
 
 
+def _stale_list() -> Bug:
+    """Lists for ever what it listed first; nothing else is wrong."""
+    first: list[Any] = []
+
+    def change(request: web.Request, status: int, body: Any) -> web.Response | None:
+        if not request.path.endswith("/list") or status != 200:
+            return None
+        first.append(body)
+        return web.json_response(first[0])
+
+    return Bug("stale-list", "a list out of a cache", "shape.list", change=answering(change))
+
+
+def _unsigned(request: web.Request, status: int, body: Any) -> web.Response | None:
+    return web.json_response({"ok": True}) if status == 401 else None
+
+
+def test_only_what_is_wrong_is_blamed_and_what_rests_on_it_is_left_open(
+    capsys: Captured,
+) -> None:
+    status, _ = run_against(_stale_list(), "--examples", "3", "--json")
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    failed = [each["name"] for each in checks if each["outcome"] == "failed"]
+    reasons = {each["name"]: each.get("reason") for each in checks}
+    assert (status, failed) == (1, ["shape.list"])
+    for name in ("auth.no-effect", "request.no-effect", "model.story", "arm.replace"):
+        assert reasons[name] == "rests on shape.list, which failed"
+
+
+def test_what_does_not_rest_on_a_failure_is_blamed_beside_it(capsys: Captured) -> None:
+    stale = _stale_list()
+
+    def both(nas: Any) -> None:
+        stale.change(nas)
+        answering(_unsigned)(nas)
+
+    run_against(Bug("both", "a stale list, and no authentication", "", change=both), "--json")
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    failed = [each["name"] for each in checks if each["outcome"] == "failed"]
+    assert {"shape.list", "auth.missing", "auth.garbage"} <= set(failed)
+
+
 def test_the_same_failure_again_is_told_once(capsys: Captured) -> None:
     run_against(PLANTED["bare-list"], "--only", "arm.same-key", "--only", "arm.far")
     out, _ = capsys.readouterr()
