@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import httpx
 
@@ -31,6 +31,7 @@ from .errors import NasError, TokenError
 if TYPE_CHECKING:
     from ._core.bulk import Arm, BulkResult, Item, Progress
     from ._generated.models import ArmedOneShot, ProvisionResult
+    from ._generated.options import CancelOptions, ListOptions, ProvisionOptions
 
 T = TypeVar("T")
 CONNECTIONS = 32
@@ -101,29 +102,32 @@ class NasClient(BaseClient):
         agent_callback_url: str,
         *,
         dedup_key: str | None = None,
+        **options: Unpack[ProvisionOptions],
     ) -> ProvisionResult:
         """Arm the job's one-shot at `fire_at`, in place of the one it has.
 
         fire_at: RFC 3339 with an offset, sent byte for byte, or an aware datetime.
         agent_callback_url: the agent's public base URL; NAS appends `/api/cron/fire`.
         dedup_key: filled in; one that is given must be `{job_id}:{fire_at}`.
+        options: what else the contract lets a request say; nothing so far.
 
         Repeating the call changes nothing. Raises InvalidRequestError, before anything is
         sent, for what the contract does not allow.
         """
-        return self._run(operations.provision(job_id, fire_at, agent_callback_url, dedup_key))
+        call = operations.provision(job_id, fire_at, agent_callback_url, dedup_key, **options)
+        return self._run(call)
 
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str, **options: Unpack[CancelOptions]) -> None:
         """Cancel the job's one-shot. A job that has none is a success."""
-        return self._run(operations.cancel(job_id))
+        return self._run(operations.cancel(job_id, **options))
 
-    def list_armed(self) -> list[ArmedOneShot]:
+    def list_armed(self, **options: Unpack[ListOptions]) -> list[ArmedOneShot]:
         """Every one-shot of this agent, in no particular order.
 
         Items that break the contract are left out, with one warning in the log. Compare
         fire times with `parse_instant`: NAS may spell an instant in another way.
         """
-        return self._run(operations.list_armed())
+        return self._run(operations.list_armed(**options))
 
     def provision_many(
         self, arms: Iterable[Arm], *, on_progress: Progress | None = None

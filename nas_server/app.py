@@ -167,6 +167,7 @@ class Nas:
             one_shot.new_schedule_id(),
             now,
             agent.generation,
+            asked.more,
         )
         schedule_id = await self._store.provision(wanted, now)
         self.relay.expect(wanted.wake_ms)
@@ -180,11 +181,8 @@ class Nas:
 
     async def _list(self, request: web.Request) -> web.Response:
         agent = await self._caller_of(request)
-        armed = [
-            {"job_id": one.job_id, "fire_at": one.fire_at, "schedule_id": one.schedule_id}
-            for one in await self._store.armed(agent.name)
-            if agent.honours(one)
-        ]
+        held = await self._store.armed(agent.name)
+        armed = [answers.listed(one) for one in held if agent.honours(one)]
         return web.json_response({"armed": armed})
 
     async def _jwks(self, request: web.Request) -> web.Response:

@@ -1,7 +1,8 @@
 """Rebuild `nas_sdk/_generated` from the contract, or say how it differs.
 
-The tree is what openapi-python-client writes, and `contract.json`: the contract itself,
-for programs that have no YAML reader, and so that no change of it goes unnoticed here.
+The tree is what openapi-python-client writes, `options.py` (see `tools.request_options`), and
+`contract.json`: the contract itself, for programs that have no YAML reader, and so that no
+change of it goes unnoticed here.
 
     scripts/regen            # write it anew
     scripts/regen --check    # change nothing; exit 1 and show a diff when it is not current
@@ -19,11 +20,15 @@ from pathlib import Path
 
 import yaml
 
+from tools import request_options
+
 ROOT = Path(__file__).resolve().parent.parent
 SPEC = ROOT / "openapi" / "nas-agent-cron.yaml"
 CONFIG = ROOT / "openapi" / "generator.yaml"
 GENERATED = ROOT / "nas_sdk" / "_generated"
 CACHE = ROOT / ".cache"
+FORMAT = ["ruff", "check", "--isolated", "--no-cache", "--quiet", "--fix", "--select", "F401,I"]
+FORMAT += ["--line-length", "100"]
 SHOWN = 80
 """Lines of a diff that are shown; what is beyond is counted."""
 
@@ -72,6 +77,8 @@ def generate(spec: Path, into: Path) -> None:
     )
     if done.returncode:
         raise GenerationError(done.stdout.strip())
+    (into / "options.py").write_text(request_options.module(into))
+    subprocess.run([*FORMAT, str(into / "options.py")], env=_environment(), check=True)
     contract = json.dumps(yaml.safe_load(spec.read_text()), indent=1, ensure_ascii=False)
     (into / "contract.json").write_text(contract + "\n")
 

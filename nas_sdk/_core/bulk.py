@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from queue import SimpleQueue
 
     from .._generated.models import ProvisionResult
+    from .._generated.options import ProvisionOptions
 
 Progress = Callable[[int, int], object]
 """Called as `(done, total)` after each item."""
@@ -35,6 +36,7 @@ class Arm:
     fire_at: str | datetime
     agent_callback_url: str
     dedup_key: str | None = None
+    options: ProvisionOptions = attrs.field(factory=dict, hash=False)  # type: ignore[assignment]  # an empty one
 
 
 @attrs.frozen
@@ -149,7 +151,8 @@ class Batch:
 
 
 def _encode_arm(arm: Arm) -> Call[ProvisionResult]:
-    return operations.provision(arm.job_id, arm.fire_at, arm.agent_callback_url, arm.dedup_key)
+    fire = arm.job_id, arm.fire_at, arm.agent_callback_url, arm.dedup_key
+    return operations.provision(*fire, **arm.options)
 
 
 def run_threads(

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, Unpack
+from urllib.parse import urlencode
 
 from ..errors import (
     BadRequestError,
@@ -26,7 +28,7 @@ from ..errors import (
     UnauthorizedError,
     UnexpectedStatusError,
 )
-from .schemas import fault, schema
+from .schemas import check_optional, fault, fitting, optional, required, schema
 from .validation import (
     SCHEDULE_ID_MAX,
     check_callback_url,
@@ -39,6 +41,7 @@ from .validation import (
 
 if TYPE_CHECKING:
     from .._generated.models import ArmedOneShot, ProvisionResult
+    from .._generated.options import CancelOptions, ListOptions, ProvisionOptions
 
 T = TypeVar("T")
 MAX_BODY = 64 * 1024 * 1024
@@ -68,7 +71,11 @@ class Call(NamedTuple, Generic[T]):
 
 
 def provision(
-    job_id: str, fire_at: str | datetime, agent_callback_url: str, dedup_key: str | None = None
+    job_id: str,
+    fire_at: str | datetime,
+    agent_callback_url: str,
+    dedup_key: str | None = None,
+    **options: Unpack[ProvisionOptions],
 ) -> Call[ProvisionResult]:
     """Arm the job's one-shot. Raises InvalidRequestError for what the contract refuses."""
     from .._generated.api.one_shots.provision import _get_kwargs
@@ -81,41 +88,49 @@ def provision(
         fire_at=text,
         agent_callback_url=check_callback_url(agent_callback_url),
         dedup_key=check_dedup_key(dedup_key, job_id, text),
+        **options,
     )
-    return _call("provision", _get_kwargs(body=body), _provisioned)
+    return _call("provision", _get_kwargs(body=body), _provisioned, "ProvisionRequest")
 
 
-def cancel(job_id: str) -> Call[None]:
+def cancel(job_id: str, **options: Unpack[CancelOptions]) -> Call[None]:
     """Cancel the job's one-shot. Raises InvalidRequestError for a bad job id."""
     from .._generated.api.one_shots.cancel import _get_kwargs
     from .._generated.models import CancelRequest
 
-    body = CancelRequest(job_id=check_job_id(job_id))
-    return _call("cancel", _get_kwargs(body=body), _cancelled)
+    body = CancelRequest(job_id=check_job_id(job_id), **options)
+    return _call("cancel", _get_kwargs(body=body), _cancelled, "CancelRequest")
 
 
-def list_armed() -> Call[list[ArmedOneShot]]:
+def list_armed(**options: Unpack[ListOptions]) -> Call[list[ArmedOneShot]]:
     """List what the agent has armed."""
     from .._generated.api.one_shots.list_ import _get_kwargs
 
-    return _call("list_armed", _get_kwargs(), _armed)
+    return _call("list_armed", _get_kwargs(**options), _armed)
 
 
-def _call(name: str, request: dict[str, Any], decode: Callable[[Any], T]) -> Call[T]:
-    body = json.dumps(request["json"]).encode("ascii") if "json" in request else None
-    headers = request.get("headers", {})
-    return Call(name, request["method"].upper(), request["url"], headers, body, decode)
+def _call(
+    name: str, request: dict[str, Any], decode: Callable[[Any], T], body: str | None = None
+) -> Call[T]:
+    """The call of a request as the generated code builds it; `body` names its schema."""
+    content = None
+    if body is not None:
+        check_optional(body, request["json"])
+        content = json.dumps(request["json"]).encode("ascii")
+    path, headers = request["url"], request.get("headers", {})
+    if query := request.get("params"):
+        path += f"?{urlencode(query, doseq=True)}"
+    return Call(name, request["method"].upper(), path, headers, content, decode)
 
 
 def _provisioned(answer: Any) -> ProvisionResult:
     from .._generated.models import ProvisionResult
 
-    return ProvisionResult(schedule_id=_schedule_id(_object(answer)))
+    return ProvisionResult.from_dict(_members("ProvisionResult", answer))
 
 
 def _cancelled(answer: Any) -> None:
-    if _object(answer).get("ok") is not True:
-        _broken("its member 'ok' is not true")
+    _members("CancelResult", answer)
 
 
 def _armed(answer: Any) -> list[ArmedOneShot]:
@@ -142,13 +157,30 @@ def _armed(answer: Any) -> list[ArmedOneShot]:
 def _one_shot(item: Any) -> ArmedOneShot:
     from .._generated.models import ArmedOneShot
 
-    members = _object(item)
-    job_id, fire_at = members.get("job_id"), members.get("fire_at")
-    if not is_job_id(job_id):
-        _broken("its member 'job_id' is not a job id")
-    if not is_instant(fire_at):
-        _broken("its member 'fire_at' is not an instant")
-    return ArmedOneShot(job_id=job_id, fire_at=fire_at, schedule_id=_schedule_id(members))
+    return ArmedOneShot.from_dict(_members("ArmedOneShot", item))
+
+
+def _members(name: str, value: Any) -> dict[str, Any]:
+    """The members that the contract's schema `name` has, of an answer or a part of one.
+
+    Raises ContractError for a required one that is missing or wrong. An optional one that is
+    wrong counts as missing: what NAS did must not get lost for the sake of it.
+    """
+    members = _object(value)
+    found = {}
+    for member, check in _checks(name):
+        found[member] = given = members.get(member)
+        if wrong := check(given):
+            _broken(f"its member {member!r} {wrong}")
+    if len(members) > len(found) and optional(name):
+        found |= fitting(name, members)
+    return found
+
+
+@cache
+def _checks(name: str) -> Sequence[tuple[str, Callable[[Any], str | None]]]:
+    nodes = schema(name)["properties"]
+    return [(each, _FAULTS.get(each) or partial(fault, nodes[each])) for each in required(name)]
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -157,13 +189,19 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
-def _schedule_id(members: dict[str, Any]) -> str:
-    value = members.get("schedule_id")
+def _schedule_id_fault(value: Any) -> str | None:
     if not (isinstance(value, str) and 0 < len(value) <= SCHEDULE_ID_MAX):
-        _broken("its member 'schedule_id' is not a name")
-    if _LONE_SURROGATE.search(value):  # JSON can spell it, and nothing could print or store it
-        _broken("its member 'schedule_id' is not Unicode")
-    return value
+        return "is not a name"
+    # JSON can spell a lone surrogate, and nothing could print or store it.
+    return "is not Unicode" if _LONE_SURROGATE.search(value) else None
+
+
+_FAULTS: Mapping[str, Callable[[Any], str | None]] = {
+    "job_id": lambda value: None if is_job_id(value) else "is not a job id",
+    "fire_at": lambda value: None if is_instant(value) else "is not an instant",
+    "schedule_id": _schedule_id_fault,
+}
+"""Members of every list, checked faster than by their schemas and, where that says less, better."""
 
 
 def _broken(what: str) -> NoReturn:

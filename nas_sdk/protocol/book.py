@@ -7,6 +7,7 @@ import heapq
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
@@ -33,13 +34,18 @@ class OneShotTable:
         self._dead: deque[StoredOneShot] = deque()
 
     def provision(
-        self, agent: str, job_id: str, fire_at: str, callback_url: str, dedup_key: str, now: int
+        self,
+        agent: str,
+        job_id: str,
+        fire_at: str,
+        callback_url: str,
+        dedup_key: str,
+        now: int,
+        more: Mapping[str, Any] | None = None,
     ) -> str:
         """Arm the job's one-shot and return its schedule id; ValueError for a bad ``fire_at``."""
-        wanted = one_shot.fresh(
-            agent, job_id, fire_at, callback_url, dedup_key, self._new_id(), now
-        )
-        return self.arm(wanted, now)
+        fire = agent, job_id, fire_at, callback_url, dedup_key
+        return self.arm(one_shot.fresh(*fire, self._new_id(), now, more=more), now)
 
     def arm(self, wanted: StoredOneShot, now: int) -> str:
         """Arm ``wanted``, a one-shot before any attempt; return the schedule id to answer."""

@@ -5,9 +5,11 @@ passed in, and nothing is read or written. The functions decide about one one-sh
 every store obeys them; `nas_sdk.protocol.book` keeps a set of one-shots by them.
 """
 
+import json
 import re
 import secrets
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import attrs
 
@@ -53,6 +55,14 @@ class StoredOneShot:
     """How the last attempt ended, as `DeliveryResult.note`."""
     generation: int = 0
     """Which of its agent's credentials armed it, counted from the agent's first."""
+    more: str = ""
+    """What else its provision said that the contract knows: a JSON object; empty for nothing."""
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """What `more` holds."""
+        found: Mapping[str, Any] = json.loads(self.more) if self.more else {}
+        return found
 
     @property
     def wake_ms(self) -> int:
@@ -113,9 +123,11 @@ def fresh(
     schedule_id: str,
     now: int,
     generation: int = 0,
+    more: Mapping[str, Any] | None = None,
 ) -> StoredOneShot:
     """Return the one-shot a provision asks for, as it is before any attempt.
 
+    ``more`` are the optional members of the request, which the list and the fire may repeat.
     Raises ValueError, in words a caller can use, when ``fire_at`` is no instant.
     """
     due = due_ms(fire_at)
@@ -129,6 +141,7 @@ def fresh(
         schedule_id=schedule_id,
         not_before_ms=max(due, now),
         generation=generation,
+        more=json.dumps(more) if more else "",
     )
 
 

@@ -10,6 +10,7 @@ import httpx
 from nas_sdk._core.clock import Clock
 from nas_sdk._core.operations import not_run, parse_json
 from nas_sdk._core.retry import parse_retry_after
+from nas_sdk._core.schemas import fitting, optional
 from nas_sdk._core.tokens import AsyncTokenSource, TokenSource
 from nas_sdk.aclient import AsyncNasClient
 from nas_sdk.client import NasClient
@@ -93,13 +94,17 @@ class InMemoryNas:
         agent_callback_url: str = "https://agent.test",
         *,
         agent: str = "agent",
+        **more: Any,
     ) -> str:
-        """Arm a one-shot behind the client's back; returns its schedule id."""
-        key = f"{job_id}:{fire_at}"
+        """Arm a one-shot behind the client's back; returns its schedule id.
+
+        more: optional members that the contract has for its entry in the list, or its fire.
+        """
+        if unknown := more.keys() - {*optional("ArmedOneShot"), *optional("FireRequest")}:
+            raise TypeError(f"arm: the contract has no member {min(unknown)!r} for a one-shot")
+        fire = agent, job_id, fire_at, agent_callback_url, f"{job_id}:{fire_at}"
         with self._handler.lock:
-            return self._handler.table.provision(
-                agent, job_id, fire_at, agent_callback_url, key, self._handler.now()
-            )
+            return self._handler.table.provision(*fire, self._handler.now(), more)
 
     def forget(self) -> None:
         """Lose every one-shot, as a NAS that lost its state."""
@@ -182,7 +187,11 @@ class InMemoryNas:
         return httpx.Request(
             "POST",
             f"{one_shot.callback_url.rstrip('/')}/api/cron/fire",
-            json={"job_id": one_shot.job_id, "fire_at": one_shot.fire_at},
+            json={
+                "job_id": one_shot.job_id,
+                "fire_at": one_shot.fire_at,
+                **fitting("FireRequest", one_shot.members),
+            },
             headers={"Authorization": f"Bearer {self.mint_fire_token(one_shot.agent)}"},
         )
 

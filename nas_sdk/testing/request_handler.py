@@ -12,6 +12,7 @@ from nas_sdk._core import validation
 from nas_sdk._core.clock import Clock
 from nas_sdk._core.instants import format_instant, parse_instant
 from nas_sdk._core.operations import parse_json
+from nas_sdk._core.schemas import check_optional, fitting
 from nas_sdk.errors import ContractError, InvalidRequestError
 from nas_sdk.protocol.book import OneShotTable
 from nas_sdk.protocol.one_shot import StoredOneShot
@@ -74,6 +75,7 @@ class RequestHandler:
         if not isinstance(members, dict):
             raise InvalidRequestError("the body is not an object")
         if operation == "cancel":
+            check_optional("CancelRequest", members)
             self.table.cancel(
                 agent, validation.check_job_id(_member(members, "job_id")), self.now()
             )
@@ -85,13 +87,15 @@ class RequestHandler:
         fire_at = validation.check_fire_at(_member(members, "fire_at"))
         url = validation.check_callback_url(_member(members, "agent_callback_url"))
         key = validation.check_dedup_key(_member(members, "dedup_key"), job_id, fire_at)
-        return self.table.provision(agent, job_id, fire_at, url, key, self.now())
+        more = check_optional("ProvisionRequest", members)
+        return self.table.provision(agent, job_id, fire_at, url, key, self.now(), more)
 
-    def _listed(self, one: StoredOneShot) -> dict[str, str]:
+    def _listed(self, one: StoredOneShot) -> dict[str, Any]:
         fire_at = one.fire_at
         if self._normalise:
             fire_at = format_instant(parse_instant(fire_at))
-        return {"job_id": one.job_id, "fire_at": fire_at, "schedule_id": one.schedule_id}
+        entry = {"job_id": one.job_id, "fire_at": fire_at, "schedule_id": one.schedule_id}
+        return {**entry, **fitting("ArmedOneShot", one.members)}
 
 
 def operation_of(request: httpx.Request) -> str | None:

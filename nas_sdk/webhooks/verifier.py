@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
 from .._core.instants import parse_instant
+from .._core.schemas import fitting
 from .._core.validation import is_job_id
 from ..errors import ConfigurationError
 from ._keys import UnusableKeyError, VerifyKey, parse_key_set, parse_pem
@@ -80,6 +81,8 @@ class Fire:
     """The text as NAS sent it; compare instants, not texts."""
     fire_at_ms: int
     """The instant, in milliseconds since the epoch."""
+    more: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    """What else the contract has for a fire and NAS said; nothing so far."""
 
 
 class _Verifier:
@@ -205,6 +208,7 @@ def _fire(claims: FireClaims, body: bytes | str) -> Fire:
     if not is_job_id(job_id):
         raise BadFireError("job_id: it is missing, or no job id", field="job_id")
     try:
-        return Fire(claims, job_id, fire_at, parse_instant(fire_at))
+        more = fitting("FireRequest", members)
+        return Fire(claims, job_id, fire_at, parse_instant(fire_at), more)
     except ValueError as error:
         raise BadFireError(f"fire_at: {error}", field="fire_at") from None

@@ -11,6 +11,7 @@ import aiohttp
 
 from nas_sdk._core.operations import not_run
 from nas_sdk._core.retry import parse_retry_after
+from nas_sdk._core.schemas import fitting
 from nas_sdk._version import __version__
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
@@ -85,7 +86,8 @@ class Caller:
 
     async def _post(self, one: StoredOneShot, token: str) -> DeliveryResult:
         url = callbacks.fire_url(one.callback_url)
-        body = json.dumps({"job_id": one.job_id, "fire_at": one.fire_at}).encode()
+        fire = {"job_id": one.job_id, "fire_at": one.fire_at}
+        body = json.dumps({**fire, **fitting("FireRequest", one.members)}).encode()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         async with self._session.post(
             url, data=body, headers=headers, allow_redirects=False

@@ -1,12 +1,14 @@
 """Error answers as the contract has them: OAuth-style JSON, whatever went wrong."""
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from nas_sdk._core.schemas import fitting
 from nas_sdk.errors import InvalidRequestError
+from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server.logs import log_event
 from nas_server.metrics import Metrics
 from nas_server.store.base import StoreError
@@ -31,6 +33,12 @@ class RefusedError(Exception):
         """Answer with ``status`` and an error body of ``code`` and ``description``."""
         super().__init__(description)
         self.answer = (status, code, description, headers)
+
+
+def listed(one: StoredOneShot) -> dict[str, Any]:
+    """Return the entry of a one-shot in its agent's list."""
+    entry = {"job_id": one.job_id, "fire_at": one.fire_at, "schedule_id": one.schedule_id}
+    return {**entry, **fitting("ArmedOneShot", one.members)} if one.more else entry
 
 
 def unauthorized(description: str, *, known: bool = False) -> RefusedError:

@@ -1,10 +1,12 @@
 """Request bodies: bytes in, checked values out, by the contract to the letter. Pure."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from nas_sdk._core.schemas import check_optional
 from nas_sdk._core.validation import check_fire_at, check_job_id
 from nas_sdk.errors import InvalidRequestError
 from nas_server.delivery import callbacks
@@ -18,6 +20,8 @@ class Provision:
     fire_at: str
     agent_callback_url: str
     dedup_key: str
+    more: Mapping[str, Any]
+    """The optional members of the contract that came with it."""
 
 
 def parse_provision(body: bytes, *, allow_private: bool) -> Provision:
@@ -27,7 +31,8 @@ def parse_provision(body: bytes, *, allow_private: bool) -> Provision:
     fire_at = check_fire_at(_text(members, "fire_at"))
     url = callbacks.check(_text(members, "agent_callback_url"), allow_private=allow_private)
     dedup_key = _check_dedup_key(_text(members, "dedup_key"), job_id, fire_at)
-    return Provision(job_id, fire_at, url, dedup_key)
+    more = check_optional("ProvisionRequest", members)
+    return Provision(job_id, fire_at, url, dedup_key, more)
 
 
 def _check_dedup_key(dedup_key: str, job_id: str, fire_at: str) -> str:
@@ -43,7 +48,9 @@ def _check_dedup_key(dedup_key: str, job_id: str, fire_at: str) -> str:
 
 def parse_cancel(body: bytes) -> str:
     """Read a cancel and return the job id; InvalidRequestError names the field."""
-    return check_job_id(_text(_members(body), "job_id"))
+    members = _members(body)
+    check_optional("CancelRequest", members)
+    return check_job_id(_text(members, "job_id"))
 
 
 def parse_one_shot(body: bytes) -> tuple[str, str, str]:

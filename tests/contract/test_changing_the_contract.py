@@ -15,12 +15,12 @@ from tests.support.surface import unsurfaced
 from tools.bootstrap import ROOT
 from tools.contract.change import Weight
 from tools.contract.changes import changes
-from tools.contract.releases import SPEC
+from tools.contract.releases import RELEASED
 from tools.contract.spec import load
 from tools.regen import GENERATED, difference, generate
 
 Spec = dict[str, Any]
-CONTRACT = load(SPEC)
+CONTRACT = load(RELEASED / "1.0.0.yaml")
 ARMS = "/api/agent-cron/provision"
 
 

@@ -77,7 +77,7 @@ class JobRecord:
 
     def encode(self) -> bytes:
         """Return what is stored."""
-        one = None if self.one is None else attrs.asdict(self.one)
+        one = None if self.one is None else attrs.asdict(self.one, filter=_is_told)
         return _json({"one": one, "alarm": self.alarm, "delivered": self.delivered})
 
     @classmethod
@@ -127,6 +127,11 @@ class Alarm:
     def decode(cls, data: bytes) -> "Alarm":
         """Read back what `encode` gave."""
         return cls(**json.loads(data))
+
+
+def _is_told(field: "attrs.Attribute[Any]", value: object) -> bool:
+    """Whether a field is written: an older server in the cluster does not know `more`."""
+    return field.name != "more" or bool(value)
 
 
 def _json(value: dict[str, Any]) -> bytes:

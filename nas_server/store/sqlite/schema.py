@@ -57,6 +57,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE UNIQUE INDEX attempts_of_agent ON attempts (agent, number)",
     ),
     ("ALTER TABLE one_shots ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",),
+    ("ALTER TABLE one_shots ADD COLUMN more TEXT NOT NULL DEFAULT ''",),
 )
 """Statement lists; the one at index n brings a file from schema version n to n + 1."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -271,7 +270,7 @@ def test_a_malformed_item_costs_only_itself(nas: InMemoryNas) -> None:
     for one in jobs(2):
         nas.arm(one.job_id, one.fire_at)
     with nas.client() as client:
-        items = [attrs.asdict(item) for item in client.list_armed()]
+        items = [item.to_dict() for item in client.list_armed()]
         body = {"armed": [*items, {"job_id": 7}, {"job_id": "orphan", "fire_at": "soon"}]}
         nas.fail_next(200, body=body, operation="list")
         report = converge(client, jobs(2), callback_url=CALLBACK)

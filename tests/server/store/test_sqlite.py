@@ -168,7 +168,7 @@ async def test_a_file_of_an_older_schema_keeps_what_it_has(
         connection.execute(f"INSERT INTO one_shots VALUES ({marks})", row)
     store = await SqliteStore.open(path)
     (one,) = await store.due(T, 1)
-    assert one.generation == 0
+    assert (one.generation, one.more) == (0, "")
     await store.settle(one, DeliveryResult(ended=True, note="202"), T)
     assert [each.job_id for each in await store.attempts(T, 10)] == ["kept"]
     await store.close()
