@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace) -> int:
         from .runner import suite
     except ImportError as error:
         raise _UsageError(
-            f"{error.name} is not installed: pip install 'nas-sdk[conformance]'"
+            f"{error.name} is not installed: install nas-sdk with its extra 'conformance'"
         ) from None
     if options.list:
         _print_checks(suite.choose(options.only))

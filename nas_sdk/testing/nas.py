@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import httpx
 
 from nas_sdk._core.clock import Clock
+from nas_sdk._core.instants import format_instant
 from nas_sdk._core.operations import not_run, parse_json
 from nas_sdk._core.retry import parse_retry_after
 from nas_sdk._core.schemas import fitting, optional
@@ -22,6 +25,9 @@ from .keys import FireKey
 from .request_handler import RequestHandler, operation_of
 from .time import VirtualClock
 from .transport import FaultyTransport
+
+_log = logging.getLogger("nas_sdk")
+_ASYNC = "deliver: `send` is asynchronous: await nas.deliver_async(send)"
 
 
 class Delivery(NamedTuple):
@@ -51,7 +57,7 @@ class InMemoryNas:
         base_url: str = "https://nas.test",
         normalise: bool = True,
     ) -> None:
-        """Without `clock`, time is virtual.
+        """Without `clock`, time is virtual, and begins with 2026; see `VirtualClock`.
 
         normalise: list fire times in another spelling (UTC, `Z`, milliseconds), as NAS may.
         """
@@ -158,14 +164,22 @@ class InMemoryNas:
     def deliver(self, send: Callable[[httpx.Request], httpx.Response]) -> list[Delivery]:
         """Send the fires that are due, such as with `send=httpx.Client(…).send`.
 
-        What is not answered with 2xx or 410 is due again later, as the contract has it.
+        What is not answered with 2xx or 410 is due again later, as the contract has it. When
+        something is armed and nothing due yet, a warning in the log says when it will be.
+        Raises TypeError for an asynchronous `send`: that is for `deliver_async`.
         """
+        if inspect.iscoroutinefunction(send):
+            raise TypeError(_ASYNC)
         delivered = []
-        for one_shot in self.due():
+        for one_shot in self._due():
             try:
                 response = send(self.fire_request(one_shot))
             except httpx.HTTPError:
                 response = None
+            if inspect.iscoroutine(response):
+                response.close()
+            if inspect.isawaitable(response):
+                raise TypeError(_ASYNC)
             delivered.append(self._settle(one_shot, response))
         return delivered
 
@@ -174,13 +188,26 @@ class InMemoryNas:
     ) -> list[Delivery]:
         """The same for an asynchronous `send`, such as that of `httpx.AsyncClient`."""
         delivered = []
-        for one_shot in self.due():
+        for one_shot in self._due():
             try:
                 response = await send(self.fire_request(one_shot))
             except httpx.HTTPError:
                 response = None
             delivered.append(self._settle(one_shot, response))
         return delivered
+
+    def _due(self) -> list[StoredOneShot]:
+        """What is due; says when the next is if nothing is."""
+        due, then = self.due(), self.next_due()
+        if not due and then is not None:
+            now, ms = self.clock.time(), 1000
+            _log.warning(
+                "deliver: nothing is due at %s; the next is at %s: nas.clock.sleep(%g)",
+                format_instant(int(now * ms)),
+                format_instant(int(then * ms)),
+                round(then - now, 3),
+            )
+        return due
 
     def fire_request(self, one_shot: StoredOneShot) -> httpx.Request:
         """The fire of a one-shot, with a fresh token."""

@@ -46,7 +46,8 @@ def require_pyjwt() -> None:
     """
     if not all(map(find_spec, ("jwt", "cryptography"))):
         raise ImportError(
-            "verifying fire tokens needs PyJWT and cryptography: pip install 'nas-sdk[webhooks]'"
+            "verifying fire tokens needs PyJWT and cryptography: "
+            "install nas-sdk with its extra 'webhooks'"
         )
 
 

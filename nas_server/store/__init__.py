@@ -37,5 +37,7 @@ async def _open_jetstream(url: str, *, serving: bool, create: bool) -> Store:
     try:
         from nas_server.store.jetstream.store import JetStreamStore
     except ModuleNotFoundError as error:
-        raise StoreError(f"no {error.name} here: pip install 'nas-sdk[server,jetstream]'") from None
+        raise StoreError(
+            f"no {error.name} here: install nas-sdk with its extra 'jetstream'"
+        ) from None
     return await JetStreamStore.open(url, serving=serving, create=create)

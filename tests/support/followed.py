@@ -27,6 +27,7 @@ CALLS = {
     "provision": ("/api/agent-cron/provision", "ProvisionRequest", "ProvisionResult"),
     "cancel": ("/api/agent-cron/cancel", "CancelRequest", "CancelResult"),
 }
+DOUBLE = "nas_sdk/testing/request_handler.py"
 ENVELOPES = {"CancelResult": "cancel", "ArmedList": "list_armed"}
 """Answers that a client's method takes apart, so that a new member of them gets lost."""
 
@@ -36,7 +37,7 @@ def unfollowed() -> list[str]:
     double = InMemoryNas()
     lines = [*unsurfaced(), *_operations(), *_required_of_clients(), *_envelopes(), *_parameters()]
     with httpx.Client(transport=double.transport(), base_url=double.base_url) as http:
-        lines += _wire("nas_sdk/testing/request_handler.py", _sender(http, "agent-token"))
+        lines += _wire(DOUBLE, _sender(http, "agent-token"))
     lines += _missing("cronFire request", "FireRequest", _fire_of(double), "nas_sdk/testing/nas.py")
     with nas_in_thread() as server, httpx.Client(base_url=server.url, trust_env=False) as http:
         send = _sender(http, server.token)
@@ -55,8 +56,7 @@ def _operations() -> Iterator[str]:
     for one in contract_operations(schemas.contract()):
         call = one.method.upper(), one.name
         if one.kind == "paths" and call not in OPERATIONS:
-            place = "nas_sdk/testing/request_handler.py"
-            yield f"{one.title}: {place} does not answer {' '.join(call)}"
+            yield f"{one.title}: {DOUBLE} does not answer {' '.join(call)}"
         if one.kind == "paths" and call not in routes:
             yield f"{one.title}: nas_server/app.py has no route for {' '.join(call)}"
         if one.title not in checked:

@@ -315,3 +315,38 @@ def test_time_stands_still_until_it_is_moved() -> None:
     assert clock.time() == clock.monotonic() == 100.0
     clock.sleep(2.5)
     assert clock.time() == 102.5
+
+
+def test_deliver_says_when_something_will_be_due(
+    nas: InMemoryNas, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert nas.deliver(lambda request: httpx.Response(202)) == []
+    assert caplog.messages == []
+    nas.arm("later", "2026-01-01T00:10:00Z")
+    assert nas.deliver(lambda request: httpx.Response(202)) == []
+    (said,) = caplog.messages
+    assert "nothing is due at 2026-01-01T00:00:00.000Z" in said
+    assert "the next is at 2026-01-01T00:10:00.000Z: nas.clock.sleep(600)" in said
+
+
+def test_an_asynchronous_send_is_told_where_it_belongs(nas: InMemoryNas) -> None:
+    async def send(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(202)
+
+    for each in (send, lambda request: send(request)):
+        nas.arm("job", PAST)
+        with pytest.raises(TypeError, match="deliver_async"):
+            nas.deliver(each)  # type: ignore[arg-type]  # that is the mistake
+
+
+def test_why_a_fire_ended_without_a_run_is_told(nas: InMemoryNas) -> None:
+    for job, status, body in (
+        ("a", 200, {"status": "duplicate", "job_id": "a"}),
+        ("b", 202, {"status": "accepted", "job_id": "b"}),
+        ("c", 200, {"status": "fine"}),
+    ):
+        nas.arm(job, PAST)
+        answers = {job: httpx.Response(status, json=body)}
+        (sent,) = nas.deliver(lambda request: answers.popitem()[1])  # noqa: B023 - called at once
+        assert sent.not_run == ("duplicate" if job == "a" else None)
+    assert nas.armed() == {}

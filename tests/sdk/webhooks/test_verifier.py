@@ -334,7 +334,7 @@ for make in (
 def test_without_the_extra_the_error_names_it(missing: str) -> None:
     script = WITHOUT_PYJWT.format(missing=missing, jwk=public_jwk("rsa"), pem=public_pem("rsa"))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.count("pip install 'nas-sdk[webhooks]'") == 3, done.stderr
+    assert done.stdout.count("install nas-sdk with its extra 'webhooks'") == 3, done.stderr
 
 
 def test_importing_costs_no_pyjwt() -> None:
