@@ -14,7 +14,7 @@ from typing import Any, Final
 from benchmarks.figures import Figures, lateness
 from benchmarks.hosting import Stores
 from benchmarks.load import sink
-from nas_server.delivery.caller import open_session
+from nas_server.delivery.caller import agent_client
 from nas_server.keys import SigningKey
 
 PATIENCE_S: Final = 300.0
@@ -32,15 +32,13 @@ async def firing(url: str) -> AsyncIterator[Fire]:
     import jwt
 
     key = SigningKey.new(0)
-    async with open_session(allow_private=True, timeout_s=PATIENCE_S) as session:
+    async with agent_client(allow_private=True, timeout_s=PATIENCE_S) as client:
 
         async def fire(job_id: str) -> None:
             claims = {"iss": url, "aud": "agent:x", "purpose": "cron_fire", "iat": int(time.time())}
             token = jwt.encode(claims, key.private, "ES256", headers={"kid": key.kid})
             body = json.dumps({"job_id": job_id, "fire_at": "2026-06-18T12:34:56Z"})
-            headers = {"Authorization": f"Bearer {token}"}
-            async with session.post(url, data=body.encode(), headers=headers) as answer:
-                await answer.read()
+            await client.post(url, f"Authorization: Bearer {token}\r\n", body.encode())
 
         yield fire
 

@@ -12,7 +12,7 @@ from nas_sdk.protocol import one_shot
 from nas_server import keys
 from nas_server.accounts import Accounts, AgentAccount, InvalidTokenError, UnprovisionedError
 from nas_server.clock import Clock, system_clock
-from nas_server.delivery.caller import TIMEOUT_S, Caller, open_session
+from nas_server.delivery.caller import TIMEOUT_S, Caller, agent_client
 from nas_server.delivery.relay import PER_AGENT, Relay
 from nas_server.http import answers, bodies, request_body
 from nas_server.http.oauth import ACCESS_LIFE_S, OAuth
@@ -118,12 +118,12 @@ class Nas:
 
     async def _relaying(self, app: web.Application) -> AsyncIterator[None]:
         await self.keys.refresh(self._clock())
-        async with open_session(
+        async with agent_client(
             allow_private=self._settings.allow_private_callbacks,
             timeout_s=self._settings.answer_timeout_s,
-        ) as session:
+        ) as client:
             caller = Caller(
-                session,
+                client,
                 self.accounts,
                 self.keys,
                 issuer=self._settings.issuer,

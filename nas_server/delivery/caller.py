@@ -1,45 +1,32 @@
 """One delivery attempt: mint the token, call the agent, say how it ended."""
 
-import asyncio
-import contextlib
 import json
 import os
 import ssl
 from typing import Final
 
-import aiohttp
-
 from nas_sdk._core.operations import not_run
 from nas_sdk._core.retry import parse_retry_after
 from nas_sdk._core.schemas import fitting
-from nas_sdk._version import __version__
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.accounts import Accounts, AgentAccount
 from nas_server.clock import Clock
 from nas_server.delivery import callbacks
+from nas_server.delivery.agent_client import AgentClient, Answer
+from nas_server.delivery.connecting import any_socket
+from nas_server.delivery.http_answer import BadAnswerError
 from nas_server.keys import KeyRing
 
 TIMEOUT_S: Final = 30
-DRAIN_S: Final = 1
-ANSWER_LIMIT: Final = 16_384
 
 
-def open_session(*, allow_private: bool, timeout_s: float = TIMEOUT_S) -> aiohttp.ClientSession:
-    """Return a session for calls to agents, which must be closed by the caller."""
-    connector = aiohttp.TCPConnector(
-        limit=0,  # the relay has limits of its own, per agent
-        # An agent's machine stops when it is idle: only a burst may reuse its connections.
-        keepalive_timeout=2.0,
-        socket_factory=None if allow_private else callbacks.public_socket,
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        timeout=aiohttp.ClientTimeout(total=timeout_s),
-        headers={"User-Agent": f"nas-server/{__version__}", "Accept": "application/json"},
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,  # the status decides; nothing an agent sends is unpacked
-    )
+def agent_client(
+    *, allow_private: bool, timeout_s: float = TIMEOUT_S, most: int | None = None
+) -> AgentClient:
+    """Return what calls agents, at public addresses only unless ``allow_private``."""
+    make_socket = any_socket if allow_private else callbacks.public_socket
+    return AgentClient(timeout_s=timeout_s, make_socket=make_socket, most=most)
 
 
 class Caller:
@@ -47,15 +34,15 @@ class Caller:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        client: AgentClient,
         accounts: Accounts,
         keys: KeyRing,
         *,
         issuer: str,
         clock: Clock,
     ) -> None:
-        """Call through ``session``, in the name of ``issuer``."""
-        self._session = session
+        """Call through ``client``, in the name of ``issuer``."""
+        self._client = client
         self._accounts = accounts
         self._keys = keys
         self._issuer = issuer
@@ -75,8 +62,10 @@ class Caller:
             return await self._post(one, token)
         except TimeoutError:
             return DeliveryResult(ended=False, note="timeout: no answer in time")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except OSError as error:  # first: what is wrong with a certificate is a ValueError, too
             return DeliveryResult(ended=False, note=f"unreachable: {_reason(error)}")
+        except (BadAnswerError, ValueError) as error:
+            return DeliveryResult(ended=False, note=f"unreadable: {error}")
 
     async def _token(self, agent: AgentAccount) -> str:
         now = self._clock()
@@ -88,41 +77,20 @@ class Caller:
         url = callbacks.fire_url(one.callback_url)
         fire = {"job_id": one.job_id, "fire_at": one.fire_at}
         body = json.dumps({**fire, **fitting("FireRequest", one.members)}).encode()
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        async with self._session.post(
-            url, data=body, headers=headers, allow_redirects=False
-        ) as response:
-            body = await _drain(response)
-        return self._judge(response, body)
+        headers = f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+        return self._judge(await self._client.post(url, headers, body))
 
-    def _judge(self, response: aiohttp.ClientResponse, body: bytes) -> DeliveryResult:
-        wait = parse_retry_after(response.headers, self._clock() / 1_000)
+    def _judge(self, answer: Answer) -> DeliveryResult:
+        wait = parse_retry_after(answer.headers, self._clock() / 1_000)
         retry_after_ms = None if wait is None else int(wait * 1_000)
-        return one_shot.answered(response.status, not_run(body), retry_after_ms)
+        return one_shot.answered(answer.status, not_run(answer.body), retry_after_ms)
 
 
-async def _drain(response: aiohttp.ClientResponse) -> bytes:
-    """Read a short answer off the connection, so that a burst can use it again; return it.
-
-    The status has decided by now, so no failure matters here, nor a stop that waits no longer.
-    """
-    with contextlib.suppress(Exception, asyncio.CancelledError):
-        async with asyncio.timeout(DRAIN_S):
-            try:
-                await response.content.readexactly(ANSWER_LIMIT)
-            except asyncio.IncompleteReadError as whole:
-                return whole.partial
-    return b""
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        if isinstance(error.os_error, ssl.SSLError):  # its numbers are not the system's
-            return (
-                f"TLS: {getattr(error.os_error, 'verify_message', None) or error.os_error.reason}"
-            )
-        code = error.os_error.errno
-        # Their own words name the address; names that are not found have no number.
-        known = os.strerror(code) if code is not None and code > 0 else error.os_error.strerror
-        return known or str(error.os_error) or "cannot connect"
-    return type(error).__name__
+def _reason(error: OSError) -> str:
+    """Return why an agent could not be reached, in words; theirs would name its address."""
+    if isinstance(error, ssl.SSLError):  # its numbers are not the system's
+        words = getattr(error, "verify_message", None) or error.reason or "the handshake failed"
+        return f"TLS: {words.replace('_', ' ').lower() if words.isupper() else words}"
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or "cannot connect"

@@ -1,0 +1,227 @@
+"""The client of fires: connections that are used again, given up, tried beside each other."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas_server.delivery import agent_client
+from nas_server.delivery.agent_client import AgentClient, target
+from nas_server.delivery.agent_connection import AgentConnection
+from nas_server.delivery.connecting import Address, any_socket, connect
+from nas_server.delivery.http_answer import BadAnswerError
+from tests.support.hostile_agents import Wire, hostile_agent, hostile_tls_agent
+from tests.support.nas_in_process import eventually
+from tests.support.tls import self_signed
+
+OK = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AgentClient]:
+    async with AgentClient(timeout_s=30) as made:
+        yield made
+
+
+async def every_request(wire: Wire) -> None:
+    """Answer the request that came, and all that follow."""
+    await wire.send(OK)
+    while await wire.read():
+        await wire.send(OK)
+
+
+async def one_request(wire: Wire) -> None:
+    """Answer a request, and end the connection when the next has come."""
+    await wire.send(OK)
+    await wire.read()
+
+
+async def test_a_burst_uses_its_connections_again(client: AgentClient) -> None:
+    async with hostile_agent(every_request) as agent:
+        for _ in range(5):
+            assert (await client.post(agent.url, "", b"{}")).status == 202
+        assert agent.connections == 1
+
+
+async def test_a_connection_that_ends_when_it_is_used_again_costs_no_fire(
+    client: AgentClient,
+) -> None:
+    async with hostile_agent(one_request) as agent:
+        for _ in range(3):
+            assert (await client.post(agent.url, "", b"{}")).status == 202
+        assert agent.connections == 3
+
+
+async def test_a_fresh_connection_that_ends_is_not_tried_again(client: AgentClient) -> None:
+    async def end(wire: Wire) -> None:
+        pass
+
+    async with hostile_agent(end) as agent:
+        with pytest.raises(BadAnswerError, match="without an answer"):
+            await client.post(agent.url, "", b"{}")
+        assert agent.connections == 1
+
+
+async def test_an_idle_connection_is_closed(
+    client: AgentClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_client, "IDLE_S", 0.01)
+    async with hostile_agent(every_request) as agent:
+        await client.post(agent.url, "", b"{}")
+
+        async def closed() -> bool:
+            return agent.open == 0 and not client._open and not client._idle
+
+        await eventually(closed)
+
+
+async def test_more_connections_than_there_may_be_replace_idle_ones() -> None:
+    async with (
+        AgentClient(timeout_s=30, most=2) as client,
+        hostile_agent(every_request) as one,
+        hostile_agent(every_request) as two,
+        hostile_agent(every_request) as three,
+    ):
+        for agent in (one, two, three):
+            await client.post(agent.url, "", b"{}")
+
+        async def two_left() -> bool:
+            return one.open + two.open + three.open == 2
+
+        await eventually(two_left)
+        assert three.open == 1
+
+
+async def test_a_status_that_came_counts_though_nobody_waits_any_longer(
+    client: AgentClient,
+) -> None:
+    async def half(wire: Wire) -> None:
+        await wire.send(OK[:-1])
+        await wire.hold()
+
+    async with hostile_agent(half) as agent:
+        posting = asyncio.create_task(client.post(agent.url, "", b"{}"))
+
+        async def answered() -> bool:
+            return any(each._reader and each._reader.status for each in client._open)
+
+        await eventually(answered)
+        posting.cancel()
+        assert (await posting).status == 202
+
+
+async def test_who_is_cancelled_before_leaves_no_connection(client: AgentClient) -> None:
+    async with hostile_agent(Wire.hold) as agent:
+        posting = asyncio.create_task(client.post(agent.url, "", b"{}"))
+        await agent.held.wait()
+        posting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await posting
+
+        async def closed() -> bool:
+            return agent.open == 0 and not client._open
+
+        await eventually(closed)
+
+
+async def test_what_nobody_asked_for_ends_the_connection(client: AgentClient) -> None:
+    async def twice(wire: Wire) -> None:
+        await wire.send(OK)
+        await wire.send(OK)
+        await wire.hold()
+
+    async with hostile_agent(twice) as agent:
+        await client.post(agent.url, "", b"{}")
+
+        async def closed() -> bool:
+            return agent.open == 0
+
+        await eventually(closed)
+        assert not [each for each in client._open if each.is_open]
+
+
+async def test_one_read_takes_little(client: AgentClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    updated = AgentConnection.buffer_updated
+
+    def noted(connection: AgentConnection, nbytes: int) -> None:
+        sizes.append(nbytes)
+        updated(connection, nbytes)
+
+    monkeypatch.setattr(AgentConnection, "buffer_updated", noted)
+
+    async def much(wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        await wire.flood(bytes(65_536))
+
+    async with hostile_agent(much) as agent:
+        await client.post(agent.url, "", b"{}")
+    assert max(sizes) <= 16_384
+    assert sum(sizes) <= 4 * 16_384
+
+
+async def test_tls_is_read_as_little(tmp_path: Path) -> None:
+    context, certificate = self_signed(tmp_path)
+    async with AgentClient(timeout_s=30) as client, hostile_tls_agent(context) as agent:
+        client._tls().load_verify_locations(cadata=certificate.decode())
+        with pytest.raises(BadAnswerError, match="informational"):
+            await client.post(agent.url, "", b"{}")
+        assert agent.taken <= 8 * 2**20
+
+        async def closed() -> bool:
+            return agent.open == 0
+
+        await eventually(closed)
+
+
+def addresses(*ports: int) -> list[Address]:
+    return [
+        (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))
+        for port in ports
+    ]
+
+
+async def test_an_address_that_refuses_is_followed_by_the_next() -> None:
+    async with hostile_agent(every_request) as agent:
+        port = int(agent.url.rpartition(":")[2])
+        (await connect(addresses(1, 1, port), any_socket)).close()
+    with pytest.raises(ConnectionRefusedError):
+        await connect(addresses(1, 1), any_socket)
+
+
+async def test_an_address_that_hangs_is_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, made = asyncio.get_running_loop(), []
+    connect_to = loop.sock_connect
+
+    async def hanging(sock: socket.socket, address: Any) -> None:
+        if address[1] == 1:
+            await asyncio.Event().wait()
+        await connect_to(sock, address)
+
+    def kept(address: Address) -> socket.socket:
+        made.append(any_socket(address))
+        return made[-1]
+
+    monkeypatch.setattr(loop, "sock_connect", hanging)
+    async with hostile_agent(every_request) as agent:
+        port = int(agent.url.rpartition(":")[2])
+        (await connect(addresses(1, port), kept)).close()
+    assert [sock.fileno() for sock in made] == [-1, -1]
+
+
+@pytest.mark.parametrize(
+    ("url", "line", "host", "where"),
+    [
+        ("http://a.example/api", "POST /api HTTP/1.1", "a.example", ("a.example", 80)),
+        ("https://A.example:8443", "POST / HTTP/1.1", "a.example:8443", ("a.example", 8443)),
+        ("https://[2003::1]/x", "POST /x HTTP/1.1", "[2003::1]", ("2003::1", 443)),
+        ('http://h/a"<%20>|b', "POST /a%22%3C%20%3E%7Cb HTTP/1.1", "h", ("h", 80)),
+    ],
+)
+def test_what_a_url_becomes(url: str, line: str, host: str, where: tuple[str, int]) -> None:
+    place = target(url)
+    assert place.head.decode().split("\r\n")[:2] == [line, f"Host: {host}"]
+    assert (place.host, place.port) == where
