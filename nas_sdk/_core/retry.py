@@ -38,9 +38,18 @@ def next_wait(error: NasError, attempts: int, left: float | None, chance: float)
     if not is_retryable(error):
         return None
     asked = error.retry_after if isinstance(error, StatusError) else None
-    step = min(LAST_STEP, FIRST_STEP * 2.0 ** min(attempts - 1, 16))
-    wait = min(asked or 0.0, RETRY_AFTER_MAX) + chance * step
+    backoff = chance * min(LAST_STEP, FIRST_STEP * 2.0 ** min(attempts - 1, 16))
+    wait = wait_asked(asked, backoff, RETRY_AFTER_MAX + backoff)
     return None if left is not None and wait >= left else wait
+
+
+def wait_asked(asked: float | None, backoff: float, most: float) -> float:
+    """What to wait where a `Retry-After` may have been given: the rule of both sides.
+
+    Our own `backoff` comes on top of what was `asked` (None: nothing), so the wait is never
+    shorter than without it; and it is not longer than `most`. All in the same unit.
+    """
+    return max(backoff, min((asked or 0) + backoff, most))
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:

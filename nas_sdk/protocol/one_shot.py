@@ -14,6 +14,7 @@ from typing import Any, Final
 import attrs
 
 from nas_sdk._core.instants import parse_instant
+from nas_sdk._core.retry import wait_asked
 
 LEASE_MS: Final = 60_000
 """How long one delivery attempt may take before it counts as lost (the call itself: 30 s)."""
@@ -25,6 +26,8 @@ KEEP_DEAD_MS: Final = 7 * GIVE_UP_MS
 """How long a dead one-shot is kept for people to see."""
 BACKOFF_BASE_MS: Final = 1_000
 BACKOFF_CAP_MS: Final = 600_000
+RETRY_AFTER_MAX_MS: Final = 3_600_000
+"""The longest wait between two attempts, whatever an agent asks for with ``Retry-After``."""
 
 _BELOW_MS: Final = re.compile(r"\.[0-9]{3}[0-9]*[1-9]")
 
@@ -242,15 +245,13 @@ def backoff_ms(attempt: int, chance: float) -> int:
 def retry(tried: StoredOneShot, outcome: DeliveryResult, now: int, chance: float) -> StoredOneShot:
     """Return ``tried`` after an attempt that did not end it: waiting for the next one, or dead.
 
-    The wait is exponential backoff with full jitter, or what the agent asked for, spread
-    by up to a second. A wait past the maximum age still gets a last attempt at that age.
+    The wait is exponential backoff with full jitter, on top of what the agent asked for, and
+    at most `RETRY_AFTER_MAX_MS`. One past the maximum age still gets a last attempt at that age.
     One that was tried ahead of time waits for its time at the most, is not given up before,
     and begins anew there.
     """
-    if outcome.retry_after_ms is None:
-        wait = backoff_ms(tried.attempt, chance)
-    else:
-        wait = max(0, outcome.retry_after_ms) + int(chance * BACKOFF_BASE_MS)
+    backoff = backoff_ms(tried.attempt, chance)
+    wait = int(wait_asked(outcome.retry_after_ms, backoff, RETRY_AFTER_MAX_MS))
     deadline = (now if tried.first_attempt_ms is None else tried.first_attempt_ms) + GIVE_UP_MS
     if tried.early and (outcome.ended or now >= deadline or now + wait >= tried.due_ms):
         return _at_its_time(tried, outcome, now)

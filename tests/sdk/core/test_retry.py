@@ -22,6 +22,7 @@ from nas_sdk._core.retry import (
     is_retryable,
     next_wait,
     parse_retry_after,
+    wait_asked,
 )
 
 NOW = 1_750_000_000.0
@@ -123,3 +124,12 @@ def test_a_date_counts_from_the_answers_own_clock() -> None:
 def test_no_header_value_raises(value: str, date: str) -> None:
     wait = parse_retry_after({"retry-after": value, "date": date}, NOW)
     assert wait is None or wait >= 0
+
+
+@given(st.none() | st.floats(-1e9, 1e9), st.floats(0, 600), st.floats(0, 3_600))
+def test_the_own_backoff_is_the_floor_and_there_is_a_cap(
+    asked: float | None, backoff: float, most: float
+) -> None:
+    wait = wait_asked(asked, backoff, most)
+    assert backoff <= wait <= max(most, backoff)
+    assert wait >= min(asked or 0.0, most)

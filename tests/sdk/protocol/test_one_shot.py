@@ -1,11 +1,14 @@
 """The rule book: what happens to a one-shot, and when."""
 
 import itertools
+import random
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.book import DeliveryResult, OneShotTable, StoredOneShot
 
@@ -250,11 +253,42 @@ def test_a_dead_one_can_be_armed_again_under_its_own_key() -> None:
     assert only(on.due(T + one_shot.GIVE_UP_MS, 10)).attempt == 1
 
 
-def test_a_retry_after_beyond_the_maximum_age_gets_one_last_attempt() -> None:
+def test_a_wait_beyond_the_maximum_age_gets_one_last_attempt() -> None:
     on = table()
     arm(on)
     on.settle(only(on.due(T, 10)), DeliveryResult(False, "429", retry_after_ms=10**12), T)
+    (tried,) = on.due(near := T + one_shot.GIVE_UP_MS - 1, 10)
+    on.settle(tried, DeliveryResult(False, "429", retry_after_ms=10**12), near)
     assert on.next_due() == T + one_shot.GIVE_UP_MS
+
+
+@given(
+    st.none() | st.integers(-(10**15), 10**15),
+    st.integers(1, 100),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_retry_after_has_a_floor_and_a_cap(asked: int | None, attempt: int, chance: float) -> None:
+    tried = one_shot.fresh("a", "job", format_instant(T), "https://x.example", "key", "os_1", T)
+    tried = attrs.evolve(tried, attempt=attempt, first_attempt_ms=T)
+    left = one_shot.retry(tried, DeliveryResult(False, "503", asked), T, chance)
+    wait = left.not_before_ms - T
+    assert one_shot.backoff_ms(attempt, chance) <= wait <= one_shot.RETRY_AFTER_MAX_MS
+    if asked is not None:
+        assert wait >= min(asked, one_shot.RETRY_AFTER_MAX_MS)
+
+
+@pytest.mark.parametrize(("asked", "most"), [(0, 500), (-1, 500), (None, 500), (86_400_000, 34)])
+def test_an_agent_that_asks_for_nonsense_is_tried_about_as_often(
+    asked: int | None, most: int
+) -> None:
+    chance = random.Random(5).random
+    on, attempts, now = OneShotTable(chance=chance), 0, T
+    arm(on)
+    while (wake := on.next_due()) is not None:
+        (tried,) = on.due(now := wake, 10)
+        attempts += 1
+        on.settle(tried, DeliveryResult(False, "503", asked), now)
+    assert 20 <= attempts <= most
 
 
 def test_a_fire_time_long_past_is_not_dead_on_its_first_failure() -> None:

@@ -169,7 +169,7 @@ class StoreMachine(RuleBasedStateMachine):
             model = self.model[one.agent, one.job_id]
             wait = CHANCE * min(600_000, 1_000 * 2 ** (one.attempt - 1))
             if retry_after is not None:
-                wait = retry_after + CHANCE * 1_000
+                wait = min(retry_after + wait, 3_600_000)
             early = model.not_before < model.due
             if early and (model.due <= self.now + int(wait) or self.now >= model.first + DAY):
                 self.at_its_time(one)
