@@ -200,17 +200,20 @@ class Nas:
         try:
             async with asyncio.timeout(READY_S):
                 await self._store.next_due()  # says at once when a cluster is away
+                if (trouble := await self._store.trouble()) is not None:
+                    raise trouble
                 await self._store.write("probe", "readyz", {})
         except TimeoutError:
             raise StoreError(f"it took longer than {READY_S} s") from None
         return web.json_response({"status": "ready"})
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        counts = None
+        counts, up = None, False
         with contextlib.suppress(StoreError, TimeoutError):
             async with asyncio.timeout(COUNT_S):
                 counts = await self._counts.get()
-        text = self.metrics.render(counts)
+                up = await self._store.trouble() is None
+        text = self.metrics.render(counts, up=up, now=self._clock())
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     async def _caller_of(self, request: web.Request) -> AgentAccount:

@@ -1,10 +1,10 @@
 """What the server counts, for Prometheus."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import attrs
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from nas_server.clock import Clock
@@ -36,8 +36,20 @@ class Metrics:
         self._held = Gauge(
             "nas_one_shots", "One-shots by state.", ["state"], registry=self._registry
         )
+        self._overdue = Gauge(
+            "nas_overdue",
+            "One-shots that could have a delivery now and wait for it to begin.",
+            registry=self._registry,
+        )
+        self._oldest = Gauge(
+            "nas_overdue_oldest_seconds",
+            "How long the one that has waited longest does; 0 without any.",
+            registry=self._registry,
+        )
         self._store_up = Gauge(
-            "nas_store_up", "Whether the store could be asked.", registry=self._registry
+            "nas_store_up",
+            "Whether the store can be asked, and takes what is to be armed.",
+            registry=self._registry,
         )
         self._under_way = Gauge(
             "nas_deliveries_under_way", "Deliveries under way.", registry=self._registry
@@ -58,12 +70,15 @@ class Metrics:
         self._under_way.dec()
         self._attempts.labels(outcome).inc()
 
-    def render(self, counts: Counts | None) -> bytes:
+    def render(self, counts: Counts | None, *, up: bool, now: int) -> bytes:
         """Return the text to serve; without ``counts`` the store did not give any."""
-        self._store_up.set(counts is not None)
+        self._store_up.set(up and counts is not None)
         self._held.clear()
-        for state, held in (attrs.asdict(counts) if counts else {}).items():
-            self._held.labels(state).set(held)
+        for state in ("armed", "due", "dead") if counts else ():
+            self._held.labels(state).set(getattr(counts, state))
+        self._overdue.set(math.nan if counts is None else counts.due)
+        oldest = None if counts is None else counts.oldest_due_ms
+        self._oldest.set(0 if oldest is None else max(0, now - oldest) / 1_000)
         return generate_latest(self._registry)
 
 

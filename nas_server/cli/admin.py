@@ -177,6 +177,8 @@ async def status(store: Store, options: Namespace) -> None:
         "due": counts.due,
     }
     page = await Access(store).is_on()
+    trouble = await store.trouble()
+    facts["storage"] = "ok" if trouble is None else str(trouble)
     if options.json:
         more = {"lateness": attrs.asdict(late), "keys": keys, "page": page}
         print(json.dumps({**facts, **more, "dead_count": counts.dead, "dead": dead}))

@@ -93,9 +93,8 @@ def _answer_to(error: Exception, request: web.Request) -> web.Response:
             return _error(error.status, "invalid_request", error.reason)
         case StoreError():
             log_event("store_failed", level=logging.ERROR, reason=str(error), path=request.path)
-            description = "the store cannot be used at the moment"
             headers = {"Retry-After": str(RETRY_AFTER_S)}
-            return _error(503, "temporarily_unavailable", description, headers)
+            return _error(503, "temporarily_unavailable", error.told, headers)
         case web.RequestPayloadError():
             return _error(400, "invalid_request", "body: cannot be decoded")
         case _:

@@ -36,7 +36,7 @@ class Access:
         """Make ``token`` the one there is; the same one again changes nothing."""
         if await self._hash() != hash_token(token):
             await self._end_sessions()  # or they would be back with the token they were for
-        await self._store.write(_ADMIN, _TOKEN, {"hash": hash_token(token)})
+            await self._store.write(_ADMIN, _TOKEN, {"hash": hash_token(token)})
 
     async def turn_off(self) -> None:
         """Have no token, and so no page."""

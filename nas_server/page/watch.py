@@ -59,6 +59,7 @@ class Watch:
         """Return what is to be shown, for JSON."""
         counts = await self._counts.get()
         gathered = await self._recent(wanted.agent)
+        trouble = await self._store.trouble()
         now = self._clock()
         armed: list[StoredOneShot] = gathered["armed"]
 
@@ -76,6 +77,7 @@ class Watch:
             "now_ms": now,
             "version": __version__,
             "counts": {**attrs.asdict(counts), "firing": under_way},
+            "trouble": None if trouble is None else str(trouble),
             "lateness": gathered["lateness"],
             "timeline": timeline(armed, now, wanted.hours),
             "too_many": gathered["too_many"],

@@ -19,6 +19,18 @@ Record = dict[str, Any]
 class StoreError(Exception):
     """A store cannot be opened or used; the text tells a person what to do."""
 
+    told = "the store cannot be used at the moment"
+    """What callers are told; they need not know where things are."""
+
+
+class StorageFullError(StoreError):
+    """There is no room for more; what makes room, such as a cancel, is still done."""
+
+    told = "storage full: nothing more is armed until there is room; cancels and fires go on"
+
+    def __init__(self) -> None:
+        super().__init__(self.told)
+
 
 class GoneError(StoreError):
     """The medium is gone for good as far as this process can tell; another may have it again."""
@@ -36,6 +48,8 @@ class Counts:
     due: int
     """Of the armed ones: those that wait for a delivery to begin and could have it now."""
     dead: int
+    oldest_due_ms: int | None = None
+    """Since when the first of those that are due waits."""
 
 
 class Store(Protocol):
@@ -124,6 +138,9 @@ class Store(Protocol):
 
     async def counts(self, now: int) -> Counts:
         """Count what is held."""
+
+    async def trouble(self) -> StoreError | None:
+        """Return why nothing more can be armed; None: it can be."""
 
     async def read(self, kind: str, key: str) -> Record | None:
         """Return a record."""

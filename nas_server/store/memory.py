@@ -8,7 +8,7 @@ from random import random
 from nas_sdk.protocol.book import OneShotTable
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt, History
-from nas_server.store.base import Counts, Record
+from nas_server.store.base import Counts, Record, StoreError
 
 
 class MemoryStore:
@@ -93,8 +93,13 @@ class MemoryStore:
 
     async def counts(self, now: int) -> Counts:
         """See `Store.counts`."""
-        live = [one.wake_ms <= now for one in self._table if not one.dead]
-        return Counts(armed=len(live), due=sum(live), dead=len(self._table.dead(now)))
+        live = [one.wake_ms for one in self._table if not one.dead]
+        due = [wake for wake in live if wake <= now]
+        return Counts(len(live), len(due), len(self._table.dead(now)), min(due, default=None))
+
+    async def trouble(self) -> StoreError | None:
+        """See `Store.trouble`."""
+        return None
 
     async def read(self, kind: str, key: str) -> Record | None:
         """See `Store.read`."""

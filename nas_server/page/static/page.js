@@ -28,7 +28,8 @@ async function look() {
     told = await answer.json();
     ahead = told.now_ms - Date.now();
     render();
-    live(`Live · as of ${timeOf(told.now_ms, told.now_ms)} · version ${told.version}`, false);
+    if (told.trouble) live(`Live, but ${told.trouble}.`, true);
+    else live(`Live · as of ${timeOf(told.now_ms, told.now_ms)} · version ${told.version}`, false);
   } catch (error) {
     if (mine !== asking) return; // a newer question took its place
     const why = error instanceof TypeError || error.name === "AbortError" ? "no answer" : error.message;

@@ -297,6 +297,10 @@ class JetStreamStore:
         due = max(0, rang - self._alarms.parked(now))
         return Counts(armed=stream["state"]["messages"], due=due, dead=len(dead))
 
+    async def trouble(self) -> StoreError | None:
+        """See `Store.trouble`."""
+        return None
+
     async def read(self, kind: str, key: str) -> Record | None:
         """See `Store.read`."""
         return await self._records.read(kind, key)

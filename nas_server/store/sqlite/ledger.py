@@ -11,6 +11,7 @@ from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
 from nas_server.store.ready import Ready
 from nas_server.store.sqlite import rows
+from nas_server.store.sqlite.held import Held, HeldOneShots
 
 FEW: Final = 10_000
 """So many names are no burden, whether what they name still waits or not."""
@@ -24,6 +25,7 @@ class Ledger:
         self._db = connection
         self._ready = Ready()
         self._most = FEW
+        self.held = HeldOneShots()
 
     def rolled_back(self) -> None:
         """Be told that what was done since the last commit is undone."""
@@ -31,8 +33,10 @@ class Ledger:
 
     def provision(self, wanted: StoredOneShot, now: int) -> str:
         """Arm by the rules; return the schedule id to answer."""
-        remembered = rows.delivered(self._db, wanted.agent, wanted.dedup_key, now)
-        current = rows.get(self._db, wanted.agent, wanted.job_id)
+        remembered = self.held.remembered(wanted.agent, wanted.dedup_key, now) or rows.delivered(
+            self._db, wanted.agent, wanted.dedup_key, now
+        )
+        current = self._get(wanted.agent, wanted.job_id)
         schedule_id, write = one_shot.arm(wanted, current, remembered)
         if write:
             self._put(wanted)
@@ -44,7 +48,7 @@ class Ledger:
 
     def withdraw(self, agent: str, job_id: str, schedule_id: str) -> bool:
         """Remove a one-shot; return whether the job had it."""
-        one = rows.get(self._db, agent, job_id)
+        one = self._get(agent, job_id)
         if one is None or one.schedule_id != schedule_id:
             return False
         rows.delete(self._db, agent, job_id)
@@ -52,70 +56,111 @@ class Ledger:
 
     def fire_now(self, agent: str, job_id: str, schedule_id: str, now: int) -> StoredOneShot | None:
         """Make a one-shot due at once; None when the job does not have it."""
-        one = rows.get(self._db, agent, job_id)
+        one = self._get(agent, job_id)
         if one is None or one.schedule_id != schedule_id:
             return None
-        self._put(hastened := one_shot.fire_now(one, now))
+        if (hastened := one_shot.fire_now(one, now)) != one:
+            self._put(hastened)
         return hastened
 
     def due(
         self, now: int, limit: int, load: Counter[str], per_agent: int | None
     ) -> list[StoredOneShot]:
-        """Lease what is due, earliest first; ``load`` says what each agent has under way."""
-        self._read_up_to(now)
+        """Lease what is due, earliest first; ``load`` says what each agent has under way.
+
+        A lease is no write: it is held, and lost with the process.
+        """
         taken: list[StoredOneShot] = []
-        with closing(self._ready.take(now, load, per_agent)) as names:
-            for name in names:
-                if (one := self._waiting(name)) is None:
-                    continue
-                load[one.agent] += 1
-                taken.append(one_shot.lease(one, now))
-                self._put(taken[-1])
-                if len(taken) == limit:
-                    break
+        try:
+            self._read_up_to(now)
+            with closing(self._ready.take(now, load, per_agent)) as names:
+                for agent, job_id, wake in names:
+                    row = rows.get(self._db, agent, job_id)
+                    one = self.held.current(agent, job_id, row)
+                    if row is None or one is None or one.dead or one.wake_ms != wake:
+                        continue  # cancelled, replaced or begun meanwhile
+                    load[agent] += 1
+                    taken.append(one_shot.lease(one, now))
+                    self.held.put(row, taken[-1])
+                    if len(taken) == limit:
+                        break
+        except BaseException:  # nobody hears of them
+            self._ready.clear()
+            for one in taken:
+                self.held.drop(one)
+            raise
         return taken
 
     def next_due(self, busy: Collection[str]) -> int | None:
         """Return when to look again, as `Store.next_due` has it."""
+        self._name_held(self._ready.horizon)
         while (name := self._ready.first(busy)) is not None:
             if self._waiting(name) is not None:
                 return name[2]
             self._ready.drop(name[0])
-        return rows.first_wake(self._db, self._ready.horizon)
+        wakes = rows.first_wake(self._db, self._ready.horizon), self.held.first_wake()
+        return min((wake for wake in wakes if wake is not None), default=None)
 
     def settle(
         self, tried: StoredOneShot, outcome: DeliveryResult, now: int, chance: float
     ) -> StoredOneShot | None:
         """Note how a delivery ended; return what the job has now."""
-        left = self._settle(tried, outcome, now, chance)
+        current = self._get(tried.agent, tried.job_id)
+        left = _left(tried, current, outcome, now, chance)
+        if left is None and current is not None:  # first what makes room for the rest
+            rows.delete(self._db, tried.agent, tried.job_id)
+        if one_shot.ends(tried, outcome):
+            rows.remember(self._db, tried, now, now + one_shot.REMEMBER_MS)
+        elif left is not None and left != current:
+            self._put(left)
+            rows.bury(self._db, now)
         rows.keep_attempt(self._db, Attempt.of(tried, outcome, left, now))
         return left
 
-    def _settle(
+    def hold(
         self, tried: StoredOneShot, outcome: DeliveryResult, now: int, chance: float
     ) -> StoredOneShot | None:
-        current = rows.get(self._db, tried.agent, tried.job_id)
+        """Note how a delivery ended where it cannot be written; return what the job has now."""
+        row = rows.get(self._db, tried.agent, tried.job_id)
+        current = self.held.current(tried.agent, tried.job_id, row)
+        left = _left(tried, current, outcome, now, chance)
         if one_shot.ends(tried, outcome):
-            rows.remember(self._db, tried, now, now + one_shot.REMEMBER_MS)
-            if one_shot.is_over(current, tried):
-                rows.delete(self._db, tried.agent, tried.job_id)
-                return None
-        elif one_shot.is_retried(current, tried):
-            current = one_shot.retry(tried, outcome, now, chance)
-            self._put(current)
-            rows.bury(self._db, now)
-        return current
+            self.held.remember(tried, now + one_shot.REMEMBER_MS)
+        if row is not None and left != current:
+            self.held.put(row, left)
+        self.held.attempts.append(Attempt.of(tried, outcome, left, now))
+        return left
 
-    def release(self, held: Sequence[StoredOneShot]) -> None:
-        """Hand back deliveries that were not made."""
-        for one in held:
-            if one_shot.is_retried(rows.get(self._db, one.agent, one.job_id), one):
-                self._put(one_shot.release(one))
+    def write_held(self, some: Sequence[Held]) -> None:
+        """Write what is held, those under way as handed back."""
+        for each in some:
+            agent, job_id = each.row.agent, each.row.job_id
+            if rows.get(self._db, agent, job_id) == each.row:
+                if each.one is None:
+                    rows.delete(self._db, agent, job_id)
+                else:
+                    rows.put(self._db, one_shot.release(each.one))
+            if each.one is None and (kept := self.held.kept(each.row)) is not None:
+                rows.remember(self._db, each.row, kept[0] - one_shot.REMEMBER_MS, kept[0])
+        for attempt in self.held.attempts:
+            rows.keep_attempt(self._db, attempt)
+
+    def release(self, some: Sequence[StoredOneShot]) -> None:
+        """Hand back deliveries that were not made; no write, as a lease is none."""
+        for tried in some:
+            row = rows.get(self._db, tried.agent, tried.job_id)
+            current = self.held.current(tried.agent, tried.job_id, row)
+            if row is not None and one_shot.is_retried(current, tried):
+                self.held.put(row, one_shot.release(tried))
+
+    def _get(self, agent: str, job_id: str) -> StoredOneShot | None:
+        """Return what a job has, as it is: a delivery under way is in no row."""
+        return self.held.current(agent, job_id, rows.get(self._db, agent, job_id))
 
     def _waiting(self, name: tuple[str, str, int]) -> StoredOneShot | None:
         """Return what a name stands for, unless it was cancelled or replaced meanwhile."""
         agent, job_id, wake = name
-        one = rows.get(self._db, agent, job_id)
+        one = self._get(agent, job_id)
         return None if one is None or one.dead or one.wake_ms != wake else one
 
     def _put(self, one: StoredOneShot) -> None:
@@ -133,3 +178,25 @@ class Ledger:
             for agent, job_id, wake in rows.waking(self._db, self._ready.horizon, now):
                 self._ready.add(agent, job_id, wake)
             self._ready.horizon = now
+        self._name_held(now)
+
+    def _name_held(self, now: int) -> None:
+        for agent, job_id, wake in self.held.waking(now):
+            self._ready.add(agent, job_id, wake)
+
+
+def _left(
+    tried: StoredOneShot,
+    current: StoredOneShot | None,
+    outcome: DeliveryResult,
+    now: int,
+    chance: float,
+) -> StoredOneShot | None:
+    """Return what a job has, after what it has now was ``tried``."""
+    if one_shot.ends(tried, outcome):
+        return None if one_shot.is_over(current, tried) else current
+    return (
+        one_shot.retry(tried, outcome, now, chance)
+        if one_shot.is_retried(current, tried)
+        else current
+    )

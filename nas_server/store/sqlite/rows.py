@@ -21,6 +21,8 @@ _PUT: Final = (
     f"VALUES ({', '.join('?' * (len(_NAMES) + 1))})"
 )
 
+SLICE: Final = 100
+"""So many that are over are forgotten at a time: what waited for all of them would wait long."""
 FORGET_EVERY: Final = 32
 """Every so many attempts, old ones are forgotten, twice as many at the most."""
 _KEEP: Final = (
@@ -100,8 +102,9 @@ def first_wake(db: sqlite3.Connection, after: int) -> int | None:
 def bury(db: sqlite3.Connection, now: int) -> None:
     """Remove what was given up so long ago that nobody is shown it any more."""
     db.execute(
-        "DELETE FROM one_shots WHERE wake_ms IS NULL AND not_before_ms <= ?",
-        (now - one_shot.KEEP_DEAD_MS,),
+        "DELETE FROM one_shots WHERE (agent, job_id) IN (SELECT agent, job_id FROM one_shots "
+        "WHERE wake_ms IS NULL AND not_before_ms <= ? LIMIT ?)",
+        (now - one_shot.KEEP_DEAD_MS, SLICE),
     )
 
 
@@ -116,7 +119,11 @@ def delivered(db: sqlite3.Connection, agent: str, dedup_key: str, now: int) -> s
 
 def remember(db: sqlite3.Connection, one: StoredOneShot, now: int, until: int) -> None:
     """Remember the dedup key of a one-shot for a while; forget those whose time is over."""
-    db.execute("DELETE FROM delivered WHERE until_ms <= ?", (now,))
+    db.execute(
+        "DELETE FROM delivered WHERE (agent, dedup_key) IN "
+        "(SELECT agent, dedup_key FROM delivered WHERE until_ms <= ? LIMIT ?)",
+        (now, SLICE),
+    )
     db.execute(
         "INSERT OR REPLACE INTO delivered (agent, dedup_key, schedule_id, until_ms) "
         "VALUES (?, ?, ?, ?)",
@@ -136,6 +143,14 @@ def count_due(db: sqlite3.Connection, now: int) -> int:
     """Count what waits for a delivery that could begin now."""
     (past,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms <= ?", (now,)).fetchone()
     return int(past)
+
+
+def first_due(db: sqlite3.Connection, now: int, limit: int) -> list[tuple[str, str, int]]:
+    """Return agent, job id and time of the first that are due."""
+    return db.execute(
+        "SELECT agent, job_id, wake_ms FROM one_shots WHERE wake_ms <= ? ORDER BY wake_ms LIMIT ?",
+        (now, limit),
+    ).fetchall()
 
 
 def counts(db: sqlite3.Connection, now: int) -> Counts:

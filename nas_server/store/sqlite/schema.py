@@ -58,6 +58,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     ("ALTER TABLE one_shots ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",),
     ("ALTER TABLE one_shots ADD COLUMN more TEXT NOT NULL DEFAULT ''",),
+    # Alone in a table, so that it stays at one place of the file.
+    ("CREATE TABLE mark (id INTEGER PRIMARY KEY, mark TEXT NOT NULL)",),
 )
 """Statement lists; the one at index n brings a file from schema version n to n + 1."""
 

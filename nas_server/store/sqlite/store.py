@@ -1,24 +1,33 @@
 """The embedded store: one SQLite file, written by one thread, safe against ``kill -9``."""
 
 import asyncio
+import contextlib
 import json
+import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from heapq import nsmallest
 from pathlib import Path
 from random import random
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
-from nas_server.store.base import Counts, Record, StoreError
+from nas_server.logs import log_event
+from nas_server.store.base import Counts, Record, StorageFullError, StoreError
 from nas_server.store.sqlite import rows, schema
+from nas_server.store.sqlite.file_guard import FileGuard
+from nas_server.store.sqlite.held import Held
 from nas_server.store.sqlite.ledger import Ledger
 from nas_server.store.sqlite.lock import FileLock
+from nas_server.store.sqlite.reserve import Reserve
 from nas_server.store.sqlite.writer import Writer
 
 T = TypeVar("T")
+WATCH_S: Final = 0.5
+"""How often it is seen whether anything can be written."""
 
 
 class SqliteStore:
@@ -28,12 +37,26 @@ class SqliteStore:
         self,
         connections: tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection],
         lock: FileLock | None,
+        guard: FileGuard | None,
+        reserve: Reserve,
         chance: Callable[[], float],
     ) -> None:
         """Take over connections for writing, for long reads and for reads of one record."""
         writing, self._reading, self._looking_up = connections
         self._ledger = Ledger(writing)
-        self._writer = Writer(writing, self._ledger.rolled_back)
+        self._writer = Writer(
+            writing,
+            self._ledger.rolled_back,
+            reserve=None if lock is None else reserve,
+            check=_no_check if guard is None else guard.check,
+        )
+        self._guard = guard
+        self._reserve = reserve
+        self._trouble: StoreError | None = None
+        self._closed = False
+        self._watching: asyncio.Task[None] | None = None
+        if lock is not None:
+            self._watching = asyncio.create_task(self._watch())
         self._writing = writing
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="nas-store-reader")
         self._lock = lock
@@ -66,11 +89,17 @@ class SqliteStore:
 
     async def cancel(self, agent: str, job_id: str, now: int) -> None:
         """See `Store.cancel`."""
-        await self._writer.run(lambda: self._ledger.cancel(agent, job_id))
+        await self._writer.run(
+            lambda: self._ledger.cancel(agent, job_id),
+            frees=True,
+            then=lambda: self._ledger.held.forget(agent, job_id),
+        )
 
     async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
         """See `Store.withdraw`."""
-        return await self._writer.run(lambda: self._ledger.withdraw(agent, job_id, schedule_id))
+        return await self._writer.run(
+            lambda: self._ledger.withdraw(agent, job_id, schedule_id), frees=True
+        )
 
     async def drop(self, agent: str, before: int) -> None:
         """See `Store.drop`."""
@@ -86,7 +115,7 @@ class SqliteStore:
 
     async def armed(self, agent: str) -> list[StoredOneShot]:
         """See `Store.armed`."""
-        return await self._read(lambda db: rows.armed(db, agent))
+        return self._as_they_are(await self._read(lambda db: rows.armed(db, agent)))
 
     async def due(
         self,
@@ -98,13 +127,11 @@ class SqliteStore:
     ) -> list[StoredOneShot]:
         """See `Store.due`."""
         load = Counter(under_way)
-        return await self._writer.run(
-            lambda: self._ledger.due(now, limit, load.copy(), per_agent), lasting=False
-        )
+        return await self._writer.look(lambda: self._ledger.due(now, limit, load, per_agent))
 
     async def next_due(self, busy: Collection[str] = ()) -> int | None:
         """See `Store.next_due`."""
-        return await self._writer.run(lambda: self._ledger.next_due(busy), lasting=False)
+        return await self._writer.look(lambda: self._ledger.next_due(busy))
 
     def listen(self, expect: Callable[[int], object]) -> None:
         """See `Store.listen`. No other process delivers from the same file."""
@@ -112,13 +139,21 @@ class SqliteStore:
     async def settle(
         self, tried: StoredOneShot, outcome: DeliveryResult, now: int
     ) -> StoredOneShot | None:
-        """See `Store.settle`."""
+        """See `Store.settle`. What cannot be written is held, and written when it can be."""
         chance = self._chance()
-        return await self._writer.run(lambda: self._ledger.settle(tried, outcome, now, chance))
+        try:
+            return await self._writer.run(
+                lambda: self._ledger.settle(tried, outcome, now, chance),
+                frees=True,
+                then=lambda: self._ledger.held.drop(tried),
+            )
+        except StoreError as error:
+            log_event("not_written_yet", level=logging.WARNING, reason=str(error))
+            return await self._writer.look(lambda: self._ledger.hold(tried, outcome, now, chance))
 
     async def release(self, held: Sequence[StoredOneShot]) -> None:
         """See `Store.release`."""
-        await self._writer.run(lambda: self._ledger.release(held), lasting=False)
+        await self._writer.look(lambda: self._ledger.release(held))
 
     async def dead(self, now: int, limit: int, agent: str | None = None) -> list[StoredOneShot]:
         """See `Store.dead`."""
@@ -126,7 +161,15 @@ class SqliteStore:
 
     async def upcoming(self, limit: int) -> list[StoredOneShot]:
         """See `Store.upcoming`."""
-        return await self._read(lambda db: rows.upcoming(db, limit))
+        enough = limit + len(self._ledger.held)  # those held wake at another time than their rows
+        found = self._as_they_are(await self._read(lambda db: rows.upcoming(db, enough)))
+        return nsmallest(limit, found, key=lambda one: (one.wake_ms, one.agent, one.job_id))
+
+    def _as_they_are(self, found: list[StoredOneShot]) -> list[StoredOneShot]:
+        """Return what rows stand for."""
+        held = self._ledger.held
+        ones = (held.current(row.agent, row.job_id, row) for row in found)
+        return [one for one in ones if one is not None and not one.dead]
 
     async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
         """See `Store.attempts`."""
@@ -134,7 +177,52 @@ class SqliteStore:
 
     async def counts(self, now: int) -> Counts:
         """See `Store.counts`."""
-        return await self._read(lambda db: rows.counts(db, now))
+        held = self._ledger.held
+        some = len(held) + 1  # one of them is not held
+        counts, first = await self._read(
+            lambda db: (rows.counts(db, now), rows.first_due(db, now, some))
+        )
+        return held.counted(counts, first, now)
+
+    async def trouble(self) -> StoreError | None:
+        """See `Store.trouble`."""
+        if self._watching is None:
+            return StorageFullError() if self._reserve.is_given_up() else None
+        await self._writer.look(self._note_trouble)
+        return self._trouble
+
+    def _note_trouble(self) -> None:
+        """See whether anything can be written; in the writing thread."""
+        before, self._trouble = self._trouble, None
+        try:
+            if self._guard is not None:
+                self._guard.check()
+            if not self._writer.has_room():
+                raise StorageFullError
+        except StoreError as error:
+            self._trouble = error
+        if self._trouble is not None and str(self._trouble) != str(before):
+            log_event("nothing_is_armed", level=logging.ERROR, reason=str(self._trouble))
+        elif before is not None and self._trouble is None:
+            log_event("all_is_armed_again")
+
+    async def _watch(self) -> None:
+        """Say at once what keeps from writing, and write then what had to wait."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                if await self.trouble() is None:
+                    await self._write(self._ledger.held.unwritten())
+            except StoreError as error:
+                log_event("not_written_yet", level=logging.WARNING, reason=str(error))
+
+    async def _write(self, some: Sequence[Held]) -> None:
+        if some or self._ledger.held.attempts:
+            await self._writer.run(
+                lambda: self._ledger.write_held(some),
+                frees=True,
+                then=lambda: self._ledger.held.written(some),
+            )
 
     async def read(self, kind: str, key: str) -> Record | None:
         """See `Store.read`."""
@@ -144,7 +232,9 @@ class SqliteStore:
     async def write(self, kind: str, key: str, record: Record | None) -> None:
         """See `Store.write`."""
         text = None if record is None else json.dumps(record)
-        await self._writer.run(lambda: rows.write(self._writing, kind, key, text))
+        await self._writer.run(
+            lambda: rows.write(self._writing, kind, key, text), frees=record is None
+        )
 
     async def swap(self, kind: str, key: str, old: Record | None, record: Record | None) -> bool:
         """See `Store.swap`."""
@@ -159,11 +249,21 @@ class SqliteStore:
         """See `Store.stop_accepting`. No other process delivers."""
 
     async def close(self) -> None:
-        """See `Store.close`."""
+        """See `Store.close`. Once more does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            with contextlib.suppress(StoreError):  # after a stop each attempt counts
+                await self._write(self._ledger.held.each())
         await asyncio.to_thread(self._readers.shutdown)
         self._reading.close()
         self._looking_up.close()
         await self._writer.close()
+        if self._guard is not None:
+            self._guard.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -181,9 +281,18 @@ class SqliteStore:
             raise StoreError(f"the store failed: {error}") from error
 
 
+def _no_check() -> None:
+    pass
+
+
 def _open(
     path: Path, serving: bool, create: bool
-) -> tuple[tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection], FileLock | None]:
+) -> tuple[
+    tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection],
+    FileLock | None,
+    FileGuard | None,
+    Reserve,
+]:
     path = _real(path)
     schema.ensure(path, create)
     lock = FileLock(path) if serving else None
@@ -193,13 +302,14 @@ def _open(
         _prepare(path, writing, serving)
         opened.append(reading := schema.connect(path))
         opened.append(looking_up := schema.connect(path))
+        guard = FileGuard(path, writing) if serving else None
     except BaseException:
         for connection in opened:
             connection.close()
         if lock is not None:
             lock.release()
         raise
-    return (writing, reading, looking_up), lock
+    return (writing, reading, looking_up), lock, guard, Reserve(path)
 
 
 def _real(path: Path) -> Path:
@@ -221,5 +331,8 @@ def _prepare(path: Path, connection: sqlite3.Connection, serving: bool) -> None:
         finally:
             if lock is not None:
                 lock.release()
+    connection.execute("PRAGMA synchronous = FULL")  # what is answered outlives a loss of power
     if serving:
         rows.release_all(connection)
+    else:  # the server does that itself, and sees when others change its file
+        connection.execute("PRAGMA wal_autocheckpoint = 0")

@@ -1,7 +1,8 @@
 """One thread that writes to SQLite, committing whatever has gathered as one group.
 
-What must outlive a loss of power is synced to disk before it is answered. Leases need not:
-one that is lost means a fire that is delivered again, so they do not wait for the disk.
+What is written is synced to disk before it is answered. When the storage is full, a reserve
+is given up: what makes room can be written then, and nothing else until there is a reserve
+again.
 """
 
 import asyncio
@@ -9,60 +10,94 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import attrs
 
-from nas_server.store.base import StoreError
+from nas_server.store.base import StorageFullError, StoreError
+from nas_server.store.sqlite.reserve import Reserve
 
 T = TypeVar("T")
 GROUP: Final = 1_000
+LOOK_S: Final = 0.5
+"""How long a full storage counts as full before it is looked at again."""
+PAGE_SIZE: Final = 4_096
+LOG_PAGES: Final = 1_000
+"""How long the log of writes becomes before it is worked into the file."""
+_GROWS: Final = "INSERT OR REPLACE INTO records VALUES ('probe', 'room', zeroblob(65536))"
+
+
+def _nothing() -> None:
+    pass
 
 
 @attrs.define
 class _Job:
     work: Callable[[], Any]
-    lasting: bool
     answer: "asyncio.Future[Any]"
+    writes: bool = True
+    frees: bool = False
+    then: Callable[[], Any] = _nothing
     result: Any = None
     error: BaseException | None = None
 
 
 class Writer:
-    """Runs pieces of work in transactions; each answer comes after its commit."""
+    """Runs pieces of work in its thread; each answer of one that writes comes after its commit."""
 
     def __init__(
-        self, connection: sqlite3.Connection, rolled_back: Callable[[], None] = lambda: None
+        self,
+        connection: sqlite3.Connection,
+        rolled_back: Callable[[], None] = _nothing,
+        *,
+        reserve: Reserve | None = None,
+        check: Callable[[], None] = _nothing,
     ) -> None:
         """Own ``connection`` from now on. Must be called in the event loop that will use it.
 
-        ``rolled_back`` is told, in the writing thread, that a group was undone.
+        ``rolled_back`` is told, in the writing thread, that a group was undone. ``check``
+        raises StoreError, before a group and before it is answered, where writes are lost.
         """
         self._connection = connection
         self._rolled_back = rolled_back
+        self._reserve = reserve
+        self._check = check
+        self._look_at = 0.0
+        self.is_full = reserve is not None and not self._set_aside(reserve)
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="nas-store-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[], T], *, lasting: bool = True) -> T:
+    async def run(
+        self, work: Callable[[], T], *, frees: bool = False, then: Callable[[], Any] = _nothing
+    ) -> T:
         """Run ``work`` in the writing thread and return its result once it is committed.
 
-        Without ``lasting`` it may be lost with the power, though not with the process.
-        It may be run again after a rollback, so it must do nothing but read and write
-        through the connection. Raises StoreError when SQLite fails.
+        What ``frees`` room is done though the storage be full. ``work`` may be run again after
+        a rollback, so it must do nothing but read and write through the connection; ``then``
+        is run once, after the commit. Raises StoreError when SQLite fails, StorageFullError.
         """
+        job = _Job(work, self._loop.create_future(), frees=frees, then=then)
+        return await self._ask(job)  # type: ignore[no-any-return]  # a queue knows no types
+
+    async def look(self, work: Callable[[], T]) -> T:
+        """Run ``work``, which writes nothing, in the writing thread, once; StoreError."""
+        job = _Job(work, self._loop.create_future(), writes=False)
+        return await self._ask(job)  # type: ignore[no-any-return]  # as above
+
+    async def _ask(self, job: _Job) -> Any:
         if self._closed:
             raise StoreError("the store is closed")
-        job = _Job(work, lasting, self._loop.create_future())
         self._queue.put(job)
         try:
-            result: T = await job.answer
+            return await job.answer
         except sqlite3.Error as error:
-            raise StoreError(f"the store failed: {error}") from error
-        return result
+            raise _in_words(error) from error
 
     async def close(self) -> None:
         """Finish what was asked for and close the connection."""
@@ -73,22 +108,18 @@ class Writer:
 
     def _run(self) -> None:
         while group := self._next_group():
-            self._do([job for job in group if not job.lasting], "NORMAL")
-            self._do([job for job in group if job.lasting], "FULL")
+            # Whatever fails, the thread goes on: without it no later call would be answered.
+            looking = [job for job in group if not job.writes]
+            for job in looking:
+                _attempt(job, partial(_set_result, job))
+            self._answer(looking)
+            writing = [job for job in group if job.writes]
+            self._write(writing)
+            self._answer(writing)
 
-    def _do(self, group: list[_Job], synchronous: str) -> None:
-        if not group:
-            return
-        # Whatever fails, the thread goes on: without it no later call would be answered.
-        try:
-            self._commit(group, synchronous)
-        except sqlite3.OperationalError as error:  # the file: each would wait for it as long
-            for job in group:
-                job.error = error
-        except BaseException:  # one piece that fails must not fail its neighbours
-            for job in group:
-                self._commit_alone(job, synchronous)
-        self._loop.call_soon_threadsafe(_answer, group)
+    def _answer(self, group: list[_Job]) -> None:
+        if group:
+            self._loop.call_soon_threadsafe(_answer, group)
 
     def _next_group(self) -> list[_Job]:
         """Wait for work and return what has gathered; nothing when the end was asked for."""
@@ -101,24 +132,109 @@ class Writer:
             self._queue.put(None)
         return group
 
-    def _commit(self, group: list[_Job], synchronous: str) -> None:
-        self._connection.execute(f"PRAGMA synchronous = {synchronous}")
+    def _write(self, group: list[_Job]) -> None:
+        """Commit a group, as much of it as there is room for."""
+        if self.is_full and not self._regain():
+            group = self._without_what_grows(group)
+        if not group:
+            return
+        try:
+            self._commit(group)
+        except (sqlite3.OperationalError, StoreError) as error:
+            if isinstance(error, sqlite3.Error) and _is_full(error):
+                self._make_room()
+                self._write_in_turn(self._without_what_grows(group))
+                return
+            for job in group:  # the file: each would wait for it as long
+                job.error = error
+        except BaseException:  # one piece that fails must not fail its neighbours
+            self._write_in_turn(group)
+
+    def _write_in_turn(self, group: list[_Job]) -> None:
+        for job in group:
+            _attempt(job, partial(self._commit, [job]))
+
+    def _commit(self, group: list[_Job]) -> None:
+        self._check()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             for job in group:
-                job.result = job.work()
+                _set_result(job)
             self._connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back itself
                 self._connection.execute("ROLLBACK")
             self._rolled_back()
             raise
+        self._check()
+        for job in group:
+            job.then()
 
-    def _commit_alone(self, job: _Job, synchronous: str) -> None:
+    def _without_what_grows(self, group: list[_Job]) -> list[_Job]:
+        """Refuse what needs room; return the rest."""
+        for job in group:
+            if not job.frees:
+                job.error = StorageFullError()
+        return [job for job in group if job.frees]
+
+    def _make_room(self) -> None:
+        self.is_full = True
+        self._look_at = time.monotonic() + LOOK_S
+        if self._reserve is not None:
+            self._reserve.give_up()
+        # The log of writes may be what fills the disk; its place in the file is there already.
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _regain(self) -> bool:
+        """Tell whether there is room again, with the reserve set aside."""
+        if time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + LOOK_S
+        if self._reserve is None or not self._set_aside(self._reserve):
+            return False
         try:
-            self._commit([job], synchronous)
-        except BaseException as error:
-            job.error = error
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(_GROWS)
+        except sqlite3.Error:
+            return False
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+        self.is_full = False
+        return True
+
+    def _set_aside(self, reserve: Reserve) -> bool:
+        size = reserve.set_aside()
+        # What the log of writes holds has to fit into the reserve, to make room with.
+        pages = max(8, min(LOG_PAGES, size // PAGE_SIZE // 2))
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+        return size > 0
+
+    def has_room(self) -> bool:
+        """Tell whether the storage takes more; to be asked in the writing thread."""
+        return not self.is_full or self._regain()
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+
+
+def _in_words(error: sqlite3.Error) -> StoreError:
+    if _is_full(error):
+        return StorageFullError()
+    return StoreError(f"the store failed: {error}")
+
+
+def _set_result(job: _Job) -> None:
+    job.result = job.work()
+
+
+def _attempt(job: _Job, act: Callable[[], None]) -> None:
+    try:
+        act()
+    except BaseException as error:
+        job.error = error
 
 
 def _answer(group: list[_Job]) -> None:

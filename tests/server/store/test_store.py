@@ -139,9 +139,10 @@ async def test_what_is_handed_back_is_due_at_once(store: Store) -> None:
 async def test_counts(store: Store) -> None:
     assert await store.counts(T) == Counts(armed=0, due=0, dead=0)
     await arm(store, shot("one"), shot("two"), shot("three", T + 1))
-    assert await store.counts(T) == Counts(armed=3, due=2, dead=0)
+    assert await store.counts(T + 5) == Counts(armed=3, due=3, dead=0, oldest_due_ms=T)
+    assert await store.counts(T) == Counts(armed=3, due=2, dead=0, oldest_due_ms=T)
     await store.due(T, 1)
-    assert await store.counts(T) == Counts(armed=3, due=1, dead=0)
+    assert await store.counts(T) == Counts(armed=3, due=1, dead=0, oldest_due_ms=T)
 
 
 async def test_records(store: Store) -> None:

@@ -1,0 +1,103 @@
+"""Whether the file a server has open is still the one under its name.
+
+SQLite goes on with a file that was deleted or replaced, and what is written there is lost
+with the process. One that was overwritten in place, as by ``cp``, or has a second name,
+breaks. So before and after each write the file is looked at, and nothing is answered that
+may not last.
+
+A mark in the file tells it from an older copy. It changes whenever the log of writes was
+worked into the file, so a copy from before that has another.
+"""
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from nas_server.store.base import StoreError
+
+_SIDES: Final = ("", "-wal", "-shm", ".lock")
+
+
+class FileChangedError(StoreError):
+    """The store's file is not the one that was opened; what would be written there is lost."""
+
+    def __init__(
+        self, path: Path, what: str, todo: str = "put it back or start nas-server again"
+    ) -> None:
+        """Say what happened to ``path`` and what is to be done."""
+        super().__init__(f"{path} {what} under the running server: {todo}")
+        self.told = f"the store's file {what} under the running server"
+
+
+class FileGuard:
+    """Looks after one file and those beside it, in the thread that writes."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        """Mark the file at ``path``, which ``connection`` has open in WAL mode for writing."""
+        self._path = path
+        self._db = connection
+        # Open until `close`: to close any handle of the file drops SQLite's locks on it.
+        self._handle = os.open(path, os.O_RDONLY)
+        self._mark, self._in_file = "", ""
+        with contextlib.suppress(sqlite3.OperationalError):  # full: fires go on all the same
+            self._renew()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        sides = [Path(f"{path}{side}") for side in _SIDES]
+        self._known = {each: _identity(each.stat()) for each in sides if each.exists()}
+        self._look = _look(path.stat())
+        self._in_file = self._found_in_file()
+
+    def close(self) -> None:
+        """Let go of the file, once no connection to it is open."""
+        os.close(self._handle)
+
+    def check(self) -> None:
+        """Raise FileChangedError when the file is not what it was, in words for a person."""
+        for path, known in self._known.items():
+            try:
+                found = path.stat()
+            except OSError:
+                raise FileChangedError(path, "was deleted or moved") from None
+            if _identity(found) != known:
+                raise FileChangedError(path, "was replaced by another")
+            if found.st_nlink != 1:
+                raise FileChangedError(path, "has a second name (a hard link)", "remove that name")
+            if path == self._path and self._mark:
+                self._check_marks(_look(found))
+
+    def _check_marks(self, look: tuple[int, int]) -> None:
+        if self._db.execute("SELECT mark FROM mark").fetchone() != (self._mark,):
+            raise FileChangedError(self._path, "was overwritten with a copy")
+        if look == self._look:
+            return
+        if not (found := self._found_in_file()):
+            raise FileChangedError(self._path, "was overwritten with a copy")
+        self._look, self._in_file = look, found
+        if found == self._mark:
+            with contextlib.suppress(sqlite3.Error):
+                self._renew()
+
+    def _renew(self) -> None:
+        mark = secrets.token_hex(16)
+        self._db.execute("INSERT OR REPLACE INTO mark (id, mark) VALUES (1, ?)", (mark,))
+        self._mark = mark
+
+    def _found_in_file(self) -> str:
+        """Return the mark that the file itself has, without the log; nothing for another."""
+        (size,) = self._db.execute("PRAGMA page_size").fetchone()
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = 'mark'"
+        root = self._db.execute(query).fetchone()
+        page = b"" if root is None else os.pread(self._handle, size, (root[0] - 1) * size)
+        marks = (self._mark, self._in_file)
+        return next((mark for mark in marks if mark and mark.encode() in page), "")
+
+
+def _look(found: os.stat_result) -> tuple[int, int]:
+    return found.st_mtime_ns, found.st_size
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
