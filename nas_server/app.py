@@ -9,12 +9,13 @@ import attrs
 from aiohttp import web
 
 from nas_sdk.protocol import one_shot
-from nas_server import keys
+from nas_server import budget, keys
 from nas_server.accounts import Accounts, AgentAccount, InvalidTokenError, UnprovisionedError
 from nas_server.clock import Clock, system_clock
 from nas_server.delivery.caller import TIMEOUT_S, Caller, agent_client
 from nas_server.delivery.relay import PER_AGENT, Relay
 from nas_server.http import answers, bodies, request_body
+from nas_server.http.gate import Gate
 from nas_server.http.oauth import ACCESS_LIFE_S, OAuth
 from nas_server.http.throttle import Throttle
 from nas_server.keys import KeyRing
@@ -89,8 +90,10 @@ class Nas:
         self.relay: Relay
         self._stopped = False
         self._grace_s = settings.grace_s
+        self.gate = Gate(budget.share)
         self.app = web.Application(
-            middlewares=[answers.error_middleware(self.metrics)], client_max_size=BODY_LIMIT
+            middlewares=[self.gate.middleware, answers.error_middleware(self.metrics)],
+            client_max_size=BODY_LIMIT,
         )
         self.app.cleanup_ctx.append(self._relaying)
         self.app.add_routes(
@@ -121,6 +124,7 @@ class Nas:
         async with agent_client(
             allow_private=self._settings.allow_private_callbacks,
             timeout_s=self._settings.answer_timeout_s,
+            most=budget.share,
         ) as client:
             caller = Caller(
                 client,

@@ -2,10 +2,13 @@
 
 import json
 import logging
+import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from nas_server.log_lines import LineHandler, Repeats
 
 LIBRARIES = ("aiodns", "aiohttp", "asyncio", "nats")
 """Whose troubles are told, too."""
@@ -32,35 +35,64 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
+        if repeated := getattr(record, "repeated", 0):
+            line["repeated"] = repeated
         return json.dumps(line, default=str)
 
 
-class Terse(JsonLines):
-    """Formats what a library says without its words, which may be those of a request."""
+class Counted(logging.Filter):
+    """Lets a line through that was not told of late; how often it came is in the next one."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        fields: dict[str, Any] = {"library": record.name}
-        if record.exc_info and (error := record.exc_info[1]) is not None:
-            frames = traceback.extract_tb(error.__traceback__)
-            where = [f"{Path(each.filename).name}:{each.lineno}" for each in frames]
-            fields |= {"error": type(error).__name__, "where": where}
-        told = logging.LogRecord(
-            record.name, record.levelno, record.pathname, record.lineno, "trouble", None, None
-        )
-        told.fields = fields
-        return super().format(told)
+    def __init__(self) -> None:
+        super().__init__()
+        self._repeats = Repeats()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a record is to be told."""
+        if record.levelno < logging.WARNING:
+            return True
+        key = f"{record.name} {record.getMessage()} {getattr(record, 'fields', '')}"
+        repeated = self._repeats.admit(key, time.monotonic())
+        record.repeated = repeated
+        return repeated is not None
 
 
-def configure(level: str) -> None:
-    """Send the logs of the server to stderr from ``level`` on."""
-    handler = logging.StreamHandler()
+def terse(record: logging.LogRecord) -> logging.LogRecord:
+    """Return what a library says without its words, which may be those of a request."""
+    fields: dict[str, Any] = {"library": record.name}
+    if record.exc_info and (error := record.exc_info[1]) is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        where = [f"{Path(each.filename).name}:{each.lineno}" for each in frames]
+        fields |= {"error": type(error).__name__, "where": where}
+    told = logging.LogRecord(
+        record.name, record.levelno, record.pathname, record.lineno, "trouble", None, None
+    )
+    told.fields = fields
+    return told
+
+
+def configure(level: str) -> logging.Handler:
+    """Send the logs of the server to stderr from ``level`` on; the handler is to be closed."""
+    handler = LineHandler()
     handler.setFormatter(JsonLines())
+    handler.addFilter(Counted())
     LOGGER.addHandler(handler)
     LOGGER.setLevel(level.upper())
     LOGGER.propagate = False
-    beside = logging.StreamHandler()
-    beside.setFormatter(Terse())
+    beside = Beside(handler)
     beside.setLevel(level.upper())
     for name in LIBRARIES:
         logging.getLogger(name).addHandler(beside)
+    return handler
+
+
+class Beside(logging.Handler):
+    """Hands on what libraries say, without their words."""
+
+    def __init__(self, handler: logging.Handler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand on what may be told of a record."""
+        self._handler.handle(terse(record))

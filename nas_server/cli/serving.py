@@ -9,8 +9,6 @@ import socket
 import sys
 from argparse import Namespace
 
-from aiohttp import web
-
 from nas_server import logs
 from nas_server.app import Nas, ServerConfig
 from nas_server.cli.options import OptionError
@@ -40,7 +38,7 @@ async def serve(options: Namespace) -> None:
         _raise_file_limit()
         sys.setswitchinterval(SWITCH_S)
         store = await open_store(options.store, serving=True)
-        logs.configure(options.log_level)
+        log = logs.configure(options.log_level)
         try:
             access = Access(store)
             if options.admin_token:
@@ -49,6 +47,7 @@ async def serve(options: Namespace) -> None:
             await _serve(listener, url, page, Nas(store, settings))
         finally:
             await store.close()
+            log.close()
 
 
 async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None:
@@ -62,19 +61,25 @@ async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hang_up)
     runner = request_body.runner(nas.app, CONNECTIONS_END_S)
     await runner.setup()
     try:
-        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        server = await nas.gate.listen(runner, listener, BACKLOG)
         logs.log_event("ready", url=url, page=page)
         with contextlib.suppress(BrokenPipeError):  # nobody waits for the line, and it is logged
             print(f"nas-server ready url={url}", flush=True)
         await nas.relay.until(stop)
         logs.log_event("stopping")
         await nas.stop()  # with the keys still published: agents verify what is under way
+        server.close()
     finally:
         await runner.cleanup()
     logs.log_event("stopped")
+
+
+def _hang_up() -> None:
+    logs.log_event("hangup_ignored", reason="the log goes to stderr; there is nothing to reopen")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -7,7 +7,8 @@ and so little at a time that others have their turn.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
@@ -72,11 +73,15 @@ class AgentClient:
     """Posts to agents. To be closed by whoever made it, within the event loop it serves."""
 
     def __init__(
-        self, *, timeout_s: float, make_socket: MakeSocket = any_socket, most: int | None = None
+        self,
+        *,
+        timeout_s: float,
+        make_socket: MakeSocket = any_socket,
+        most: Callable[[], int] = lambda: sys.maxsize,
     ) -> None:
         """Take sockets from ``make_socket``; an answer may take ``timeout_s``.
 
-        No more than ``most`` connections are open, if there are no more requests at a time.
+        No more connections are open than ``most`` says, if there are no more requests at a time.
         """
         self._make_socket = make_socket
         self._timeout_s = timeout_s
@@ -153,7 +158,7 @@ class AgentClient:
             self._idle.pop(connection.server, None)
 
     async def _connect(self, place: Target) -> AgentConnection:
-        if self._most is not None and len(self._open) >= self._most:
+        if len(self._open) >= self._most():
             self._close_an_idle_one()
         found = await addresses(place.host, place.port, self._resolver)
         sock = await connect(found, self._make_socket)

@@ -1,8 +1,11 @@
 """One delivery attempt: mint the token, call the agent, say how it ended."""
 
+import errno
 import json
 import os
 import ssl
+import sys
+from collections.abc import Callable
 from typing import Final
 
 from nas_sdk._core.operations import not_run
@@ -19,10 +22,15 @@ from nas_server.delivery.http_answer import BadAnswerError
 from nas_server.keys import KeyRing
 
 TIMEOUT_S: Final = 30
+_OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What fails here and says nothing about an agent."""
 
 
 def agent_client(
-    *, allow_private: bool, timeout_s: float = TIMEOUT_S, most: int | None = None
+    *,
+    allow_private: bool,
+    timeout_s: float = TIMEOUT_S,
+    most: Callable[[], int] = lambda: sys.maxsize,
 ) -> AgentClient:
     """Return what calls agents, at public addresses only unless ``allow_private``."""
     make_socket = any_socket if allow_private else callbacks.public_socket
@@ -51,6 +59,8 @@ class Caller:
     async def call(self, one: StoredOneShot) -> DeliveryResult | None:
         """Deliver ``one`` once and return how that ended; whatever the agent does, no error.
 
+        Raises what keeps this process from calling anybody: then nothing was delivered.
+
         None when there is nobody to deliver it to: its agent, or the credential that armed it,
         is disowned.
         """
@@ -63,6 +73,8 @@ class Caller:
         except TimeoutError:
             return DeliveryResult(ended=False, note="timeout: no answer in time")
         except OSError as error:  # first: what is wrong with a certificate is a ValueError, too
+            if error.errno in _OURS:
+                raise
             return DeliveryResult(ended=False, note=f"unreachable: {_reason(error)}")
         except (BadAnswerError, ValueError) as error:
             return DeliveryResult(ended=False, note=f"unreadable: {error}")

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server import budget
 from nas_server.clock import Clock
 from nas_server.delivery.caller import TIMEOUT_S, Caller
 from nas_server.logs import log_event
@@ -73,7 +74,9 @@ class Relay:
             self._wake.clear()
             self._asleep_until = math.inf
             try:
-                if not await self._begin_due():
+                if self._room() <= 0:
+                    await self._sleep(None)  # until a delivery ends
+                elif not await self._begin_due():
                     await self._sleep(await self._store.next_due(self._full()))
             except GoneError:
                 raise
@@ -120,17 +123,24 @@ class Relay:
 
     async def _begin_due(self) -> bool:
         """Begin what is due; return whether there may be more."""
+        most = min(BATCH, self._room())
         due = await self._store.due(
-            self._clock(), BATCH, under_way=self._load, per_agent=self._per_agent
+            self._clock(), most, under_way=self._load, per_agent=self._per_agent
         )
         for one in due:
             self._load[one.agent] += 1
             task = asyncio.create_task(self._deliver(one))
             self._tasks[task] = one
             task.add_done_callback(self._done)
-        return len(due) == BATCH
+        return len(due) == most
+
+    def _room(self) -> int:
+        """How many more deliveries there may be."""
+        return budget.share() - len(self._tasks)
 
     def _done(self, task: asyncio.Task[None]) -> None:
+        if self._room() <= 0:
+            self._wake.set()  # others wait for their turn
         agent = self._tasks.pop(task).agent
         if not self._tasks:
             self._over.set()
@@ -157,16 +167,25 @@ class Relay:
             if _is_stale(one, started):
                 await self._store.release([one])
                 self.expect(one.not_before_ms)
-            elif (outcome := await self._caller.call(one)) is None:
+            elif (outcome := await self._called(one)) is None:
                 word = "revoked"
                 await self._drop(one)
             else:
                 word = outcome.note.partition(":")[0]
                 await self._settle(one, outcome, started)
-        except Exception as error:  # the lease runs out, and the fire is delivered again
+        except Exception as error:  # what was not handed back comes again after its lease
             log_event("delivery_failed", level=logging.ERROR, error=True, reason=str(error))
         finally:
             self._metrics.ended(word)
+
+    async def _called(self, one: StoredOneShot) -> DeliveryResult | None:
+        try:
+            return await self._caller.call(one)
+        except Exception:  # it never began: its turn comes again, and not a lease later
+            await asyncio.sleep(LOOK_UP_S)
+            await self._store.release([one])
+            self.expect(one.not_before_ms)
+            raise
 
     async def _drop(self, one: StoredOneShot) -> None:
         # Nobody had it, so its key is not remembered: the agent may be back, and arm it again.

@@ -35,6 +35,7 @@ def runner(app: web.Application, shutdown_s: float) -> web.AppRunner:
     return web.AppRunner(
         app,
         access_log=None,
+        keepalive_timeout=TIMEOUT_S,  # by then the next request has arrived, and not half of it
         shutdown_timeout=shutdown_s,
         auto_decompress=False,  # or a stranger's few bytes become many before anything is asked
     )

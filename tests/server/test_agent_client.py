@@ -80,7 +80,7 @@ async def test_an_idle_connection_is_closed(
 
 async def test_more_connections_than_there_may_be_replace_idle_ones() -> None:
     async with (
-        AgentClient(timeout_s=30, most=2) as client,
+        AgentClient(timeout_s=30, most=lambda: 2) as client,
         hostile_agent(every_request) as one,
         hostile_agent(every_request) as two,
         hostile_agent(every_request) as three,

@@ -1,0 +1,114 @@
+"""Who may connect: as many as there is room for; others are told to come again, not kept waiting.
+
+A connection whose first request does not arrive in time is ended; for those that follow, the
+runner's keep-alive timeout does that.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+REQUEST_S: Final = 30.0
+"""How long the head of a request may take to arrive."""
+REFUSED_MOST: Final = 32
+"""So many at a time are told to come again; those beyond are hung up on."""
+REFUSAL_S: Final = 1.0
+_BODY: Final = json.dumps(
+    {
+        "error": "temporarily_unavailable",
+        "error_description": "too many connections; come again in a moment",
+    }
+)
+_REFUSAL: Final = (
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+    f"Connection: close\r\nContent-Length: {len(_BODY)}\r\n\r\n{_BODY}"
+).encode()
+
+
+class Gate:
+    """Makes the protocol of each connection that is accepted."""
+
+    def __init__(self, room: Callable[[], int]) -> None:
+        """Let in as many at a time as ``room`` says."""
+        self._room = room
+        self._refused: set[_Refusal] = set()
+        self._waiting: dict[asyncio.Protocol, asyncio.TimerHandle] = {}
+        self.open: set[_Connection] = set()
+
+    async def listen(
+        self, runner: web.AppRunner, listener: socket.socket, backlog: int
+    ) -> asyncio.Server:
+        """Have ``runner`` serve whoever connects to ``listener``, as far as there is room."""
+        serve = runner.server
+        assert serve is not None
+
+        def accepted() -> asyncio.Protocol:
+            if len(self.open) < self._room():
+                return _Connection(serve(), self)
+            return _Refusal(self._refused)
+
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(accepted, sock=listener, backlog=backlog)
+
+    def await_request(self, protocol: asyncio.Protocol, transport: asyncio.BaseTransport) -> None:
+        """End a connection on which no request arrives in time."""
+        loop = asyncio.get_running_loop()
+        self._waiting[protocol] = loop.call_later(REQUEST_S, transport.close)
+
+    def arrived(self, protocol: object) -> None:
+        """Be told that a request has arrived, or will not any more."""
+        if (timer := self._waiting.pop(protocol, None)) is not None:  # type: ignore[call-overload]  # any object may be asked for
+            timer.cancel()
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Note that a request has arrived."""
+        self.arrived(request.protocol)
+        return await handler(request)
+
+
+class _Connection(asyncio.Protocol):
+    """Hands all on to what serves the connection."""
+
+    def __init__(self, inner: asyncio.Protocol, gate: Gate) -> None:
+        self._inner = inner
+        self._gate = gate
+        self.data_received = inner.data_received  # type: ignore[method-assign]  # no step more
+        self.pause_writing = inner.pause_writing  # type: ignore[method-assign]  # likewise
+        self.resume_writing = inner.resume_writing  # type: ignore[method-assign]  # likewise
+        self.eof_received = inner.eof_received  # type: ignore[method-assign]  # likewise
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._gate.open.add(self)
+        self._gate.await_request(self._inner, transport)
+        self._inner.connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._gate.open.discard(self)
+        self._gate.arrived(self._inner)
+        self._inner.connection_lost(error)
+
+
+class _Refusal(asyncio.Protocol):
+    """Tells a caller to come again, and reads what it sends so that it can hear that."""
+
+    def __init__(self, others: set["_Refusal"]) -> None:
+        self._others = others
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        if len(self._others) >= REFUSED_MOST:
+            transport.abort()
+            return
+        self._others.add(self)
+        transport.write(_REFUSAL)
+        transport.write_eof()
+        asyncio.get_running_loop().call_later(REFUSAL_S, transport.abort)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._others.discard(self)
