@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from ._generated.models import ArmedOneShot, ProvisionResult
     from ._generated.options import CancelOptions, ListOptions, ProvisionOptions
 
-T = TypeVar("T")
-CONNECTIONS = 16
+__all__ = ["AsyncNasClient"]
+
+_T = TypeVar("_T")
+_CONNECTIONS = 16
 """Connections of the pool, and tasks of `provision_many` and `cancel_many`."""
 
 
@@ -90,9 +92,9 @@ class AsyncNasClient(BaseClient):
     def _own_http_client(self, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
         site = self._settings.endpoint
         if transport is None and not site.is_proxied:
-            transport = AsyncConnectionPool(CONNECTIONS, trust(site.base_url))
+            transport = AsyncConnectionPool(_CONNECTIONS, trust(site.base_url))
         return httpx.AsyncClient(
-            transport=transport, limits=limits(CONNECTIONS), trust_env=site.trust_env
+            transport=transport, limits=limits(_CONNECTIONS), trust_env=site.trust_env
         )
 
     async def provision(
@@ -142,7 +144,7 @@ class AsyncNasClient(BaseClient):
         from ._core.bulk import Batch, run_tasks
 
         batch = Batch.of_arms(arms, self._settings)
-        return await run_tasks(batch, self._one, CONNECTIONS, on_progress)
+        return await run_tasks(batch, self._one, _CONNECTIONS, on_progress)
 
     async def cancel_many(
         self, job_ids: Iterable[str], *, on_progress: Progress | None = None
@@ -151,7 +153,7 @@ class AsyncNasClient(BaseClient):
         from ._core.bulk import Batch, run_tasks
 
         batch = Batch.of_cancels(job_ids, self._settings)
-        return await run_tasks(batch, self._one, CONNECTIONS, on_progress)
+        return await run_tasks(batch, self._one, _CONNECTIONS, on_progress)
 
     async def aclose(self) -> None:
         """Close the connections, unless this is a view or the HTTP client was passed in."""
@@ -169,7 +171,7 @@ class AsyncNasClient(BaseClient):
     ) -> None:
         await self.aclose()
 
-    async def _run(self, call: Call[T], until: float | None = None) -> T:
+    async def _run(self, call: Call[_T], until: float | None = None) -> _T:
         state = CallState(call, self._settings, until)
         while True:
             token = await self._token(state)
@@ -182,14 +184,14 @@ class AsyncNasClient(BaseClient):
             if wait:
                 await self._settings.clock.sleep_async(wait)
 
-    async def _token(self, state: CallState[T]) -> Token:
+    async def _token(self, state: CallState[_T]) -> Token:
         try:
             return await self._tokens.get(state.refused)
         except TokenError as error:
             state.over(error)
             raise
 
-    async def _attempt(self, state: CallState[T], token: Token) -> float | None:
+    async def _attempt(self, state: CallState[_T], token: Token) -> float | None:
         request = state.request(token)
         response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
         try:

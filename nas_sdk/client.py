@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from ._generated.models import ArmedOneShot, ProvisionResult
     from ._generated.options import CancelOptions, ListOptions, ProvisionOptions
 
-T = TypeVar("T")
-CONNECTIONS = 32
+__all__ = ["NasClient"]
+
+_T = TypeVar("_T")
+_CONNECTIONS = 32
 """Connections of the pool, and threads of `provision_many` and `cancel_many`."""
 
 
@@ -90,9 +92,9 @@ class NasClient(BaseClient):
     def _own_http_client(self, transport: httpx.BaseTransport | None) -> httpx.Client:
         site = self._settings.endpoint
         if transport is None and not site.is_proxied:
-            transport = ConnectionPool(CONNECTIONS, trust(site.base_url))
+            transport = ConnectionPool(_CONNECTIONS, trust(site.base_url))
         return httpx.Client(
-            transport=transport, limits=limits(CONNECTIONS), trust_env=site.trust_env
+            transport=transport, limits=limits(_CONNECTIONS), trust_env=site.trust_env
         )
 
     def provision(
@@ -143,7 +145,7 @@ class NasClient(BaseClient):
         from ._core.bulk import Batch, run_threads
 
         batch = Batch.of_arms(arms, self._settings)
-        return run_threads(batch, self._one, CONNECTIONS, on_progress)
+        return run_threads(batch, self._one, _CONNECTIONS, on_progress)
 
     def cancel_many(
         self, job_ids: Iterable[str], *, on_progress: Progress | None = None
@@ -152,7 +154,7 @@ class NasClient(BaseClient):
         from ._core.bulk import Batch, run_threads
 
         batch = Batch.of_cancels(job_ids, self._settings)
-        return run_threads(batch, self._one, CONNECTIONS, on_progress)
+        return run_threads(batch, self._one, _CONNECTIONS, on_progress)
 
     def close(self) -> None:
         """Close the connections, unless this is a view or the HTTP client was passed in."""
@@ -170,7 +172,7 @@ class NasClient(BaseClient):
     ) -> None:
         self.close()
 
-    def _run(self, call: Call[T], until: float | None = None) -> T:
+    def _run(self, call: Call[_T], until: float | None = None) -> _T:
         state = CallState(call, self._settings, until)
         while True:
             token = self._token(state)
@@ -183,14 +185,14 @@ class NasClient(BaseClient):
             if wait:
                 self._settings.clock.sleep(wait)
 
-    def _token(self, state: CallState[T]) -> Token:
+    def _token(self, state: CallState[_T]) -> Token:
         try:
             return self._tokens.get(state.refused)
         except TokenError as error:
             state.over(error)
             raise
 
-    def _attempt(self, state: CallState[T], token: Token) -> float | None:
+    def _attempt(self, state: CallState[_T], token: Token) -> float | None:
         request = state.request(token)
         response = self._http.send(request, stream=True, auth=None, follow_redirects=False)
         try:

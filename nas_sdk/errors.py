@@ -11,6 +11,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpx
 
+__all__ = [
+    "BadRequestError",
+    "ConfigurationError",
+    "ContractError",
+    "ForbiddenError",
+    "IdentityRejectedError",
+    "InvalidRequestError",
+    "NasConnectionError",
+    "NasError",
+    "NasTimeoutError",
+    "RateLimitedError",
+    "ResponseError",
+    "ServerError",
+    "StatusError",
+    "TokenError",
+    "UnauthorizedError",
+    "UnexpectedStatusError",
+]
+
 
 class NasError(Exception):
     """Base of all errors."""

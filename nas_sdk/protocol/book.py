@@ -12,8 +12,6 @@ from typing import Any
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 
-__all__ = ["DeliveryResult", "OneShotTable", "StoredOneShot"]
-
 
 class OneShotTable:
     """A set of one-shots in memory, under the rules. Not thread-safe."""

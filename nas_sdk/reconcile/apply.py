@@ -21,13 +21,11 @@ from ..errors import (
     TokenError,
     UnauthorizedError,
 )
-from .planning import Armed, Desired, OneShot, Plan, due_ms, plan, watchdog
+from .planning import Armed, Desired, OneShot, Plan, plan
 
 if TYPE_CHECKING:
     from .._core.bulk import Arm, BulkResult, Progress
     from ..client import NasClient
-
-__all__ = ["Desired", "OneShot", "Plan", "Report", "converge", "due_ms", "plan", "watchdog"]
 
 T = TypeVar("T", bound="Arm | str")
 INLINE_MAX: Final = 8

@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from nas_sdk.testing import InMemoryNas
 
+__all__ = ["in_memory_nas"]
+
 
 @pytest.fixture
 def in_memory_nas() -> InMemoryNas:

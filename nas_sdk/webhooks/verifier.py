@@ -19,21 +19,8 @@ from .._core.validation import is_job_id
 from ..errors import ConfigurationError
 from ._keys import UnusableKeyError, VerifyKey, parse_key_set, parse_pem
 from ._token import FireClaims, Header, Rules, check_token, read_header, read_object
-from .errors import BadFireError, FireError, FireRefused, Reason
+from .errors import BadFireError, FireRefused
 from .jwks import JwksCache
-
-__all__ = [
-    "AsyncFireVerifier",
-    "BadFireError",
-    "Fire",
-    "FireClaims",
-    "FireError",
-    "FireRefused",
-    "FireVerifier",
-    "Headers",
-    "KeySource",
-    "Reason",
-]
 
 BODY_MAX: Final = 64 * 1024
 """Longest body that is read, in bytes."""

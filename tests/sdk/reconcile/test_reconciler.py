@@ -10,8 +10,7 @@ import pytest
 
 from nas_sdk import NasClient
 from nas_sdk.errors import IdentityRejectedError
-from nas_sdk.reconcile import OneShot, Reconciler
-from nas_sdk.reconcile.apply import Desired
+from nas_sdk.reconcile import Desired, OneShot, Reconciler
 from nas_sdk.reconcile.reconciler import ARM_SECONDS, LOGIN_WAIT
 from nas_sdk.testing import InMemoryNas
 from tests.support.virtual_runtime import VirtualRuntime
