@@ -1,188 +1,20 @@
-"""`nas-server`: the command line of the reference NAS."""
+"""`nas-server`, as a console script and as `python -m nas_server`."""
 
-import argparse
-import asyncio
-import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
-from nas_sdk._version import __version__
-from nas_server.accounts import AccountError
-from nas_server.cli import admin, options
-from nas_server.cli.options import OptionError
-from nas_server.store import StoreError
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and knows options by their whole names.
-
-    Else `--conf` would be taken for `--config` only after the file was to be read.
-    """
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"nas-server: {message}; see {self.prog} --help\n")
+from nas_sdk import _console
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, 2 with one line on stderr, or 1 when nobody reads stdout."""
-    try:
-        asyncio.run(_run(arguments))
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (OptionError, StoreError, AccountError) as error:
-        print(f"nas-server: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever read along has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    """Run a command; return its exit status, and 2 when the extra `server` is missing."""
 
+    def act() -> int:
+        from nas_server.cli.command_line import main as run
 
-async def _run(arguments: Sequence[str] | None) -> None:
-    first, _ = _common().parse_known_args(arguments)
-    chosen = _parser(options.gather(first.config)).parse_args(arguments)
-    await chosen.run(chosen)
+        return run(arguments)
 
-
-def _common() -> argparse.ArgumentParser:
-    parser = _Parser(add_help=False)
-    parser.add_argument("--config", metavar="FILE", help="TOML file with any of the options")
-    return parser
-
-
-def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="nas-server",
-        description="The reference NAS: it arms one-shots for agents and wakes them on time.",
-        epilog="Every option can also be given as NAS_SERVER_<OPTION> or in the file of --config.",
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    store = _store_options(defaults)
-    _add_serve(commands, store, defaults)
-    agents = commands.add_parser("agent", help="agents and their tokens").add_subparsers(
-        required=True, metavar="ACTION"
-    )
-    add = _add(agents, "add", admin.add_agent, "provision an agent; prints its token", store)
-    add.add_argument("name", metavar="NAME")
-    add.add_argument("--instance-id", metavar="ID", help="its tokens' audience is agent:ID")
-    add.add_argument(
-        "--no-token", action="store_true", help="print none: its credential will be a login"
-    )
-    words = "let the hermes that waits under a code log in; what the agent had before is void"
-    approve = _add(agents, "approve", admin.approve_login, words, store)
-    approve.add_argument("code", metavar="CODE", help="as hermes shows it")
-    approve.add_argument("name", metavar="NAME", nargs="?", help="the agent, if there are several")
-    words = "refuse the login that waits under a code"
-    _add(agents, "deny", admin.deny_login, words, store).add_argument("code", metavar="CODE")
-    words = "give an agent a new token; the old one is void at once"
-    rotate = _add(agents, "rotate", admin.rotate_agent, words, store)
-    rotate.add_argument("name", metavar="NAME")
-    armed = rotate.add_mutually_exclusive_group()
-    armed.add_argument(
-        "--keep-armed", action="store_true", help="its one-shots stay armed (default)"
-    )
-    armed.add_argument(
-        "--compromised", action="store_true", help="drop its one-shots: a thief may have armed them"
-    )
-    words = "refuse an agent's calls and deliver nothing to it"
-    _add(agents, "revoke", admin.revoke_agent, words, store).add_argument("name", metavar="NAME")
-    _add(agents, "list", admin.list_agents, "show all agents", store)
-    keys = commands.add_parser("keys", help="signing keys").add_subparsers(
-        required=True, metavar="ACTION"
-    )
-    _add(keys, "rotate", admin.rotate_keys, "sign with a new key; the old one fades out", store)
-    page = commands.add_parser("admin", help="the login of the page at /admin/").add_subparsers(
-        required=True, metavar="ACTION"
-    )
-    words = "print a new admin token, in place of the one before; its sessions end"
-    _add(page, "token", admin.admin_token, words, store).add_argument(
-        "--off", action="store_true", help="have no token, and so no page"
-    )
-    _add(commands, "status", admin.status, "show what is armed, due, late and dead", store)
-    return parser
-
-
-def _shown(url: str) -> str:
-    return admin.without_password(url).replace("%", "%%")
-
-
-def _store_options(defaults: dict[str, Any]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(add_help=False, parents=[_common()])
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help=f"sqlite:PATH or nats://HOST:PORT,… (default: {_shown(defaults['store'])})",
-    )
-    parser.set_defaults(store=defaults["store"])
-    return parser
-
-
-def _add(
-    commands: Any, name: str, act: Any, words: str, store: argparse.ArgumentParser
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=words, description=words, parents=[store]
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=admin.run, act=act)
-    return parser
-
-
-def _add_serve(commands: Any, store: argparse.ArgumentParser, defaults: dict[str, Any]) -> None:
-    words = "run the server until it is told to stop"
-    parser = commands.add_parser("serve", help=words, description=words, parents=[store])
-    parser.add_argument("--host", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=options.port, help="0: any (default: %(default)s)")
-    parser.add_argument(
-        "--issuer",
-        type=options.base_url,
-        metavar="URL",
-        help="base URL that agents know this NAS by (default: where it listens)",
-    )
-    parser.add_argument(
-        "--allow-private-callbacks",
-        action=argparse.BooleanOptionalAction,
-        help="call agents at addresses that are not public, too",
-    )
-    parser.add_argument(
-        "--per-agent",
-        type=options.count,
-        metavar="N",
-        help="deliveries to one agent at a time (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--calls",
-        type=options.calls,
-        metavar="N",
-        help="calls an agent may make a second, in the long run; 0: any (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--grace",
-        type=options.seconds,
-        metavar="S",
-        help="seconds a stop waits for deliveries (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--log-level",
-        type=options.log_level,
-        metavar="LEVEL",
-        help="debug, info, warning or error (default: %(default)s)",
-    )
-    parser.set_defaults(run=_serve, **defaults)
-
-
-async def _serve(chosen: argparse.Namespace) -> None:
-    # The other commands need no web server, and start in half the time without.
-    from nas_server.cli.serving import serve
-
-    await serve(chosen)
+    return _console.run("nas-server", _console.SERVER, act)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nas_sdk import _console
+
 from . import commands, doctor, install, login, status, tail
 from . import target as targets
 from .problems import ElsewhereError, Problem
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns 0, 1 for a problem that is told in one line, 2 for bad usage."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    """Run a command. Returns 0, 1 for a problem that is told in one line, 2 for bad usage.
+
+    That is also for an installation without the extra `chronos`.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return _console.run("chronos", _console.CHRONOS, lambda: _main(arguments))
+
+
+def _main(argv: list[str]) -> int:
     args = command_line().parse_args(argv)
     try:
         status = _try(args, argv)
@@ -38,7 +47,7 @@ def _try(args: argparse.Namespace, argv: list[str]) -> int:
     except Problem as error:
         problem = error
     except Exception as error:
-        if sys.flags.dev_mode:
+        if sys.flags.dev_mode or _console.CHRONOS.is_missing(error):
             raise
         what = f"{type(error).__name__}: {error}"
         problem = Problem(f"went wrong: {what}; PYTHONDEVMODE=1 in the environment shows where")

@@ -1,4 +1,4 @@
-"""A signing key for fire tokens in tests. Needs the extra `webhooks` when first used."""
+"""A signing key for fire tokens in tests. ImportError when used without the extra `webhooks`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from nas_sdk.webhooks._keys import require_pyjwt
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -24,12 +26,14 @@ class FireKey:
     @cached_property
     def private(self) -> EllipticCurvePrivateKey:
         """The private key itself, for tokens that `sign` does not make."""
+        require_pyjwt("signing fire tokens")
         from cryptography.hazmat.primitives.asymmetric import ec
 
         return ec.generate_private_key(ec.SECP256R1())
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """A token with these claims, `iat` and `exp` by the real clock; None leaves one out."""
+        require_pyjwt("signing fire tokens")
         import jwt
 
         now = int(time.time())
@@ -39,6 +43,7 @@ class FireKey:
 
     def public_jwk(self) -> dict[str, Any]:
         """The public half, as a JWK."""
+        require_pyjwt("signing fire tokens")
         from jwt.algorithms import ECAlgorithm
 
         jwk = ECAlgorithm.to_jwk(self.private.public_key(), as_dict=True)

@@ -39,15 +39,14 @@ class VerifyKey:
 
 
 @cache
-def require_pyjwt() -> None:
+def require_pyjwt(purpose: str = "verifying fire tokens") -> None:
     """ImportError naming the extra when PyJWT or cryptography is not installed.
 
     Imports neither: that takes as long as many a fetch of keys, and can be done meanwhile.
     """
     if not all(map(find_spec, ("jwt", "cryptography"))):
         raise ImportError(
-            "verifying fire tokens needs PyJWT and cryptography: "
-            "install nas-sdk with its extra 'webhooks'"
+            f"{purpose} needs PyJWT and cryptography: pip install 'nas-sdk[webhooks]'"
         )
 
 

@@ -15,8 +15,8 @@ import yaml
 from chronos_plugin.cli import command_line
 from chronos_plugin.host import NEEDED
 from nas_sdk._core.validation import is_callback_url
-from nas_server.__main__ import _parser
 from nas_server.cli import options
+from nas_server.cli.command_line import _parser
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -102,16 +102,71 @@ def test_the_base_install_needs_httpx_and_attrs(wheel: Path) -> None:
     assert {need.name for need in needs if need.marker is None} == {"attrs", "httpx"}
 
 
-def test_the_wheel_works_with_httpx_and_attrs_alone(wheel: Path, tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    site.mkdir()
+@pytest.fixture(scope="module")
+def base_install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of modules as after an installation without any extra."""
+    site = tmp_path_factory.mktemp("site")
     for distribution in closure("httpx", "attrs"):
         install(distribution, site)
     zipfile.ZipFile(wheel).extractall(site)
-    command = [sys.executable, "-S", "-c", PLAIN]
-    environment = {**os.environ, "PYTHONPATH": str(site)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    return site
+
+
+def test_the_wheel_works_with_httpx_and_attrs_alone(base_install: Path) -> None:
+    done = run_python(base_install, PLAIN)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "extra", "arguments"),
+    [
+        ("nas-server", "server", ["serve"]),
+        ("nas-server", "server", ["--help"]),
+        ("nas-conformance", "conformance", ["--list"]),
+        ("nas-conformance", "conformance", ["--url", "http://127.0.0.1:9", "--token", "t"]),
+    ],
+)
+def test_a_command_without_its_extra_says_what_to_install(
+    base_install: Path, command: str, extra: str, arguments: list[str]
+) -> None:
+    done = run_command(base_install, command, arguments)
+    said = f"{command} needs: pip install 'nas-sdk[{extra}]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
+def test_chronos_without_its_extra_says_what_to_install(base_install: Path, tmp_path: Path) -> None:
+    """A hermes whose Python has lost PyJWT, which `chronos doctor` needs to look at keys."""
+    begin = "import chronos_plugin.cli.status as status\n"
+    begin += "def lost(args):\n    import jwt\nstatus.status = lost\n"
+    done = run_command(base_install, "chronos", ["status"], begin)
+    said = "chronos needs: pip install 'nas-sdk[chronos]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
+def test_a_token_cannot_be_minted_without_the_extra(base_install: Path) -> None:
+    code = "from nas_sdk.testing import InMemoryNas; InMemoryNas().mint_fire_token()"
+    done = run_python(base_install, code)
+    assert done.stderr.endswith(
+        "ImportError: signing fire tokens needs PyJWT and cryptography: "
+        "pip install 'nas-sdk[webhooks]'\n"
+    )
+
+
+def run_command(
+    site: Path, command: str, arguments: list[str], begin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a console script of the wheel as an installer would have written it."""
+    (entries,) = site.glob("nas_sdk-*.dist-info/entry_points.txt")
+    (entry,) = [line for line in entries.read_text().splitlines() if line.startswith(f"{command} ")]
+    module, _, function = entry.partition("=")[2].strip().partition(":")
+    code = f"{begin}import sys\nfrom {module} import {function}\n"
+    return run_python(site, f"{code}sys.exit({function}({arguments!r}))")
+
+
+def run_python(site: Path, code: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    command = [sys.executable, "-S", "-c", code]
+    return subprocess.run(command, cwd=site, env=environment, capture_output=True, text=True)
 
 
 def version() -> str:
