@@ -6,13 +6,13 @@ Exit status: 0 all passed, 1 some failed, 2 it could not be run (one line says w
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from nas_sdk._core.loopback import is_loopback
 from nas_sdk._version import __version__
 
 if TYPE_CHECKING:
@@ -109,18 +109,11 @@ def _base_url(options: argparse.Namespace) -> str:
     except InvalidRequestError as error:
         wrong = error.message.removeprefix("agent_callback_url: ")
         raise _UsageError(f"--callback-url: {wrong}") from None
-    if options.receive and not options.callback_url and not _is_loopback(url.host):
+    if options.receive and not options.callback_url and not is_loopback(url.host):
         raise _UsageError(
             "--receive listens on 127.0.0.1, where that NAS cannot reach it: say --callback-url"
         )
     return str(url)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _parser() -> argparse.ArgumentParser:

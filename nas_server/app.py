@@ -11,7 +11,7 @@ from aiohttp import web
 from nas_sdk.protocol import one_shot
 from nas_server import budget, keys
 from nas_server.accounts import Accounts, AgentAccount, InvalidTokenError, UnprovisionedError
-from nas_server.clock import Clock, system_clock
+from nas_server.clock import NowMs, system_clock
 from nas_server.delivery.caller import TIMEOUT_S, Caller, agent_client
 from nas_server.delivery.relay import PER_AGENT, Relay
 from nas_server.http import answers, bodies, request_body
@@ -65,7 +65,7 @@ class Nas:
         store: Store,
         settings: ServerConfig,
         *,
-        clock: Clock = system_clock,
+        clock: NowMs = system_clock,
     ) -> None:
         """Wire a server on ``store``, which the caller closes once the application is gone.
 

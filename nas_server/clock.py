@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-Clock = Callable[[], int]
+NowMs = Callable[[], int]
 """Returns now, in whole milliseconds since the epoch, rounded down."""
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from nas_server.clock import Clock
+from nas_server.clock import NowMs
 from nas_server.store.base import Counts
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -88,7 +88,7 @@ class CountsCache:
     Counting reads the whole store, and whoever reaches ``/metrics`` may ask for it.
     """
 
-    def __init__(self, count: Callable[[int], Awaitable[Counts]], clock: Clock) -> None:
+    def __init__(self, count: Callable[[int], Awaitable[Counts]], clock: NowMs) -> None:
         """Count with ``count``, which is given the time of ``clock``."""
         self._count = count
         self._clock = clock

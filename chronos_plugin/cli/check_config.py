@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from nas_sdk._core.loopback import is_loopback
 from nas_sdk._core.validation import is_callback_url
 
 from ..host import NEEDED
@@ -88,14 +88,6 @@ def _url(key: str, text: str, fix: str, *, allow_http: bool) -> Finding:
     if text.endswith("/") and key != "nas_jwks_url":
         return warning(key, f"{text} ends in a slash, which is ignored", f"{fix} without it")
     return ok(key, text)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def login(now: float) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ import httpx
 
 from nas_sdk._core.config import user_agent
 from nas_sdk._core.events import ResponseEvent
+from nas_sdk._core.loopback import is_loopback
 from nas_sdk.client import NasClient
 from nas_sdk.errors import (
     BadRequestError,
@@ -33,7 +34,7 @@ from nas_sdk.webhooks._keys import UnusableKeyError, parse_key_set
 
 from ..host import ChronosConfig
 from ..keeper import HomeReconciler
-from .check_config import is_loopback, log_in
+from .check_config import log_in
 from .findings import Finding, ok, problem, skipped, warning
 from .formatting import length
 from .status_report import PROBE

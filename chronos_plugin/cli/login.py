@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from nas_sdk._core.loopback import is_loopback
 from nas_sdk._core.tokens import Token
 from nas_sdk.errors import TokenError
 
 from . import hermes_env
-from .check_config import is_loopback
 from .problems import Problem
 
 TOKEN_LIMIT = 16_384

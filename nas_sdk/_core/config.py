@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import ssl
 import sys
@@ -17,6 +16,7 @@ from .._version import __version__
 from ..errors import ConfigurationError
 from .clock import Clock
 from .events import Hooks
+from .loopback import is_loopback
 
 
 class NotGiven:
@@ -90,7 +90,7 @@ class Endpoint:
     @property
     def trust_env(self) -> bool:
         """Whether a proxy of the environment may see what is sent: not for this machine."""
-        return not _is_loopback(self.base_url.host)
+        return not is_loopback(self.base_url.host)
 
     @property
     def is_proxied(self) -> bool:
@@ -133,7 +133,7 @@ def base_url(given: str | None, *, allow_http: bool) -> httpx.URL:
         raise ConfigurationError("base_url: no host can have that name or port")
     if url.userinfo or url.query or url.fragment:
         raise ConfigurationError("base_url: user info, query and fragment have no place in it")
-    if url.scheme == "http" and not allow_http and not _is_loopback(url.host):
+    if url.scheme == "http" and not allow_http and not is_loopback(url.host):
         raise ConfigurationError(
             f"base_url: plain http would show the token to everyone between here and {url.host}: "
             "use https, or pass allow_http=True if that network is yours"
@@ -148,13 +148,6 @@ def _can_be_dialled(url: httpx.URL) -> bool:
     except UnicodeError:
         return False
     return url.port is None or 0 < url.port < 65536
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def token_from_environment() -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable
 
 import httpx
 
 from .._core.config import trust, user_agent
+from .._core.loopback import is_loopback
 from ..errors import ConfigurationError
 
 BODY_MAX = 256 * 1024
@@ -35,7 +35,7 @@ def fetch_over_http(
             if http_client is not None:
                 return _get(http_client, checked, timeout)
             # No proxy for loopback, whatever the environment says, as in the client.
-            trust_env = not _is_loopback(checked.host)
+            trust_env = not is_loopback(checked.host)
             with httpx.Client(verify=trust(checked), trust_env=trust_env) as client:
                 return _get(client, checked, timeout)
         except httpx.HTTPError as error:
@@ -76,16 +76,9 @@ def _checked(text: str, *, allow_http: bool) -> httpx.URL:
         raise ConfigurationError("JWKS URL: an absolute https URL is needed, such as https://…")
     if url.userinfo:
         raise ConfigurationError("JWKS URL: user info has no place in it")
-    if url.scheme == "http" and not allow_http and not _is_loopback(url.host):
+    if url.scheme == "http" and not allow_http and not is_loopback(url.host):
         raise ConfigurationError(
             f"JWKS URL: over plain http everyone between here and {url.host} could put in keys "
             "of their own: use https, or pass allow_http=True if that network is yours"
         )
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

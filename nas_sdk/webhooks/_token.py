@@ -8,7 +8,6 @@ audience, no keys or extensions brought along, nothing said twice.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
+from .._core.strict_json import UnreadableError, read_object
 from ._keys import ALGORITHMS, VerifyKey, require_pyjwt
 from .errors import LIFETIME_MAX, TOKEN_MAX, FireRefused, Reason
 
@@ -156,34 +156,5 @@ def _decode(segment: str) -> bytes:
 def _read_object(data: bytes, reason: Reason) -> dict[str, Any]:
     try:
         return read_object(data)
-    except ValueError:
+    except UnreadableError:
         raise FireRefused(reason) from None
-
-
-def read_object(data: bytes | str) -> dict[str, Any]:
-    """The JSON object in UTF-8, or ValueError; no member twice, no NaN, none nested too deep.
-
-    Of a member that is there twice, two readers may believe different ones.
-    """
-    try:
-        value = _JSON.decode(data if isinstance(data, str) else data.decode("utf-8"))
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    if not isinstance(value, dict):
-        raise ValueError("no JSON object")
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member is there twice")
-    return members
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-# Made once: json.loads with these arguments makes a decoder for every call.
-_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

@@ -15,10 +15,11 @@ import attrs
 
 from .._core.instants import parse_instant
 from .._core.schemas import fitting
+from .._core.strict_json import UnreadableError, read_object
 from .._core.validation import is_job_id
 from ..errors import ConfigurationError
 from ._keys import UnusableKeyError, VerifyKey, parse_key_set, parse_pem
-from ._token import FireClaims, Header, Rules, check_token, read_header, read_object
+from ._token import FireClaims, Header, Rules, check_token, read_header
 from .errors import BadFireError, FireRefused
 from .jwks import JwksCache
 
@@ -189,8 +190,8 @@ def _fire(claims: FireClaims, body: bytes | str) -> Fire:
         raise BadFireError(f"the body is longer than {BODY_MAX} bytes")
     try:
         members = read_object(body)
-    except ValueError as error:
-        raise BadFireError(f"the body is no JSON object: {error}") from None
+    except UnreadableError as error:
+        raise BadFireError(f"the body {error}") from None
     job_id, fire_at = members.get("job_id"), members.get("fire_at", "")
     if not is_job_id(job_id):
         raise BadFireError("job_id: it is missing, or no job id", field="job_id")

@@ -14,7 +14,7 @@ from nas_sdk._core.schemas import fitting
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.accounts import Accounts, AgentAccount
-from nas_server.clock import Clock
+from nas_server.clock import NowMs
 from nas_server.delivery import callbacks
 from nas_server.delivery.agent_client import AgentClient, Answer
 from nas_server.delivery.connecting import any_socket
@@ -47,7 +47,7 @@ class Caller:
         keys: KeyRing,
         *,
         issuer: str,
-        clock: Clock,
+        clock: NowMs,
     ) -> None:
         """Call through ``client``, in the name of ``issuer``."""
         self._client = client

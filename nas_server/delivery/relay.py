@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server import budget
-from nas_server.clock import Clock
+from nas_server.clock import NowMs
 from nas_server.delivery.caller import TIMEOUT_S, Caller
 from nas_server.logs import log_event
 from nas_server.metrics import Metrics
@@ -32,7 +32,7 @@ class Relay:
         caller: Caller,
         metrics: Metrics,
         *,
-        clock: Clock,
+        clock: NowMs,
         per_agent: int = PER_AGENT,
     ) -> None:
         """Have at most ``per_agent`` deliveries under way for an agent."""

@@ -1,12 +1,12 @@
 """Request bodies: bytes in, checked values out, by the contract to the letter. Pure."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from nas_sdk._core.schemas import check_optional
+from nas_sdk._core.strict_json import UnreadableError, read_object
 from nas_sdk._core.validation import check_fire_at, check_job_id
 from nas_sdk.errors import InvalidRequestError
 from nas_server.delivery import callbacks
@@ -61,33 +61,9 @@ def parse_one_shot(body: bytes) -> tuple[str, str, str]:
 
 def _members(body: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_such_number)
-    except UnicodeDecodeError:
-        raise _broken("is not UTF-8") from None
-    except RecursionError:
-        raise _broken("is nested too deeply") from None
-    except InvalidRequestError:
-        raise
-    except ValueError:
-        raise _broken("is not JSON") from None
-    if not isinstance(value, dict):
-        raise _broken("is not a JSON object")
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _broken("has a member twice")
-    return members
-
-
-def _no_such_number(name: str) -> None:
-    raise _broken(f"is not JSON: it has no {name}")
-
-
-def _broken(why: str) -> InvalidRequestError:
-    return InvalidRequestError(f"body: {why}", field="body")
+        return read_object(body)
+    except UnreadableError as error:
+        raise InvalidRequestError(f"body: {error}", field="body") from None
 
 
 def _text(members: dict[str, Any], name: str) -> str:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from nas_sdk.errors import InvalidRequestError
 from nas_server.accounts import Accounts, AgentAccount
-from nas_server.clock import Clock
+from nas_server.clock import NowMs
 from nas_server.http import answers, request_body
 from nas_server.http.answers import RefusedError
 from nas_server.http.throttle import Throttle
@@ -49,7 +49,7 @@ class OAuth:
         keys: KeyRing,
         *,
         issuer: str,
-        clock: Clock,
+        clock: NowMs,
         access_life_s: int = ACCESS_LIFE_S,
     ) -> None:
         """Log agents of ``accounts`` in, in the name of ``issuer``."""

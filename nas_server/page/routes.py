@@ -9,7 +9,7 @@ from aiohttp import web
 
 from nas_sdk.errors import InvalidRequestError
 from nas_server.accounts import AccountError, Accounts
-from nas_server.clock import Clock
+from nas_server.clock import NowMs
 from nas_server.delivery.relay import Relay
 from nas_server.http import bodies, request_body
 from nas_server.http.throttle import Throttle
@@ -51,7 +51,7 @@ class Page:
         relay: Callable[[], Relay],
         logins: Logins,
         *,
-        clock: Clock,
+        clock: NowMs,
         secure: bool,
     ) -> None:
         """Show ``store``; ``secure`` when browsers reach the server by HTTPS."""

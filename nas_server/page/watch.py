@@ -10,7 +10,7 @@ import attrs
 from nas_sdk._version import __version__
 from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server.accounts import Accounts
-from nas_server.clock import Clock
+from nas_server.clock import NowMs
 from nas_server.history import KEEP_PER_AGENT
 from nas_server.metrics import CountsCache
 from nas_server.page import facts
@@ -42,7 +42,7 @@ class Wanted:
 class Watch:
     """Gathers from a store."""
 
-    def __init__(self, store: Store, counts: CountsCache, clock: Clock) -> None:
+    def __init__(self, store: Store, counts: CountsCache, clock: NowMs) -> None:
         """Look at ``store`` by the time of ``clock``."""
         self._store = store
         self._accounts = Accounts(store)
