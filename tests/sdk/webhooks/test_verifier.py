@@ -126,7 +126,7 @@ def test_a_body_that_breaks_the_contract_is_told(body: bytes | str, field: str |
         verifier_of().verify(TOKEN, body)
     error = refusal.value
     assert (error.status, error.field) == (400, field)
-    assert error.answer["error"].startswith(f"{field}: " if field else "the body is ")
+    assert error.answer["error"].startswith(f"{field}: " if field else "the body ")
     assert len(error.answer["error"]) <= 256
 
 
