@@ -115,7 +115,7 @@ class Nas:
             lambda: self.relay,
             self.oauth.logins,
             clock=clock,
-            secure=settings.issuer.startswith("https:"),
+            issuer=settings.issuer,
         )
         self.app.add_subapp("/admin/", page.app)
 

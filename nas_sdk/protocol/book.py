@@ -7,10 +7,13 @@ import heapq
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+
+SLICE: Final = 100
+"""So many that are over are forgotten at a time: whoever arms does not wait for all of them."""
 
 
 class OneShotTable:
@@ -184,14 +187,16 @@ class OneShotTable:
 
     def _bury(self, now: int) -> None:
         """Remove what has been dead for long; they died in order of time."""
-        while self._dead and not one_shot.is_kept(self._dead[0], now):
+        for _ in range(SLICE):
+            if not self._dead or one_shot.is_kept(self._dead[0], now):
+                return
             one = self._dead.popleft()
             if self.get(one.agent, one.job_id) is one:
                 del self._jobs[one.agent][one.job_id]
 
     def _forget(self, now: int) -> None:
         """Drop delivered keys whose time is over; they were remembered in order of time."""
-        while self._delivered:
+        for _ in range(min(SLICE, len(self._delivered))):
             key, (until, _) = next(iter(self._delivered.items()))
             if until > now:
                 return

@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _run(arguments: Sequence[str] | None) -> None:
     first, _ = _common().parse_known_args(arguments)
     chosen = _parser(options.gather(first.config)).parse_args(arguments)
+    for said in options.unknown():
+        print(f"nas-server: {said}", file=sys.stderr)
     await chosen.run(chosen)
 
 

@@ -4,7 +4,8 @@ import os
 import re
 import tomllib
 from argparse import ArgumentTypeError
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,14 +42,43 @@ def gather(config: str | None, environment: Mapping[str, str] = os.environ) -> d
     Raises OptionError for a file that cannot be read and for names nobody knows.
     """
     path = config or environment.get(f"{PREFIX}CONFIG")
-    values = {**USUAL, **(_from_file(Path(path)) if path else {}), **_from_environment(environment)}
+    from_file = _from_file(Path(path)) if path else {}
+    values = {
+        **USUAL,
+        **{name: _parsed(f"{path}: {name}", name, each) for name, each in from_file.items()},
+        **{
+            name: _parsed(f"{PREFIX}{name.upper()}", name, each)
+            for name, each in _from_environment(environment).items()
+        },
+    }
     if values["admin_token"]:  # from a file with a line's end; the form takes it off, too
         values["admin_token"] = values["admin_token"].strip()
     if len(values["admin_token"] or "x" * TOKEN_LEAST) < TOKEN_LEAST:
         raise OptionError(f"admin_token is too short: {TOKEN_LEAST} characters or more, by chance")
-    if isinstance(values["allow_private_callbacks"], str):
-        values["allow_private_callbacks"] = _switch(values["allow_private_callbacks"])
     return values
+
+
+def unknown(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return what is to be told of variables that look like options and are none."""
+    names = {f"{PREFIX}{name.upper()}" for name in (*USUAL, "config")}
+    said = []
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in names:
+            near = get_close_matches(name, names, 1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            said.append(f"{name} is no option and has no effect{meant}")
+    return said
+
+
+def _parsed(where: str, name: str, value: Any) -> Any:
+    """Return a value as its flag would have it; OptionError says ``where`` it stands."""
+    parse = PARSERS.get(name)
+    if parse is None or not isinstance(value, str):
+        return value
+    try:
+        return parse(value)
+    except ArgumentTypeError as error:
+        raise OptionError(f"{where}: {error}") from None
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -74,13 +104,12 @@ def _from_file(path: Path) -> dict[str, Any]:
     return {name: v if isinstance(v, bool) else str(v) for name, v in values.items()}
 
 
-def _switch(text: str) -> bool:
+def switch(text: str) -> bool:
+    """Parse a switch."""
     try:
         return (_SWITCHES | _SWITCHES_OFF)[text.strip().lower()]
     except KeyError:
-        raise OptionError(
-            f"{PREFIX}ALLOW_PRIVATE_CALLBACKS is {text!r}: write true or false"
-        ) from None
+        raise ArgumentTypeError(f"{text!r} is no switch: write true or false") from None
 
 
 def port(text: str) -> int:
@@ -125,3 +154,15 @@ def log_level(text: str) -> str:
     if text.lower() not in ("debug", "info", "warning", "error"):
         raise ArgumentTypeError(f"{text!r} is none of debug, info, warning, error")
     return text
+
+
+PARSERS: Final[dict[str, Callable[[str], Any]]] = {
+    "port": port,
+    "issuer": base_url,
+    "allow_private_callbacks": switch,
+    "per_agent": count,
+    "calls": calls,
+    "grace": seconds,
+    "log_level": log_level,
+}
+"""How the texts of options are read; those that are not here are taken as they are."""

@@ -6,6 +6,7 @@ URL is armed as far as it can be seen there, and again when the connection is ma
 """
 
 import ipaddress
+import re
 import socket
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,6 +21,9 @@ _NOT_PUBLIC: Final = tuple(
     ipaddress.IPv4Network(each) for each in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")
 )
 """What Pythons of 2023 take for public, and where clouds keep their metadata."""
+_BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _6TO4: Final = ipaddress.IPv6Network("2002::/16")
 """Leads, like NAT64, to any IPv4 address. Teredo does too, but counts as not global."""
 
@@ -44,6 +48,8 @@ def check(callback_url: object, *, allow_private: bool) -> str:
         raise _refused("has no usable host and port")
     if "@" in parts.netloc:
         raise _refused("must not hold credentials")
+    if (why := _why_unreachable(host)) is not None:
+        raise _refused(why)
     if not allow_private and _is_private_host(host):
         raise _refused("is a private address; this NAS calls public ones only")
     return callback_url
@@ -51,6 +57,22 @@ def check(callback_url: object, *, allow_private: bool) -> str:
 
 def _refused(why: str) -> InvalidRequestError:
     return InvalidRequestError(f"{_FIELD}: {why}", field=_FIELD)
+
+
+def _why_unreachable(host: str) -> str | None:
+    """Return why no connection to a host can ever be made; None when one may be."""
+    try:
+        ip = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        if _NUMBER.fullmatch(labels[-1]):  # no name ends so, and no short form is an address here
+            return "has a host that is no IPv4 address in its four-part form, and no name"
+        if not all(map(_LABEL.fullmatch, labels)) or len(host) > 253 + host.endswith("."):
+            return "has a host that is no name and no address"
+        return None
+    if ip.is_multicast or ip == _BROADCAST:
+        return "is an address of many hosts"
+    return None
 
 
 def _is_private_host(host: str) -> bool:

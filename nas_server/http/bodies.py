@@ -1,7 +1,8 @@
 """Request bodies: bytes in, checked values out, by the contract to the letter. Pure."""
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -10,6 +11,8 @@ from nas_sdk._core.strict_json import UnreadableError, read_object
 from nas_sdk._core.validation import check_fire_at, check_job_id
 from nas_sdk.errors import InvalidRequestError
 from nas_server.delivery import callbacks
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @attrs.frozen
@@ -72,4 +75,6 @@ def _text(members: dict[str, Any], name: str) -> str:
     value = members[name]
     if not isinstance(value, str):
         raise InvalidRequestError(f"{name}: is not a text", field=name)
+    if _SURROGATE.search(value):
+        raise InvalidRequestError(f"{name}: holds half a character (a lone surrogate)", field=name)
     return value

@@ -1,5 +1,6 @@
 """The page over HTTP: login, what is shown, and what may be done about a one-shot."""
 
+import hashlib
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -23,7 +24,8 @@ from nas_server.page.guard import guard, protect
 from nas_server.page.watch import Wanted, Watch
 from nas_server.store.base import Store
 
-COOKIE: Final = "nas_admin"
+COOKIE: Final = "nas_admin_"
+"""What the cookie's name begins with; the rest is the server's: browsers look at no port."""
 BODY_LIMIT: Final = 16_384
 TRIES: Final = 5
 """To log in with what is not the token, from one address, at once."""
@@ -52,15 +54,16 @@ class Page:
         logins: Logins,
         *,
         clock: NowMs,
-        secure: bool,
+        issuer: str,
     ) -> None:
-        """Show ``store``; ``secure`` when browsers reach the server by HTTPS."""
+        """Show ``store`` on the server that is known as ``issuer``."""
         self._store = store
         self._relay = relay
         self._logins = logins
         self._accounts = Accounts(store)
         self._clock = clock
-        self._secure = secure
+        self._secure = issuer.startswith("https:")  # as browsers reach it
+        self._cookie = COOKIE + hashlib.sha256(issuer.encode()).hexdigest()[:12]
         self._access = Access(store)
         self._throttle = Throttle(TRIES, EVERY_MS, ADDRESSES)
         self._watch = Watch(store, counts, clock)
@@ -165,7 +168,7 @@ class Page:
             )
         response = _to(_with_code("approve", code) if (code := _code(request)) else "./")
         response.set_cookie(
-            COOKIE,
+            self._cookie,
             secret,
             path=_HERE,
             httponly=True,
@@ -177,9 +180,9 @@ class Page:
 
     async def _logout(self, request: web.Request) -> web.Response:
         if await self._is_logged_in(request):  # nobody else makes the store work
-            await self._access.logout(request.cookies[COOKIE])
+            await self._access.logout(request.cookies[self._cookie])
         response = _to("login")
-        response.del_cookie(COOKIE, path=_HERE)
+        response.del_cookie(self._cookie, path=_HERE)
         return response
 
     async def _state(self, request: web.Request) -> web.Response:
@@ -215,7 +218,7 @@ class Page:
         return web.json_response({"ok": True})
 
     async def _is_logged_in(self, request: web.Request) -> bool:
-        secret = request.cookies.get(COOKIE, "")
+        secret = request.cookies.get(self._cookie, "")
         return bool(secret) and await self._access.is_session(secret, self._clock())
 
 

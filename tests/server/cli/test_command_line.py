@@ -356,3 +356,32 @@ def test_flags_win_over_the_environment_and_that_over_the_file(
     assert made("--store", names["flag.db"], **both) == ["flag.db"]
     assert made(**both) == ["environment.db"]
     assert made() == ["file.db"]
+
+
+def test_a_hang_up_ends_no_server(server: NasServer) -> None:
+    os.kill(server.pid, signal.SIGHUP)
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    assert server.stop() == 0
+    events = [json.loads(line)["event"] for line in server.log.read_text().splitlines()]
+    assert events[:2] == ["ready", "hangup_ignored"]
+    server.start()
+
+
+def test_wrong_configuration_names_where_it_stands(tmp_path: Path, terminal: Terminal) -> None:
+    config = tmp_path / "nas.toml"
+    for line, words in (
+        ("port = 99999", "port: '99999' is not a number from 0 to 65535"),
+        ('issuer = "nas"', "issuer: 'nas' is not a base URL"),
+        ('log_level = "loud"', "log_level: 'loud' is none of"),
+        ("grace = -1", "grace: '-1' is not a number"),
+    ):
+        config.write_text(line)
+        assert f"{config}: {words}" in terminal.complaint("status", "--config", str(config))
+    assert "NAS_SERVER_CALLS: 'x' is not" in terminal.complaint("status", NAS_SERVER_CALLS="x")
+
+
+def test_variables_that_are_no_options_are_told(tmp_path: Path, terminal: Terminal) -> None:
+    store = f"sqlite:{tmp_path / 'nas.db'}"
+    status, _, err = terminal.run("agent", "add", "a", "--store", store, NAS_SERVER_PROT="1")
+    assert status == 0
+    assert "NAS_SERVER_PROT is no option and has no effect; did you mean NAS_SERVER_PORT?" in err

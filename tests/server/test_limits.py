@@ -1,0 +1,209 @@
+"""At the limit of descriptors: callers are told, fires wait their turn, the log stays short."""
+
+import asyncio
+import json
+import resource
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas_sdk import Arm, AsyncNasClient
+from nas_sdk._core.instants import format_instant
+from nas_server import budget
+from nas_server.clock import system_clock
+from nas_server.delivery import relay
+from nas_server.delivery.caller import Caller
+from nas_server.http import gate
+from nas_server.http.gate import Gate
+from nas_server.log_lines import LineHandler, Repeats
+from nas_server.store import MemoryStore
+from tests.support.agent_stub import agent_stub, held
+from tests.support.nas_in_process import eventually, hosted
+from tests.support.nas_server import nas_server
+
+
+@pytest.mark.parametrize(
+    ("limit", "share"), [(200, 68), (10, 4), (1_048_576, 10_000), (resource.RLIM_INFINITY, 10_000)]
+)
+def test_the_share_follows_the_limit(
+    limit: int, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert budget.share() == share
+
+
+async def test_deliveries_beyond_the_room_wait_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "share", lambda: 3)
+    go_on = asyncio.Event()
+    async with hosted(MemoryStore()) as nas, agent_stub(nas.clock) as agent:
+        agent.usual = held(go_on)
+        for n in range(8):
+            await nas.provision(f"job{n}", 0, agent.url)
+        await agent.until(3)
+        assert nas.nas.relay.under_way == 3
+        go_on.set()
+        await agent.until(8)
+
+        async def over() -> bool:
+            return not await nas.armed()
+
+        await eventually(over)
+        assert len(agent.fires) == 8
+
+
+async def test_a_delivery_that_never_began_has_its_turn_again_and_not_a_lease_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay, "LOOK_UP_S", 0.01)
+    call = Caller.call
+    failed: list[Any] = []
+
+    async def failing_once(caller: Caller, one: Any) -> Any:
+        if not failed:
+            failed.append(one)
+            raise OSError(24, "Too many open files")
+        return await call(caller, one)
+
+    monkeypatch.setattr(Caller, "call", failing_once)
+    async with hosted(MemoryStore()) as nas, agent_stub(nas.clock) as agent:
+        await nas.provision("job", 0, agent.url)
+        await agent.until(1)  # though the clock stands still
+
+
+async def test_half_a_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "REQUEST_S", 0.05)
+    ended: list[object] = []
+
+    class Silent(asyncio.Protocol):
+        def connection_lost(self, error: Exception | None) -> None:
+            ended.append(self)
+
+    class Runner:
+        server = Silent
+
+    gates = Gate(lambda: 10)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        server = await gates.listen(Runner(), listener, 10)  # type: ignore[arg-type]  # all it asks for
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"POST /api/agent-cron/provision HTTP/1.1\r\nHost: x\r\n")
+        async with asyncio.timeout(30):
+            assert await reader.read() == b""
+        writer.close()
+        server.close()
+    assert len(ended) == 1
+    assert not gates.open
+
+
+def few_descriptors(pid: int) -> None:
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (200, 200))
+
+
+async def test_a_server_at_the_limit_fires_all_and_tells_callers_to_come_again(
+    tmp_path: Path,
+) -> None:
+    async with agent_stub(system_clock) as agent:
+        with nas_server(tmp_path) as server:
+            few_descriptors(server.pid)
+            logins = [server.add_agent(f"a{n}") for n in range(3)]
+            at = format_instant(system_clock() + 2_000)
+            for login in logins:
+                async with AsyncNasClient(server.url, login.token) as client:
+                    arms = [Arm(f"{login.name}-{n}", at, agent.url) for n in range(100)]
+                    assert all(one.ok for one in await client.provision_many(arms))
+            host, port = server.url.removeprefix("http://").split(":")
+            half: list[socket.socket] = []
+            told: Counter[bytes] = Counter()
+            for _ in range(100):
+                sock = socket.create_connection((host, int(port)), timeout=30)
+                half.append(sock)
+                if len(half) > 80:
+                    with suppress(OSError):  # those beyond even that are hung up on
+                        told[await asyncio.to_thread(sock.recv, 12)] += 1
+                else:
+                    sock.sendall(b"GET /healthz HTTP/1.1\r\n")
+            assert told[b"HTTP/1.1 503"] > 0
+            await agent.until(300)
+            for sock in half:
+                sock.close()
+            assert set(Counter(agent.jobs()).values()) == {1}
+            lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert {line["event"] for line in lines} <= {"ready", "fire"}
+
+
+def test_a_line_that_comes_again_is_counted() -> None:
+    repeats = Repeats()
+    assert [repeats.admit("a", now) for now in (0.0, 1.0, 9.9, 10.0, 11.0, 20.0)] == [
+        0,
+        None,
+        None,
+        2,
+        None,
+        1,
+    ]
+    assert repeats.admit("b", 1.0) == 0
+
+
+async def test_a_log_that_nobody_reads_stops_no_fire(tmp_path: Path) -> None:
+    store = f"sqlite:{tmp_path / 'nas.db'}"
+    command = [sys.executable, "-m", "nas_server", "serve", "--port", "0", "--store", store]
+    process = subprocess.Popen(  # noqa: ASYNC220 - a pipe of asyncio's would be read
+        [*command, "--allow-private-callbacks"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,  # and nobody reads
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with closing(process.stdout), closing(process.stderr):
+        try:
+            line = await asyncio.to_thread(process.stdout.readline)
+            url = line.strip().rpartition("url=")[2]
+            add = [sys.executable, "-m", "nas_server", "agent", "add", "a", "--store", store]
+            added = await asyncio.to_thread(subprocess.check_output, [*add, "--json"], text=True)
+            async with (
+                agent_stub(system_clock) as agent,
+                AsyncNasClient(url, json.loads(added)["token"]) as client,
+            ):
+                at = format_instant(system_clock())
+                arms = [Arm(f"job{n}", at, agent.url) for n in range(600)]
+                assert all(one.ok for one in await client.provision_many(arms))
+                await agent.until(600)
+        finally:
+            process.terminate()
+            assert await asyncio.to_thread(process.wait, 30) == 0
+
+
+def test_lines_are_lost_and_counted_when_there_is_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import logging
+    import os
+
+    monkeypatch.setattr("nas_server.log_lines.ROOM", 2)
+    reading, writing = os.pipe()
+    go_on, write = threading.Event(), os.write
+
+    def slow(handle: int, data: bytes) -> int:
+        go_on.wait(30)
+        return write(handle, data)
+
+    monkeypatch.setattr(os, "write", slow)
+    handler = LineHandler(writing)
+    for n in range(10):
+        handler.emit(logging.LogRecord("x", logging.INFO, "", 0, f"line {n}", None, None))
+    go_on.set()
+    handler.close()
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        told = lines.read().splitlines()
+    assert told[0] == "line 0"
+    assert told[-1] == "lines_lost"
+    assert len(told) <= 4
