@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from http.cookies import SimpleCookie
+from http.cookies import BaseCookie, SimpleCookie
 from typing import Any
 
 import aiohttp
@@ -12,7 +12,7 @@ from yarl import URL
 from nas_server.http.request_body import FORM
 from nas_server.page.access import SESSION_MS, Access
 from nas_server.page.guard import HEADERS
-from nas_server.page.routes import BODY_LIMIT, EVERY_MS, TRIES
+from nas_server.page.routes import BODY_LIMIT, COOKIE, EVERY_MS, TRIES
 from nas_server.store import MemoryStore, Record, Store
 from tests.server.page.conftest import Admin, administered
 from tests.support.nas_in_process import hosted
@@ -23,10 +23,17 @@ KEPT_FROM_STRANGERS = ["", "contract"]
 
 
 def cookie_of(answer: aiohttp.ClientResponse) -> Any:
-    return SimpleCookie(answer.headers["Set-Cookie"])["nas_admin"]
+    (found,) = SimpleCookie(answer.headers["Set-Cookie"]).values()
+    assert found.key.startswith(COOKIE)
+    return found
 
 
 @pytest.mark.parametrize("path", EVERYTHING)
+def names(cookies: BaseCookie[str]) -> list[str]:
+    """Those of the page among cookies."""
+    return [name for name in cookies if name.startswith(COOKIE)]
+
+
 async def test_without_a_token_there_is_no_page(path: str) -> None:
     async with hosted(MemoryStore()) as nas:
         status, answer, _ = await nas.call("GET", f"/admin/{path}")
@@ -81,9 +88,9 @@ async def test_the_cookie_goes_to_the_page_alone_wherever_a_proxy_has_it(
     jar = aiohttp.CookieJar()
     said = (await admin.log_in()).headers.getall("Set-Cookie")
     jar.update_cookies_from_headers(said, at / "admin" / "login")
-    assert "nas_admin" in jar.filter_cookies(at / "admin" / "")
-    assert "nas_admin" in jar.filter_cookies(at / "admin" / "state")
-    assert "nas_admin" not in jar.filter_cookies(at / "api" / "agent-cron" / "list")
+    assert names(jar.filter_cookies(at / "admin" / ""))
+    assert names(jar.filter_cookies(at / "admin" / "state"))
+    assert not names(jar.filter_cookies(at / "api" / "agent-cron" / "list"))
     said = (await admin.ask("POST", "logout")).headers.getall("Set-Cookie")
     jar.update_cookies_from_headers(said, at / "admin" / "logout")
     assert len(jar) == 0
@@ -100,7 +107,7 @@ async def test_a_stranger_who_logs_out_makes_the_store_write_nothing() -> None:
     store = Written()
     async with administered(store) as admin:
         before = store.writes
-        answer = await admin.ask("POST", "logout", cookies={"nas_admin": "made-up"})
+        answer = await admin.ask("POST", "logout", cookies={COOKIE: "made-up"})
         assert (answer.status, answer.headers["Location"]) == (303, "login")
         assert store.writes == before
 
