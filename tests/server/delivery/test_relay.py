@@ -59,7 +59,7 @@ def retired(store: Store, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
         await stop_accepting()
         done.set()
 
-    monkeypatch.setattr(store, "retire", noted)
+    monkeypatch.setattr(store, "stop_accepting", noted)
     return done
 
 
