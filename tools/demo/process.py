@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-_START_LIMIT = 60.0
+_START_LIMIT = 180.0
 _GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL."""
 
