@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from chronos_plugin.host import Host
-from chronos_plugin.scheduler import PausedError
+from chronos_plugin.scheduler import NotArmedError, PausedError
 from nas_sdk.reconcile import EarlyFireError
 from tests.chronos.conftest import World
 
@@ -366,3 +366,18 @@ def test_incident_30_a_job_that_the_host_refuses_for_hours_wakes_it_less_and_les
     assert max(waits) <= 960
     world.live(1000, provider.fire_due)
     assert world.hermes.runs[0] == "j1"
+
+
+def test_the_watchdogs_fire_is_not_accepted_before_the_next_watchdog_is_armed(
+    later_world: World,
+) -> None:
+    world = later_world
+    world.hermes.add("j1", 3600)
+    provider = world.provider()
+    world.nas.fail_next(503, times=1000)
+    with pytest.raises(NotArmedError, match="watchdog"):
+        provider.claim_fire(provider.process.reconciler().watchdog_id)
+    world.nas.faults.clear()
+    world.runtime.sleep(60)
+    assert provider.claim_fire(provider.process.reconciler().watchdog_id) is None
+    assert "j1" in world.armed()
