@@ -37,7 +37,7 @@ def claim_alone(process: OsProcess, job_id: str) -> Job | None:
     """The claim itself asks whether the job may run, not whether it is due."""
     world, store = process.world, process.store()
     if world.chaos.fault("claim", world.engine.now):
-        world.machine.refuse_claims(store, job_id)
+        world.machine.mishaps.refuse_claims(store, job_id)
     claimed = store.claim(job_id)
     if claimed is not None:
         claimed |= {"clock": world.machine.clock(), "moment": world.engine.now}
@@ -176,7 +176,7 @@ class SimulatedHost(Host):
         there, world = self._machine.stores[home], self._process.world
         fault = world.chaos.fault("read", world.engine.now)
         if fault:
-            self._machine.lose(there, fault)
+            self._machine.mishaps.lose(there, fault)
         if there.lost == "gone":
             return store.Store(problem="the store is not there", is_missing=True)
         jobs = tuple(cast("store.Job", dict(job)) for job in there.records.values())

@@ -19,7 +19,7 @@ from nas_sdk.testing.request_handler import RequestHandler, operation_of
 from . import promises
 
 if TYPE_CHECKING:
-    from .machine import Answer
+    from .front import Answer
     from .process import OsProcess
     from .world import World
 
@@ -194,7 +194,7 @@ class SimulatedNas:
         self.fires.append((self._engine.now, one.job_id))
         if self._world.chaos.fault("delivery", self._engine.now):
             self._world.chaos.go_down(self._engine.now)
-        self._world.machine.receive(one.job_id, one.fire_at, answered)
+        self._world.machine.front.receive(one.job_id, one.fire_at, answered)
 
     def _answered(
         self, one: StoredOneShot, status: int | None, retry_after: int | None = None

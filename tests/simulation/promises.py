@@ -130,7 +130,7 @@ def _is_to_fire(job: Job) -> bool:
 def wakes(world: World) -> list[str]:
     """Whether a job that its host refuses to run wakes the agent less and less."""
     problems = []
-    for start, end, job_id in world.machine.refusals:
+    for start, end, job_id in world.machine.mishaps.refusals:
         fires = sum(start < at <= end for at, fired in world.nas.fires if fired == job_id)
         bound = FREE_WAKES + (end - start) / AWAKE_WAIT_SECONDS + world.chaos.counts.total()
         if fires > bound:
@@ -192,7 +192,7 @@ def _is_quiet(world: World) -> bool:
 def requests(world: World, count: int, events: int) -> list[str]:
     """Whether a world's requests are within bounds."""
     faults = world.chaos.counts
-    refused = sum(end - start for start, end, _ in world.machine.refusals) / 60
+    refused = sum(end - start for start, end, _ in world.machine.mishaps.refusals) / 60
     bound: float = PER_EVENT * events + PER_FAULT * faults.total() + PER_WORLD
     bound += AWAKE_REQUESTS * len(world.shape.servers) * refused
     return [] if count <= bound else [f"{count} requests for {events} events and {faults}"]

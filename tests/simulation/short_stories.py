@@ -110,13 +110,13 @@ def _dies_and_wakes(world: World) -> None:
 
 def _store_gone(world: World) -> None:
     store = world.machine.stores[world.machine.homes[0]]
-    _later(world, _create(world) - 2, lambda: world.machine.lose(store, "store gone"))
+    _later(world, _create(world) - 2, lambda: world.machine.mishaps.lose(store, "store gone"))
 
 
 def _claims_refused(world: World) -> None:
     store = world.machine.stores[world.machine.homes[0]]
     job_id = f"{1:012x}"
-    _later(world, _create(world) - 2, lambda: world.machine.refuse_claims(store, job_id))
+    _later(world, _create(world) - 2, lambda: world.machine.mishaps.refuse_claims(store, job_id))
 
 
 def _nas_down_at_the_rearm(world: World) -> None:
@@ -129,15 +129,15 @@ def _token_expires(world: World) -> None:
 
 
 def _hermes_paused(world: World) -> None:
-    _later(world, _create(world) - 10, world.machine.pause)
+    _later(world, _create(world) - 10, world.machine.mishaps.pause)
 
 
 def _gateway_stopped(world: World) -> None:
-    _later(world, _create(world) - 10, world.machine.stop_gateway)
+    _later(world, _create(world) - 10, world.machine.mishaps.stop_gateway)
 
 
 def _rolled_back(world: World) -> None:
-    world.machine.rollbacks = iter([True])
+    world.machine.mishaps.rollbacks = iter([True])
     world.chaos.note("claim rolled back", START + _create(world))
 
 

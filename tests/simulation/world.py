@@ -158,7 +158,7 @@ class World:
         for at, skew in self.chaos.plan.jumps:
             self.engine.at(at, functools.partial(self._jump, skew))
         for at in self.chaos.plan.pauses:
-            self.engine.at(at, self.machine.pause)
+            self.engine.at(at, self.machine.mishaps.pause)
         for start, end in self.chaos.plan.outages:
             self.engine.at(start, functools.partial(self.chaos.note, "NAS down", end))
 
