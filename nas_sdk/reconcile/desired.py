@@ -144,16 +144,19 @@ def _is_agent_known(around: Surroundings, protected: Callable[[str], bool]) -> b
 
 
 def _guard(times: Mapping[str, str], around: Surroundings, problem: str) -> OneShot | None:
-    """The watchdog. Where jobs may be unknown it stays as it is, if it is early enough."""
+    """The watchdog. Where jobs may be unknown it stays as it is, if it is early enough.
+
+    One that is due does not count: its fire may be on its way, and end it.
+    """
     now_ms = int(around.now * 1000)
     wanted = [OneShot(job_id, at) for job_id, at in times.items()]
     guard = watchdog(around.watchdog_id, wanted, now=now_ms)
     if not problem:
         return guard
     if guard:
-        return attrs.evolve(guard, slack=EVER_MS)
+        return attrs.evolve(guard, slack=(due_ms(guard.fire_at) or now_ms) - now_ms - 1)
     at = format_instant(now_ms + WATCHDOG_MS)
-    return OneShot(around.watchdog_id, at, slack=EVER_MS, lag=EVER_MS)
+    return OneShot(around.watchdog_id, at, slack=WATCHDOG_MS - 1, lag=EVER_MS)
 
 
 def _look_again(jobs: Jobs, fires: Fires, around: Surroundings, problem: str) -> float | None:

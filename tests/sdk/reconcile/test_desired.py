@@ -2,8 +2,12 @@
 
 import threading
 
+import attrs
+import pytest
+
+from nas_sdk._core.instants import format_instant
 from nas_sdk.reconcile.desired import Fires, Jobs, Surroundings, agent_desired
-from nas_sdk.reconcile.planning import OneShot
+from nas_sdk.reconcile.planning import OneShot, plan
 
 NOW = 1_800_000_000.0
 LATER, PAST = "2027-01-15T09:00:00Z", "2027-01-15T07:00:00Z"
@@ -46,6 +50,17 @@ def test_others_and_their_watchdogs_are_left_alone() -> None:
         (DOG, False, False),
     ):
         assert (known.protected(job_id), unknown.protected(job_id)) == (is_known, is_unknown)
+
+
+@pytest.mark.parametrize("known", [jobs(), jobs(a=PAST)])
+def test_in_doubt_a_watchdog_whose_fire_may_be_on_its_way_is_armed_anew(known: Jobs) -> None:
+    doubtful = attrs.evolve(known, problem="the store is not there")
+    want = agent_desired(doubtful, Fires(), Surroundings(NOW, DOG, listed={DOG}))
+    now = int(NOW * 1000)
+    for seconds, stays in ((-60, False), (60, True)):
+        listed = [OneShot(DOG, format_instant(now + seconds * 1000))]
+        armed = plan(want.one_shots, listed, now=now).arms
+        assert (DOG not in ids(armed)) == stays
 
 
 def test_the_same_from_many_threads() -> None:
