@@ -164,6 +164,9 @@ class SimulatedHost(Host):
         }
         return ChronosConfig(**{name: given.get(name, "") for name in ChronosConfig._fields})
 
+    def is_paused(self) -> bool:
+        return self._machine.mishaps.is_paused
+
     def is_logged_in(self) -> bool:
         return True
 
