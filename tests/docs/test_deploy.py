@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from nas_server.__main__ import _parser
 from nas_server.cli import options
+from nas_server.cli.command_line import _parser
 from tests.docs.test_operator_snippets import SELF_HOSTING, blocks
 from tests.support.nats_cluster import program
 
