@@ -122,7 +122,12 @@ async def test_what_cannot_be_shown_is_refused(admin: Admin, query: str) -> None
     assert answer.status == 400
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"agent": 1}', b'{"agent": "a", "job_id": "j"}'])
+HALF = b'{"agent": "\\ud800", "job_id": "j", "schedule_id": "s"}'
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"agent": 1}', b'{"agent": "a", "job_id": "j"}', HALF]
+)
 async def test_a_change_of_nothing_is_refused(admin: Admin, body: bytes) -> None:
     await admin.log_in()
     json_body = {"Content-Type": "application/json"}
