@@ -76,7 +76,12 @@ class Watch:
         shown = {
             "now_ms": now,
             "version": __version__,
-            "counts": {**attrs.asdict(counts), "firing": under_way},
+            "counts": {
+                "armed": counts.armed,
+                "due": counts.due,
+                "dead": counts.dead,
+                "firing": under_way,
+            },
             "trouble": None if trouble is None else str(trouble),
             "lateness": gathered["lateness"],
             "timeline": timeline(armed, now, wanted.hours),

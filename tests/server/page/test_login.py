@@ -22,6 +22,11 @@ EVERYTHING = ["", "login", "state", "contract", "static/page.js"]
 KEPT_FROM_STRANGERS = ["", "contract"]
 
 
+def names(cookies: BaseCookie[str]) -> list[str]:
+    """Those of the page among cookies."""
+    return [name for name in cookies if name.startswith(COOKIE)]
+
+
 def cookie_of(answer: aiohttp.ClientResponse) -> Any:
     (found,) = SimpleCookie(answer.headers["Set-Cookie"]).values()
     assert found.key.startswith(COOKIE)
@@ -29,11 +34,6 @@ def cookie_of(answer: aiohttp.ClientResponse) -> Any:
 
 
 @pytest.mark.parametrize("path", EVERYTHING)
-def names(cookies: BaseCookie[str]) -> list[str]:
-    """Those of the page among cookies."""
-    return [name for name in cookies if name.startswith(COOKIE)]
-
-
 async def test_without_a_token_there_is_no_page(path: str) -> None:
     async with hosted(MemoryStore()) as nas:
         status, answer, _ = await nas.call("GET", f"/admin/{path}")
