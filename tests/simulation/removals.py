@@ -182,16 +182,14 @@ def _say_nothing_at_the_prompt() -> None:
     _put(scheduler._Provider, "register_job", on_jobs_changed)
 
 
-def _no_second_look() -> None:
-    """A store that is not there, or names nobody, is taken at its word."""
-
-    _put(desired, "emptied", lambda *_: "")
+def _take_what_is_read_for_all() -> None:
     usual = keeper.HomeReconciler.jobs
     _put(keeper.HomeReconciler, "jobs", lambda self: attrs.evolve(usual(self), problem=""))
 
 
 def _believe_emptied_stores() -> None:
-    _put(desired, "LOOK_AGAIN_SECONDS", 0.0)
+    for module in (desired, agent):
+        _put(module, "emptied", lambda *_: "")
 
 
 def _no_longer_waits() -> None:
@@ -267,7 +265,9 @@ REMOVALS: Final = {
     "instants": Removal("instants are compared, not texts", _compare_texts),
     "file changes": Removal("silent changes of the store are noticed", _do_not_follow),
     "look again": Removal("a job in other hands is looked at again", _do_not_look_again),
-    "missing stores": Removal("what cannot be read is not taken for removed", _no_second_look),
+    "missing stores": Removal(
+        "what cannot be read is not taken for removed", _take_what_is_read_for_all
+    ),
     "emptied stores": Removal("an empty store is looked at twice", _believe_emptied_stores),
     "longer waits": Removal("what is not run wakes the agent less and less", _no_longer_waits),
     "look after a claim": Removal("a claim may be taken back", _no_look_after_a_claim),
