@@ -147,7 +147,11 @@ class Front:
         for job_id, job in dict(process.store().records).items():
             at = job["next_run_at"]
             if job["every"] and Store.is_runnable(job) and at and due_ms(at) / 1000 <= late:
-                claimed = process.brain.claim(job_id)
+                try:
+                    claimed = process.brain.claim(job_id)
+                except Exception as error:
+                    self._world.story.tell(process.name, "catch-up of {} failed: {}", job_id, error)
+                    continue
                 if claimed is not None:
                     run = functools.partial(self.run_claimed, process, claimed)
                     process.background(run, f"fire of {job_id}")

@@ -167,7 +167,7 @@ class People:
         self._world.note_event()
         try:
             self._do(process, action, given, silent)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             self._world.story.tell(process.name, "says: {}", error)
             process.warned = True
 
