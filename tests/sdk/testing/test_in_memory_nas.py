@@ -140,7 +140,7 @@ def test_tokens(nas: InMemoryNas, authorization: str | None, status: int) -> Non
 
 @pytest.mark.off_contract("request")
 def test_there_is_nothing_else(nas: InMemoryNas) -> None:
-    assert post(nas, "pause").status_code == 404
+    assert post(nas, "no-such-operation").status_code == 404
     assert post(nas, "list").status_code == 404
 
 
