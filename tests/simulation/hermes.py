@@ -180,6 +180,7 @@ class SimulatedHost(Host):
         fault = world.chaos.fault("read", world.engine.now)
         if fault:
             self._machine.mishaps.lose(there, fault)
+        self._process.read_at[home] = world.engine.now
         if there.lost == "gone":
             return store.Store(problem="the store is not there", is_missing=True)
         jobs = tuple(cast("store.Job", dict(job)) for job in there.records.values())

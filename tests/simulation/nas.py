@@ -83,7 +83,7 @@ class SimulatedNas:
         self.requests += 1
         self.writes += operation in ("provision", "cancel")
         if operation == "cancel":
-            promises.check_cancel(self._world, json.loads(request.content)["job_id"])
+            promises.check_cancel(self._world, process, json.loads(request.content)["job_id"])
         try:
             response = self._carry(request, operation, fault)
         except httpx.HTTPError as error:

@@ -65,6 +65,8 @@ class OsProcess(Owner):
         self.home = home
         self.busy = 0
         self.warned = False
+        self.read_at: dict[Path, float] = {}
+        """When its provider last looked at the store of each home."""
         self.on_killed: Callable[[], object] = lambda: None
         """Called when it dies before its time."""
         self.runtime = SimulatedRuntime(self)

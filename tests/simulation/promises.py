@@ -32,6 +32,8 @@ FREE_WAKES: Final = 8
 """How often a job that is refused may wake the agent before the waits are at their longest."""
 FEW: Final = 2
 """So many may have been one when NAS listed them."""
+SOON_SECONDS: Final = 25.0
+"""An occurrence that is overdue for longer is tried less and less often."""
 FOLLOWER: Final = "nas-changes"
 MOST_THREADS: Final = 12
 CONVERGE_SECONDS: Final = 5.0
@@ -102,11 +104,13 @@ def _forgotten(job_id: str, job: Job, is_armed: bool) -> str:
     return f"{job_id} is {state}; it is due at {job['next_run_at']}"
 
 
-def check_cancel(world: World, job_id: str) -> None:
-    """Note a cancel of what is still wanted, while its store cannot be read."""
+def check_cancel(world: World, process: OsProcess, job_id: str) -> None:
+    """Note a cancel of what is still wanted, by a process that could not read its store."""
     for home, store in world.machine.stores.items():
+        if process.read_at.get(home, 0.0) < store.lost_at:
+            continue  # it was planned before, by what was known then
         wanted = {id_ for id_, job in store.jobs.items() if _is_to_fire(job)}
-        if wanted:
+        if wanted and not world.shape.always_on:
             wanted.add(WATCHDOG + hashlib.sha256(str(home).encode()).hexdigest()[:12])
         if job_id in wanted and (
             store.unreadable or (store.lost and not _is_settled(world, store))
@@ -153,9 +157,10 @@ def rearmed(world: World, process: OsProcess, home: Path, job_id: str, since: fl
     """Note a job that was not armed again though its process lived on unharmed."""
     job = world.machine.stores[home].jobs.get(job_id)
     unharmed = process.alive and world.chaos.last <= since
-    due = job and _is_to_fire(job) and due_ms(job["next_run_at"]) < since * 1000
-    is_lost = job and due and job_id not in world.nas.armed()
-    if job and is_lost and unharmed and not _is_running(world, home, job):
+    if not (job and unharmed and _is_to_fire(job)) or _is_running(world, home, job):
+        return
+    overdue = since - due_ms(job["next_run_at"]) / 1000
+    if 0 < overdue < SOON_SECONDS and job_id not in world.nas.armed():
         world.ledger.forbid(f"{job_id} is not armed a minute after its claim was taken back")
 
 

@@ -19,6 +19,8 @@ CREATED: Final = 10.0
 """When the first command is entered, counted from the beginning."""
 EVERY: Final = 180.0
 RUN_SECONDS: Final = 3.0
+CLAIMED_SECONDS: Final = 0.01
+"""So long after a run is recorded it is claimed, and the next one is not armed yet."""
 GATEWAY, DASHBOARD = ("gateway",), ("dashboard",)
 BOTH: Final = (*GATEWAY, *DASHBOARD)
 
@@ -105,7 +107,17 @@ def _two_profiles(world: World) -> None:
 
 
 def _dies_and_wakes(world: World) -> None:
-    _later(world, _create(world) + 2, world.machine.stop_by_hand)
+    """The machine stops between the claim of a fire and the arm of the next one."""
+    store = world.machine.stores[world.machine.homes[0]]
+    usual = store.on_execution
+
+    def on_execution() -> None:
+        store.on_execution = usual
+        usual()
+        world.engine.at(world.engine.now + CLAIMED_SECONDS, world.machine.stop_by_hand)
+
+    store.on_execution = on_execution
+    _create(world)
 
 
 def _store_gone(world: World) -> None:
