@@ -137,9 +137,10 @@ class People:
     # In a server.
 
     def _at_server(self, home: Path, action: str, silent: bool) -> None:
-        if not self._machine.processes:
+        servers = [each for each in self._machine.processes if each.kind != "command"]
+        if not servers:
             return
-        process = self._machine.processes[-1 if silent else 0]
+        process = servers[-1 if silent else 0]
         if process.kind == "gateway":
             home = process.home
 
