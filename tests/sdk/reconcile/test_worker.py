@@ -1,5 +1,6 @@
 """A worker by itself: what survives what its act raises."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -15,8 +16,10 @@ def runtime() -> Iterator[VirtualRuntime]:
     virtual.close()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # meant to
-def test_an_act_that_raises_ends_its_thread_and_not_the_worker(runtime: VirtualRuntime) -> None:
+def test_an_act_that_raises_ends_its_thread_and_not_the_worker(
+    runtime: VirtualRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda *_: None)  # it is meant to
     served: list[int] = []
 
     def act(ticket: int) -> None:
