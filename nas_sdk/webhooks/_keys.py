@@ -46,7 +46,7 @@ def require_pyjwt(purpose: str = "verifying fire tokens") -> None:
     """
     if not all(map(find_spec, ("jwt", "cryptography"))):
         raise ImportError(
-            f"{purpose} needs PyJWT and cryptography: pip install 'nas-sdk[webhooks]'"
+            f"{purpose} needs PyJWT and cryptography: install nas-sdk with its extra 'webhooks'"
         )
 
 
