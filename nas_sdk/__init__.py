@@ -6,19 +6,20 @@ Names are loaded when first used, so that importing the package costs next to no
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._version import __version__
-
 if TYPE_CHECKING:
     from ._core.bulk import Arm, BulkResult
     from ._core.clock import Clock
     from ._core.events import RequestEvent, ResponseEvent, RetryEvent
     from ._core.instants import format_instant, parse_instant
-    from ._core.tokens import AsyncTokenSource, TokenSource
+    from ._core.replies import Reply
+    from ._core.tokens import AccessToken, AsyncTokenSource, TokenSource
     from ._generated.models import ArmedOneShot, ProvisionResult
+    from ._version import __version__
     from .aclient import AsyncNasClient
     from .client import NasClient
     from .errors import (
         BadRequestError,
+        CertificateError,
         ConfigurationError,
         ContractError,
         ForbiddenError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .webhooks.verifier import AsyncFireVerifier, Fire, FireVerifier
 
 __all__ = [
+    "AccessToken",
     "Arm",
     "ArmedOneShot",
     "AsyncFireVerifier",
@@ -49,6 +51,7 @@ __all__ = [
     "BadFireError",
     "BadRequestError",
     "BulkResult",
+    "CertificateError",
     "Clock",
     "ConfigurationError",
     "ContractError",
@@ -67,6 +70,7 @@ __all__ = [
     "NasTimeoutError",
     "ProvisionResult",
     "RateLimitedError",
+    "Reply",
     "RequestEvent",
     "ResponseError",
     "ResponseEvent",
@@ -84,8 +88,9 @@ __all__ = [
 
 _HOMES = {
     "_generated.models": ("ArmedOneShot", "ProvisionResult"),
+    "_version": ("__version__",),
     "aclient": ("AsyncNasClient",),
-    "_core.tokens": ("AsyncTokenSource", "TokenSource"),
+    "_core.tokens": ("AccessToken", "AsyncTokenSource", "TokenSource"),
     "_core.bulk": ("Arm", "BulkResult"),
     "client": ("NasClient",),
     "_core.clock": ("Clock",),
@@ -93,6 +98,7 @@ _HOMES = {
     "webhooks._token": ("FireClaims",),
     "webhooks.jwks": ("JwksCache",),
     "_core.events": ("RequestEvent", "ResponseEvent", "RetryEvent"),
+    "_core.replies": ("Reply",),
     "_core.instants": ("format_instant", "parse_instant"),
     "webhooks.verifier": ("AsyncFireVerifier", "Fire", "FireVerifier"),
 }

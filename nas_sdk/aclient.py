@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
@@ -10,26 +10,32 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 import httpx
 
 from ._core import operations
-from ._core.base_client import BaseClient
-from ._core.call_state import NO_ANSWER, CallState
+from ._core.base_client import BaseClient, with_headers
+from ._core.call_state import CallState
 from ._core.clock import Clock
 from ._core.config import (
     DEFAULT_ATTEMPTS,
     DEFAULT_DEADLINE,
     DEFAULT_TIMEOUT,
+    NOT_GIVEN,
+    NotGiven,
     Timeout,
-    limits,
+    Verify,
+    checked_count,
     token_from_environment,
     trust,
 )
+from ._core.deadlines import Deadline
 from ._core.events import Hooks, RequestEvent, ResponseEvent, RetryEvent
 from ._core.operations import Call
 from ._core.tokens import AsyncTokens, AsyncTokenSource, Token
-from ._transport.pool import AsyncConnectionPool
+from ._transport.proxies import proxy_for
+from ._transport.senders import AsyncDirect, AsyncPassed
 from .errors import NasError, TokenError
 
 if TYPE_CHECKING:
     from ._core.bulk import Arm, BulkResult, Item, Progress
+    from ._core.replies import AsyncRawOperations
     from ._generated.models import ArmedOneShot, ProvisionResult
     from ._generated.options import CancelOptions, ListOptions, ProvisionOptions
 
@@ -37,17 +43,16 @@ __all__ = ["AsyncNasClient"]
 
 _T = TypeVar("_T")
 _CONNECTIONS = 16
-"""Connections of the pool, and tasks of `provision_many` and `cancel_many`."""
+"""Connections of the pool, and so the width of `provision_many` and `cancel_many`."""
 
 
 class AsyncNasClient(BaseClient):
-    """Calls NAS for one agent, from one event loop; make one and keep it, for it pools connections.
+    """Calls NAS for one agent; make one and keep it, for it pools connections, per event loop.
 
     Every method raises subclasses of `NasError` and nothing else for what NAS or the network
     does. Connection errors, timeouts, 408, 429 and 5xx are retried with backoff until
-    `max_attempts` requests were sent or `deadline` seconds have passed, waits included;
-    a body that drips in can outlast the deadline by one read timeout. The time that the
-    token source takes is its own affair.
+    `max_attempts` requests were sent or `deadline` seconds have passed, waits included.
+    The time that the token source takes is its own affair.
     """
 
     def __init__(
@@ -60,8 +65,12 @@ class AsyncNasClient(BaseClient):
         deadline: float | None = DEFAULT_DEADLINE,
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        proxy: str | httpx.Proxy | None = None,
+        verify: Verify | None = None,
+        max_connections: int | None = None,
         allow_http: bool = False,
         user_agent: str | None = None,
+        default_headers: Mapping[str, str] | None = None,
         on_request: Callable[[RequestEvent], object] | None = None,
         on_response: Callable[[ResponseEvent], object] | None = None,
         on_retry: Callable[[RetryEvent], object] | None = None,
@@ -70,32 +79,77 @@ class AsyncNasClient(BaseClient):
         """`base_url` and `token` default to `NAS_BASE_URL` and `NAS_TOKEN`.
 
         timeout: seconds per attempt, or an `httpx.Timeout`; connecting 5, reading 15.
-        http_client: used instead of one of our own, and not closed; its headers are sent,
-            its redirect, auth and timeout settings are not used.
-        transport: for a client of our own, such as a test double or a proxy.
+        http_client: sends the requests instead of our own connections, and is not closed; its
+            headers are sent, its redirect, auth and timeout settings are not used. One of
+            httpx2 will do, too.
+        transport: sends them, too, such as a test double.
+        proxy: a URL; without one the environment decides, by `HTTPS_PROXY` and its kin.
+        verify: whom to trust: an `ssl.SSLContext`, or a file of certificates.
+        max_connections: at most so many requests at a time, and so the width of a batch; 16.
         allow_http: allow plain http to other hosts than this machine.
         user_agent: a product to name after our own.
+        default_headers: sent with every request, such as a gateway's key.
+        on_request, on_response, on_retry: called with each event; awaited if asynchronous.
         clock: time as this client sees it, for tests.
 
         Raises ConfigurationError for bad settings, TokenError for a malformed token.
         """
         hooks = Hooks(on_request, on_response, on_retry)
         self._set_up(
-            base_url, timeout, max_attempts, deadline, allow_http, user_agent, hooks, clock
+            base_url,
+            timeout,
+            max_attempts,
+            deadline,
+            allow_http,
+            user_agent,
+            default_headers,
+            hooks,
+            clock,
         )
-        self._tokens = AsyncTokens(token_from_environment() if token is None else token)
-        self._owned = http_client is None
-        self._http = http_client or self._own_http_client(transport)
-        if http_client is not None:
+        width = _CONNECTIONS if max_connections is None else max_connections
+        self._width = checked_count("max_connections", width, most=1000)
+        source = token_from_environment() if token is None else token
+        self._tokens = AsyncTokens(source, self._settings.clock)
+        self._http: AsyncDirect | AsyncPassed
+        if http_client is None:
+            self._http = AsyncDirect(transport or self._own_transport(proxy, verify))
+        else:
+            self._http = AsyncPassed(http_client)
             self._adopt(http_client.headers)
 
-    def _own_http_client(self, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-        site = self._settings.endpoint
-        if transport is None and not site.is_proxied:
-            transport = AsyncConnectionPool(_CONNECTIONS, trust(site.base_url))
-        return httpx.AsyncClient(
-            transport=transport, limits=limits(_CONNECTIONS), trust_env=site.trust_env
-        )
+    def _own_transport(
+        self, proxy: str | httpx.Proxy | None, verify: Verify | None
+    ) -> httpx.AsyncBaseTransport:
+        from ._transport.dial import async_pool
+
+        url = self._settings.endpoint.base_url
+        return async_pool(url, self._width, trust(url, verify), proxy_for(url, proxy))
+
+    def with_options(
+        self,
+        *,
+        token: AsyncTokenSource | NotGiven = NOT_GIVEN,
+        timeout: Timeout | NotGiven = NOT_GIVEN,
+        max_attempts: int | NotGiven = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+    ) -> Self:
+        """A view of this client with other options, sharing its connections.
+
+        token: of another agent; the views of many agents share one pool.
+
+        Closing the view does nothing; closing the client it came from ends both.
+        """
+        view = self._view(timeout, max_attempts, deadline)
+        if not isinstance(token, NotGiven):
+            view._tokens = AsyncTokens(token, self._settings.clock)
+        return view
+
+    @property
+    def with_raw_response(self) -> AsyncRawOperations:
+        """The operations, each returning a `Reply`: its result, status, headers and cost."""
+        from ._core.replies import AsyncRawOperations
+
+        return AsyncRawOperations(self._exchange)
 
     async def provision(
         self,
@@ -104,6 +158,7 @@ class AsyncNasClient(BaseClient):
         agent_callback_url: str,
         *,
         dedup_key: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
         **options: Unpack[ProvisionOptions],
     ) -> ProvisionResult:
         """Arm the job's one-shot at `fire_at`, in place of the one it has.
@@ -111,29 +166,39 @@ class AsyncNasClient(BaseClient):
         fire_at: RFC 3339 with an offset, sent byte for byte, or an aware datetime.
         agent_callback_url: the agent's public base URL; NAS appends `/api/cron/fire`.
         dedup_key: filled in; one that is given must be `{job_id}:{fire_at}`.
+        extra_headers: sent with this call, such as `traceparent`.
+        options: what else the contract lets a request say; nothing so far.
 
         Repeating the call changes nothing. Raises InvalidRequestError, before anything is
         sent, for what the contract does not allow.
         """
         call = operations.provision(job_id, fire_at, agent_callback_url, dedup_key, **options)
-        return await self._run(call)
+        return await self._run(with_headers(call, extra_headers))
 
-    async def cancel(self, job_id: str, **options: Unpack[CancelOptions]) -> None:
+    async def cancel(
+        self,
+        job_id: str,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        **options: Unpack[CancelOptions],
+    ) -> None:
         """Cancel the job's one-shot. A job that has none is a success."""
-        return await self._run(operations.cancel(job_id, **options))
+        return await self._run(with_headers(operations.cancel(job_id, **options), extra_headers))
 
-    async def list_armed(self, **options: Unpack[ListOptions]) -> list[ArmedOneShot]:
+    async def list_armed(
+        self, *, extra_headers: Mapping[str, str] | None = None, **options: Unpack[ListOptions]
+    ) -> list[ArmedOneShot]:
         """Every one-shot of this agent, in no particular order.
 
         Items that break the contract are left out, with one warning in the log. Compare
         fire times with `parse_instant`: NAS may spell an instant in another way.
         """
-        return await self._run(operations.list_armed(**options))
+        return await self._run(with_headers(operations.list_armed(**options), extra_headers))
 
     async def provision_many(
         self, arms: Iterable[Arm], *, on_progress: Progress | None = None
     ) -> list[BulkResult]:
-        """Arm many, 16 at a time: one outcome per item, in their order; no item raises.
+        """Arm many, `max_connections` at a time: one outcome per item, in order; no item raises.
 
         The client's deadline is that of the whole batch: what was not done by then fails
         with NasTimeoutError. After an error that no item can escape (TokenError,
@@ -144,7 +209,7 @@ class AsyncNasClient(BaseClient):
         from ._core.bulk import Batch, run_tasks
 
         batch = Batch.of_arms(arms, self._settings)
-        return await run_tasks(batch, self._one, _CONNECTIONS, on_progress)
+        return await run_tasks(batch, self._one, self._width, on_progress)
 
     async def cancel_many(
         self, job_ids: Iterable[str], *, on_progress: Progress | None = None
@@ -153,12 +218,12 @@ class AsyncNasClient(BaseClient):
         from ._core.bulk import Batch, run_tasks
 
         batch = Batch.of_cancels(job_ids, self._settings)
-        return await run_tasks(batch, self._one, _CONNECTIONS, on_progress)
+        return await run_tasks(batch, self._one, self._width, on_progress)
 
     async def aclose(self) -> None:
         """Close the connections, unless this is a view or the HTTP client was passed in."""
-        if self._owned and not self._is_view:
-            await self._http.aclose()
+        if not self._is_view:
+            await self._http.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -171,16 +236,23 @@ class AsyncNasClient(BaseClient):
     ) -> None:
         await self.aclose()
 
-    async def _run(self, call: Call[_T], until: float | None = None) -> _T:
-        state = CallState(call, self._settings, until)
+    async def _run(self, call: Call[_T]) -> _T:
+        return (await self._exchange(call)).result
+
+    async def _exchange(self, call: Call[_T], deadline: Deadline | None = None) -> CallState[_T]:
+        state = CallState(call, self._settings, self._http, deadline)
         while True:
             token = await self._token(state)
             try:
-                wait = await self._attempt(state, token)
-            except NO_ANSWER as error:
-                wait = state.failed(error)
+                try:
+                    wait = await self._attempt(state, token)
+                except self._http.no_answer as error:
+                    wait = state.failed(error)
+            finally:
+                if state.awaitables:
+                    await state.settle_awaitables()
             if wait is None:
-                return state.result
+                return state
             if wait:
                 await self._settings.clock.sleep_async(wait)
 
@@ -193,18 +265,27 @@ class AsyncNasClient(BaseClient):
 
     async def _attempt(self, state: CallState[_T], token: Token) -> float | None:
         request = state.request(token)
-        response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
+        if state.awaitables:
+            await state.settle_awaitables()
+        response = await self._http.send(request)
         try:
             state.begin(response)
-            async for chunk in response.aiter_bytes():
+            chunks = self._http.chunks(response)
+            async for chunk in chunks:
                 if not state.feed(chunk):
+                    await chunks.aclose()
                     break
         finally:
             await response.aclose()
-        return state.ended()
+        try:
+            return state.ended()
+        finally:
+            self._last.set(state.last_response or self._last.get())
 
     async def _one(self, item: Item) -> None:
         try:
-            item.done(await self._run(item.call(), item.until))
+            state = await self._exchange(item.call(), item.deadline)
         except NasError as error:
             item.failed(error)
+        else:
+            item.done(state.result, state.last_response)

@@ -41,6 +41,10 @@ class NasError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle and copy without `__init__`, whose arguments differ from class to class."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
     @property
     def message(self) -> str:
         """One sentence for people, without the counts that `str` adds."""
@@ -51,6 +55,13 @@ class NasError(Exception):
             return self.message
         noun = "attempt" if self.attempts == 1 else "attempts"
         return f"{self.message} ({self.attempts} {noun}, {self.elapsed:.1f} s)"
+
+
+def _rebuilt(kind: type[NasError], args: tuple[object, ...], state: dict[str, object]) -> NasError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigurationError(NasError, ValueError):
@@ -77,6 +88,13 @@ class NasConnectionError(NasError):
 
 class NasTimeoutError(NasConnectionError):
     """No answer in time, or the deadline of the call has passed."""
+
+
+class CertificateError(NasConnectionError):
+    """The server's certificate is not trusted. Not tried again: the next one is the same.
+
+    Pass `verify` for a certificate authority of your own.
+    """
 
 
 class ResponseError(NasError):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import Self
+from collections.abc import Mapping
+from contextvars import ContextVar
+from importlib import import_module
+from typing import Any, NoReturn, Self, TypeVar
 
 import httpx
 
+from ..errors import ConfigurationError, InvalidRequestError
 from .clock import Clock
 from .config import (
     DEFAULT_ATTEMPTS,
     DEFAULT_DEADLINE,
     DEFAULT_TIMEOUT,
-    NOT_GIVEN,
     ClientSettings,
     Endpoint,
     NotGiven,
@@ -21,8 +24,11 @@ from .config import (
     base_url,
     user_agent,
 )
-from .events import LAST_RESPONSE, Hooks, ResponseEvent, configure_logging
+from .events import Hooks, ResponseEvent, configure_logging
+from .headers import checked_headers
+from .operations import Call
 
+T = TypeVar("T")
 configure_logging()
 
 
@@ -40,13 +46,20 @@ class BaseClient:
         deadline: float | None,
         allow_http: bool,
         product: str | None,
+        default_headers: Mapping[str, str] | None,
         hooks: Hooks,
         clock: Clock | None,
     ) -> None:
         defaults = Options(DEFAULT_TIMEOUT, DEFAULT_ATTEMPTS, DEFAULT_DEADLINE)
+        _load_what_calls_import()
+        try:
+            theirs = checked_headers(default_headers or {})
+        except ValueError as error:
+            raise ConfigurationError(f"default_headers: {error}") from None
         headers = {
+            **theirs,
             "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
+            "Accept-Encoding": "gzip",
             "User-Agent": user_agent(product),
         }
         self._settings = ClientSettings(
@@ -55,22 +68,19 @@ class BaseClient:
             hooks,
             clock or Clock(),
         )
+        # One variable per client, as "the last response" is that of its own calls.
+        self._last: ContextVar[ResponseEvent | None] = ContextVar("last_response", default=None)
 
-    def _adopt(self, headers: httpx.Headers) -> None:
+    def _adopt(self, headers: Any) -> None:
         """Send the headers of an HTTP client that was passed in, too; ours win."""
-        self._settings.endpoint.adopt(headers)
+        self._settings.endpoint.adopt(httpx.Headers(headers.raw))
 
-    def with_options(
+    def _view(
         self,
-        *,
-        timeout: Timeout | NotGiven = NOT_GIVEN,
-        max_attempts: int | NotGiven = NOT_GIVEN,
-        deadline: float | NotGiven | None = NOT_GIVEN,
+        timeout: Timeout | NotGiven,
+        max_attempts: int | NotGiven,
+        deadline: float | NotGiven | None,
     ) -> Self:
-        """A view of this client with other options, sharing its connections and its token.
-
-        Closing the view does nothing; closing the client it came from ends both.
-        """
         view = copy.copy(self)
         options = self._settings.options.replace(timeout, max_attempts, deadline)
         view._settings = self._settings._replace(options=options)
@@ -79,8 +89,42 @@ class BaseClient:
 
     @property
     def last_response(self) -> ResponseEvent | None:
-        """What the last call of this thread or task that had an answer has cost."""
-        return LAST_RESPONSE.get()
+        """What the last answered call of this client, in this thread or task, has cost."""
+        return self._last.get()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} holds connections and a token: "
+            "pass on what it is made of, and make one where it is used"
+        )
+
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._settings.endpoint.base_url}>"
+
+
+def _load_what_calls_import() -> None:
+    """Import now what is imported on first use, so that importing this package stays cheap.
+
+    A signal's exception inside an import can leave Python's import lock held for ever, and
+    calls are what signals interrupt.
+    """
+    for module in ("_core.bulk", "_core.replies", "_generated.models"):
+        import_module(f"nas_sdk.{module}")
+    for operation in ("provision", "cancel", "list_"):
+        import_module(f"nas_sdk._generated.api.one_shots.{operation}")
+    import_module("email.utils")
+
+
+def with_headers(call: Call[T], extra: Mapping[str, str] | None) -> Call[T]:
+    """The call with the caller's own headers; InvalidRequestError for one that cannot be sent."""
+    if not extra:
+        return call
+    try:
+        return call._replace(headers={**checked_headers(extra), **call.headers})
+    except ValueError as error:
+        raise InvalidRequestError(f"extra_headers: {error}", field="extra_headers") from None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextvars import copy_context
 from datetime import datetime
+from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,14 +16,13 @@ import attrs
 from ..errors import IdentityRejectedError, NasError, TokenError, UnauthorizedError
 from . import operations
 from .config import ClientSettings
-from .events import LAST_RESPONSE
+from .deadlines import Deadline
 from .operations import Call
 
 if TYPE_CHECKING:
-    from queue import SimpleQueue
-
     from .._generated.models import ProvisionResult
     from .._generated.options import ProvisionOptions
+    from .events import ResponseEvent
 
 Progress = Callable[[int, int], object]
 """Called as `(done, total)` after each item."""
@@ -70,7 +72,7 @@ class Item:
     def __init__(self, batch: Batch, index: int) -> None:
         self._batch = batch
         self._index = index
-        self.until = batch.until
+        self.deadline = batch.deadline
 
     def call(self) -> Call[Any]:
         """What to send. Raises the error that stopped the batch, or InvalidRequestError."""
@@ -78,9 +80,8 @@ class Item:
             raise self._batch.fatal
         return self._batch.encode(self._batch.requests[self._index])
 
-    def done(self, result: Any) -> None:
-        """Note a success."""
-        cost = LAST_RESPONSE.get()
+    def done(self, result: Any, cost: ResponseEvent | None) -> None:
+        """Note a success, and what it has cost."""
         assert cost is not None
         self._settle(result=result, attempts=cost.attempts, elapsed=cost.elapsed)
 
@@ -108,10 +109,8 @@ class Batch:
         self.encode = encode
         self.results: list[BulkResult | None] = [None] * len(requests)
         self.fatal: NasError | None = None
-        deadline = settings.options.deadline
-        self.until = None if deadline is None else settings.clock.monotonic() + deadline
+        self.deadline = Deadline(settings.clock, settings.options.deadline)
         self._left = iter(range(len(requests)))
-        self._lock = threading.Lock()
 
     @classmethod
     def of_arms(cls, arms: Iterable[Arm], settings: ClientSettings) -> Batch:
@@ -133,17 +132,13 @@ class Batch:
         return len(self.requests)
 
     def __iter__(self) -> Iterator[Item]:
-        while True:
-            with self._lock:
-                index = next(self._left, None)
-            if index is None:
-                return
+        for index in self._left:  # shared: a range's iterator gives each number once
             yield Item(self, index)
 
     def stop(self) -> None:
-        """Hand out no more items."""
-        with self._lock:
-            self._left = iter(range(0))
+        """Hand out no more items, and let those under way end soon."""
+        self._left = iter(range(0))
+        self.deadline.end()
 
     def outcomes(self) -> list[BulkResult]:
         """One per item, in their order, once all are settled."""
@@ -155,19 +150,31 @@ def _encode_arm(arm: Arm) -> Call[ProvisionResult]:
     return operations.provision(*fire, **arm.options)
 
 
+STOP_SECONDS = 0.5
+"""How long an interrupted batch waits for the calls under way; the rest ends by itself."""
+
+
 def run_threads(
     batch: Batch, one: Callable[[Item], None], width: int, on_progress: Progress | None
 ) -> list[BulkResult]:
-    """Work off the batch in up to `width` threads; progress is told in this one."""
-    from concurrent.futures import ThreadPoolExecutor
-    from queue import SimpleQueue
+    """Work off the batch in up to `width` threads; progress is told in this one.
 
+    Whatever ends this early, such as Ctrl-C, comes through within a second.
+    """
     finished: SimpleQueue[BaseException | None] = SimpleQueue()
-    pool = ThreadPoolExecutor(max(1, min(width, len(batch))), thread_name_prefix="nas-sdk")
+    workers: list[threading.Thread] = []
     try:
         for _ in range(min(width, len(batch))):
             # A copy of the context each, so that traces of the calls have their parent.
-            pool.submit(copy_context().run, _work, batch, one, finished)
+            work = partial(copy_context().run, _work, batch, one, finished)
+            workers.append(threading.Thread(target=work, name="nas-sdk", daemon=True))
+            try:
+                workers[-1].start()
+            except RuntimeError:  # no more threads: those there are do it all
+                workers.pop()
+                if not workers:
+                    raise
+                break
         for done in range(1, len(batch) + 1):
             crash = finished.get()
             if crash is not None:
@@ -176,7 +183,9 @@ def run_threads(
                 on_progress(done, len(batch))
     finally:
         batch.stop()
-        pool.shutdown()
+        give_up = time.monotonic() + STOP_SECONDS
+        for worker in workers:
+            worker.join(max(0.0, give_up - time.monotonic()))
     return batch.outcomes()
 
 

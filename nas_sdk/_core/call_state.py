@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import Generic, TypeVar
+import ssl
+from collections.abc import Awaitable, Mapping, Sequence
+from inspect import isawaitable
+from typing import Any, Generic, Protocol, TypeVar
 
 import httpx
 
 from ..errors import (
+    CertificateError,
+    ConfigurationError,
     ContractError,
     NasConnectionError,
     NasError,
@@ -21,17 +26,15 @@ from ..errors import (
     StatusError,
     UnauthorizedError,
 )
+from .bodies import Body
 from .config import ClientSettings
-from .events import LAST_RESPONSE, LOGGER, RequestEvent, ResponseEvent, RetryEvent
+from .deadlines import DEADLINE, Deadline
+from .events import LOGGER, RequestEvent, ResponseEvent, RetryEvent
 from .operations import MAX_BODY, Call, decode, quotable
 from .retry import next_wait, parse_retry_after
 from .tokens import Token
 
 T = TypeVar("T")
-NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
-"""What sending can raise. The last two come of headers that httpx cannot digest, such as a
-redirect with a cookie in an unknown encoding."""
-
 _HIDDEN = b"[token]"
 # A shorter one is no real token, and to hide it would blot out words.
 _TOKEN_MIN = 8
@@ -39,31 +42,61 @@ _TOKEN_MIN = 8
 _OF_THE_WIRE = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
 
+class Sender(Protocol):
+    """What sends the requests; see `senders.py`."""
+
+    no_answer: tuple[type[Exception], ...]
+    too_late: type[Exception]
+
+    def request(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Sequence[tuple[bytes, bytes]],
+        content: bytes | None,
+        extensions: Mapping[str, Any],
+    ) -> Any:
+        """A request in its own terms."""
+
+    def encoding(self, response: Any) -> str:
+        """The `Content-Encoding` of the body as it is read."""
+
+
 class CallState(Generic[T]):
     """The state of one call. Driven as `request`, then `failed` or `begin`, `feed`, `ended`.
 
     `failed` and `ended` return the seconds to wait before the next `request`, or None when
-    `result` is there; they raise the call's error when it is over without one.
+    `result` is there; they raise the call's error when it is over without one. What hooks
+    returned and has to be awaited is in `awaitables`.
     """
 
     result: T
+    last_response: ResponseEvent | None = None
+    """What the last answer has cost; there when `result` is."""
 
-    def __init__(self, call: Call[T], settings: ClientSettings, until: float | None = None) -> None:
-        """`until`, on the monotonic clock, replaces the deadline of the settings."""
+    def __init__(
+        self,
+        call: Call[T],
+        settings: ClientSettings,
+        sender: Sender,
+        deadline: Deadline | None = None,
+    ) -> None:
+        """`deadline` replaces that of the settings."""
         self._call = call
         self._settings = settings
+        self._sender = sender
         self._started = settings.clock.monotonic()
-        self._until = until
-        if until is None and settings.options.deadline is not None:
-            self._until = self._started + settings.options.deadline
+        self.deadline = deadline or Deadline(settings.clock, settings.options.deadline)
+        self.awaitables: list[Awaitable[object]] = []
         self._attempts = 0
         self._token: Token | None = None
         self._last: NasError | None = None
+        self._broken_off = ""
         self.refused: Token | None = None
 
-    def request(self, token: Token) -> httpx.Request:
+    def request(self, token: Token) -> Any:
         """The next request to send. Raises when there is no sense in sending one."""
-        left = self._left()
+        left = self.deadline.left()
         if isinstance(self._last, UnauthorizedError) and self._is_old(token):
             raise self.over(self._last)
         if left is not None and left <= 0:
@@ -73,46 +106,42 @@ class CallState(Generic[T]):
         call, site = self._call, self._settings.endpoint
         hook = self._settings.hooks.on_request
         if hook is not None:
-            hook(RequestEvent(call.name, call.method, call.path, self._attempts))
+            self._tell(hook(RequestEvent(call.name, call.method, call.path, self._attempts)))
         headers = [*site.headers, (b"Authorization", b"Bearer " + token.value.encode("ascii"))]
         headers += [(name.encode(), value.encode()) for name, value in call.headers.items()]
-        timeouts = self._settings.options.timeouts(left)
-        return httpx.Request(
+        return self._sender.request(
             call.method,
             site.url(call.path),
-            headers=headers,
-            content=call.body,
-            extensions={"timeout": timeouts},
+            headers,
+            call.body,
+            {"timeout": self._settings.options.timeouts(left), DEADLINE: self.deadline},
         )
 
-    def begin(self, response: httpx.Response) -> None:
+    def begin(self, response: Any) -> None:
         """The head of an answer is there; its body follows by `feed`."""
         self._response = response
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._unreadable = ""
+        self._body = Body(self._sender.encoding(response), MAX_BODY)
 
     def feed(self, chunk: bytes) -> bool:
-        """Take a piece of the decoded body; False when there is no sense in reading on."""
-        self._chunks.append(chunk)
-        self._size += len(chunk)
-        if self._size > MAX_BODY:
-            self._unreadable = f"it is longer than {MAX_BODY} bytes"
-            return False
-        left = self._left()
+        """Take a piece of the body as it came; False when there is no sense in reading on."""
+        left = self.deadline.left()
         if left is not None and left <= 0:
-            raise httpx.ReadTimeout("the answer was still coming in")
-        return True
+            self._broken_off = "the answer was still coming in"
+            return False
+        return self._body.feed(chunk)
 
     def ended(self) -> float | None:
         """The body of the answer is complete."""
-        body = b"" if self._unreadable else b"".join(self._chunks)
+        if self._broken_off:
+            return self._next(self._unanswered(NasTimeoutError, self._broken_off))
+        body = self._body.content()
+        unreadable = self._body.unreadable
         status = self._response.status_code
         self._report_response()
         try:
-            if self._unreadable and status == 200:
+            if unreadable and status == 200:
                 raise ContractError(
-                    f"{self._call.name}: the answer cannot be read: {self._unreadable}", status=200
+                    f"{self._call.name}: the answer cannot be read: {unreadable}", status=200
                 )
             self.result = decode(self._call, status, body if status == 200 else self._hide(body))
         except ResponseError as error:
@@ -121,18 +150,25 @@ class CallState(Generic[T]):
         return None
 
     def failed(self, error: Exception) -> float | None:
-        """The request had no answer, or the answer broke off: one of `NO_ANSWER`."""
-        if isinstance(error, httpx.DecodingError):
-            self._unreadable = "its content encoding is broken"
-            return self.ended()
-        kind = NasConnectionError
-        if isinstance(error, httpx.TimeoutException):
+        """The request had no answer, or the answer broke off: one of the sender's `no_answer`."""
+        kind: type[NasConnectionError] = NasConnectionError
+        if isinstance(error, self._sender.too_late):
             kind = NasTimeoutError
+        elif _is_distrust(error):
+            kind = CertificateError
         detail = quotable(self._without_token(str(error))) or "no details"
-        host = self._settings.endpoint.base_url.netloc.decode("ascii")
-        ours = kind(f"{self._call.name}: no answer of {host}: {type(error).__name__}: {detail}")
+        ours = self._unanswered(kind, f"{type(error).__name__}: {detail}")
         ours.__cause__ = error
         return self._next(ours)
+
+    def _unanswered(self, kind: type[NasConnectionError], why: str) -> NasConnectionError:
+        host = self._settings.endpoint.base_url.netloc.decode("ascii")
+        return kind(f"{self._call.name}: no answer of {host}: {why}")
+
+    def headers(self) -> httpx.Headers:
+        """The headers of the last answer, without the token."""
+        raw = self._response.headers.raw
+        return httpx.Headers([(name, self._hide(value)) for name, value in raw])
 
     def over(self, error: NasError) -> NasError:
         """The same error, with what the call has cost; to be raised."""
@@ -149,7 +185,7 @@ class CallState(Generic[T]):
         extra = 0 if self.refused is None else 1
         wait = None
         if self._attempts < self._settings.options.max_attempts + extra:
-            wait = next_wait(error, self._attempts - extra, self._left(), random.random())  # noqa: S311
+            wait = next_wait(error, self._attempts - extra, self.deadline.left(), random.random())  # noqa: S311
         if wait is None:
             raise self.over(error)
         self._last = error
@@ -198,8 +234,21 @@ class CallState(Generic[T]):
     def _elapsed(self) -> float:
         return self._settings.clock.monotonic() - self._started
 
-    def _left(self) -> float | None:
-        return None if self._until is None else self._until - self._settings.clock.monotonic()
+    def refuse_awaitables(self) -> None:
+        """ConfigurationError where a hook has returned what a blocking client cannot await."""
+        if self.awaitables:
+            getattr(self.awaitables.pop(), "close", lambda: None)()
+            raise ConfigurationError("a hook returned an awaitable: that is for AsyncNasClient")
+
+    async def settle_awaitables(self) -> None:
+        """Await what hooks have returned, in their order."""
+        while self.awaitables:
+            await self.awaitables.pop(0)
+
+    def _tell(self, returned: object) -> None:
+        """Keep what an asynchronous hook returned, for the client to await."""
+        if isawaitable(returned):
+            self.awaitables.append(returned)
 
     def _report_response(self) -> None:
         call, response = self._call, self._response
@@ -213,16 +262,16 @@ class CallState(Generic[T]):
             self._elapsed(),
             quotable(response.headers.get("date")),
         )
-        LAST_RESPONSE.set(event)
+        self.last_response = event
         hook = self._settings.hooks.on_response
         if hook is not None:
-            hook(event)
+            self._tell(hook(event))
 
     def _report_retry(self, error: NasError, wait: float) -> None:
         LOGGER.info("%s; again in %.1f s", error.message, wait)
         hook = self._settings.hooks.on_retry
         if hook is not None:
-            hook(RetryEvent(self._call.name, self._attempts, error, wait))
+            self._tell(hook(RetryEvent(self._call.name, self._attempts, error, wait)))
 
     def _log(self, outcome: str, request_id: str | None = None) -> None:
         if LOGGER.isEnabledFor(logging.DEBUG):
@@ -237,5 +286,12 @@ class CallState(Generic[T]):
             )
 
 
-def _request_id(response: httpx.Response) -> str | None:
+def _is_distrust(error: BaseException | None) -> bool:
+    """Whether a certificate that is not trusted is behind an error."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _request_id(response: Any) -> str | None:
     return quotable(response.headers.get("x-request-id"))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
-from urllib.request import getproxies
+from typing import Final, NamedTuple, TypeGuard
 
 import httpx
 
@@ -33,6 +32,8 @@ DEFAULT_ATTEMPTS: Final = 4
 DEFAULT_DEADLINE: Final = 60.0
 
 Timeout = float | httpx.Timeout | None
+LIMIT_MAX: Final = 366 * 86400.0
+"""The longest limit of time that is accepted, in seconds; None is none."""
 
 
 class Options(NamedTuple):
@@ -49,16 +50,15 @@ class Options(NamedTuple):
         deadline: float | NotGiven | None = NOT_GIVEN,
     ) -> Options:
         """These options with the ones that are given; ConfigurationError for a bad one."""
-        changed = Options(
-            self.timeout if isinstance(timeout, NotGiven) else httpx.Timeout(timeout),
-            self.max_attempts if isinstance(max_attempts, NotGiven) else max_attempts,
-            self.deadline if isinstance(deadline, NotGiven) else deadline,
+        return Options(
+            self.timeout if isinstance(timeout, NotGiven) else _checked_timeout(timeout),
+            self.max_attempts
+            if isinstance(max_attempts, NotGiven)
+            else checked_count("max_attempts", max_attempts),
+            self.deadline
+            if isinstance(deadline, NotGiven)
+            else checked_seconds("deadline", deadline),
         )
-        if changed.max_attempts < 1:
-            raise ConfigurationError("max_attempts: at least 1 is needed")
-        if changed.deadline is not None and not changed.deadline > 0:
-            raise ConfigurationError("deadline: seconds above 0 are needed, or None for no limit")
-        return changed
 
     def timeouts(self, left: float | None) -> dict[str, float | None]:
         """The time limits of one attempt when `left` seconds remain of the deadline."""
@@ -66,6 +66,42 @@ class Options(NamedTuple):
         if left is None:
             return limits
         return {name: left if limit is None else min(limit, left) for name, limit in limits.items()}
+
+
+def checked_seconds(name: str, value: object) -> float | None:
+    """A limit of time: seconds above 0, or None; ConfigurationError for anything else."""
+    if value is None:
+        return None
+    if _is_number(value) and 0 < value <= LIMIT_MAX:
+        return value
+    raise ConfigurationError(
+        f"{name}: seconds above 0 are needed, up to {LIMIT_MAX:.0f}, or None for no limit"
+    )
+
+
+def checked_span(name: str, value: object) -> float:
+    """Seconds from 0 on; ConfigurationError for anything else."""
+    if _is_number(value) and 0 <= value <= LIMIT_MAX:
+        return value
+    raise ConfigurationError(f"{name}: seconds from 0 to {LIMIT_MAX:.0f} are needed")
+
+
+def checked_count(name: str, value: object, most: int = 1_000_000_000) -> int:
+    """A whole number from 1 on; ConfigurationError for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
+        return value
+    raise ConfigurationError(f"{name}: a whole number from 1 to {most} is needed")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _checked_timeout(value: object) -> httpx.Timeout:
+    limits = getattr(value, "as_dict", None)
+    if limits is not None:
+        return httpx.Timeout(**{n: checked_seconds(f"timeout.{n}", s) for n, s in limits().items()})
+    return httpx.Timeout(checked_seconds("timeout", value))
 
 
 class Endpoint:
@@ -87,25 +123,54 @@ class Endpoint:
         headers.update(self.headers)
         self.headers = headers.raw
 
-    @property
-    def trust_env(self) -> bool:
-        """Whether a proxy of the environment may see what is sent: not for this machine."""
-        return not is_loopback(self.base_url.host)
 
-    @property
-    def is_proxied(self) -> bool:
-        """Whether the environment names a proxy; httpx's own pool handles those."""
-        return self.trust_env and not getproxies().keys() <= {"no"}
+Verify = ssl.SSLContext | str | os.PathLike[str]
+"""Whom to trust: a context, or a file of certificates."""
 
 
-def trust(url: httpx.URL) -> ssl.SSLContext:
-    """What to verify the server of a URL with, by the environment's settings.
+def trust(url: httpx.URL, verify: object = None) -> ssl.SSLContext:
+    """What to verify the server of a URL with: `verify`, or the environment's settings.
 
-    To read the usual certificates takes longer than a request. Plain http does without, and
-    gets a context that trusts nobody.
+    To read the usual certificates takes longer than a request, so they are read once. Plain
+    http does without, and gets a context that trusts nobody. ConfigurationError for
+    certificates that cannot be read.
     """
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    if not isinstance(verify, str | os.PathLike | None):  # True and False are no such thing
+        raise ConfigurationError("verify: an ssl.SSLContext or a file of certificates is needed")
+    if verify is not None:
+        return _reading("verify", os.fspath(verify), lambda: _context_of(os.fspath(verify)))
     if url.scheme == "http":
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if file:
+        return _reading("SSL_CERT_FILE", file, lambda: _default_context(file, _mtime(file)))
+    if folder:
+        return _reading("SSL_CERT_DIR", folder, lambda: _default_context(folder, _mtime(folder)))
+    return _default_context(None, None)
+
+
+def _reading(name: str, path: str, read: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    try:
+        return read()
+    except (OSError, ValueError) as error:  # those of ssl are OSErrors
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise ConfigurationError(
+            f"{name}: no certificates can be read from {path}: {reason}"
+        ) from None
+
+
+def _context_of(file: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=file)
+
+
+def _mtime(path: str) -> int:
+    return os.stat(path).st_mtime_ns  # noqa: PTH116 - a text is all there is
+
+
+@lru_cache(maxsize=4)
+def _default_context(path: str | None, changed: int | None) -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
@@ -123,15 +188,17 @@ def base_url(given: str | None, *, allow_http: bool) -> httpx.URL:
     text = given or os.environ.get("NAS_BASE_URL", "")
     if not text:
         raise ConfigurationError("no base URL: pass base_url, or set NAS_BASE_URL")
+    if not isinstance(text, str):
+        raise ConfigurationError(f"base_url: a text is needed, not {type(text).__name__}")
     try:
         url = httpx.URL(text.rstrip("/"))
-    except (httpx.InvalidURL, TypeError, AttributeError) as error:
+    except httpx.InvalidURL as error:
         raise ConfigurationError(f"base_url: not a URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigurationError("base_url: an absolute https URL is needed, such as https://…")
     if not _can_be_dialled(url):
         raise ConfigurationError("base_url: no host can have that name or port")
-    if url.userinfo or url.query or url.fragment:
+    if url.userinfo or "?" in text or "#" in text:
         raise ConfigurationError("base_url: user info, query and fragment have no place in it")
     if url.scheme == "http" and not allow_http and not is_loopback(url.host):
         raise ConfigurationError(
@@ -167,8 +234,3 @@ def user_agent(product: str | None) -> str:
     if not (product.isascii() and product.isprintable()):
         raise ConfigurationError("user_agent: printable ASCII is needed")
     return f"{ours} {product}"
-
-
-def limits(connections: int) -> httpx.Limits:
-    """The limits of httpx's own pool, where that is used."""
-    return httpx.Limits(max_connections=connections, max_keepalive_connections=connections)

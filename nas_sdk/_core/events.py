@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from contextvars import ContextVar
+from inspect import iscoroutinefunction
 from typing import NamedTuple
 
-from ..errors import NasError
+from ..errors import ConfigurationError, NasError
 
 LOGGER = logging.getLogger("nas_sdk")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}
@@ -58,9 +58,12 @@ class Hooks(NamedTuple):
     on_response: Callable[[ResponseEvent], object] | None = None
     on_retry: Callable[[RetryEvent], object] | None = None
 
-
-LAST_RESPONSE: ContextVar[ResponseEvent | None] = ContextVar("nas_sdk_last_response", default=None)
-"""The answer of the last call that succeeded in this thread or task."""
+    def refuse_async(self) -> Hooks:
+        """These, for a client that awaits nothing; ConfigurationError for an `async def`."""
+        for name, hook in self._asdict().items():
+            if iscoroutinefunction(hook) or iscoroutinefunction(getattr(type(hook), "__call__", 0)):  # noqa: B004
+                raise ConfigurationError(f"{name}: an async function is for AsyncNasClient")
+        return self
 
 
 def configure_logging(level: str | None = None) -> None:

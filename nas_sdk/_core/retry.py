@@ -9,23 +9,26 @@ import re
 from collections.abc import Mapping
 from datetime import UTC
 
-from ..errors import NasConnectionError, NasError, StatusError
+from ..errors import CertificateError, NasConnectionError, NasError, StatusError
 
 FIRST_STEP = 0.5
 """Upper bound of the wait after the first attempt, in seconds; it doubles each time."""
 LAST_STEP = 8.0
 """Where the doubling ends."""
 RETRY_AFTER_MAX = 60.0
-"""The longest `Retry-After` that is waited for; the deadline of the call may end it sooner."""
+"""The longest `Retry-After` that is waited for. A longer one ends the call: it is for the
+caller to come back then, and to come back sooner is what NAS asked not to do."""
+ASKED_MAX = 366 * 86400.0
+"""A `Retry-After` of more seconds than that counts as this."""
 
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,64}(\.[0-9]{1,64})?")
 
 
 def is_retryable(error: NasError) -> bool:
     """Whether sending the same request again may succeed: no answer, 408, 429 or 5xx."""
     if isinstance(error, StatusError):
         return error.status in (408, 429) or 500 <= error.status < 600
-    return isinstance(error, NasConnectionError)
+    return isinstance(error, NasConnectionError) and not isinstance(error, CertificateError)
 
 
 def next_wait(error: NasError, attempts: int, left: float | None, chance: float) -> float | None:
@@ -33,11 +36,14 @@ def next_wait(error: NasError, attempts: int, left: float | None, chance: float)
 
     `attempts` were made, `left` is what remains of the deadline in seconds (None: no
     deadline), `chance` is random in [0, 1). The wait is exponential with full jitter, on
-    top of what NAS asked for. A wait that would outlast the deadline is not begun.
+    top of what NAS asked for. A wait that would outlast the deadline, or `RETRY_AFTER_MAX`,
+    is not begun.
     """
     if not is_retryable(error):
         return None
     asked = error.retry_after if isinstance(error, StatusError) else None
+    if asked is not None and asked > RETRY_AFTER_MAX:
+        return None
     backoff = chance * min(LAST_STEP, FIRST_STEP * 2.0 ** min(attempts - 1, 16))
     wait = wait_asked(asked, backoff, RETRY_AFTER_MAX + backoff)
     return None if left is not None and wait >= left else wait
@@ -60,12 +66,12 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """
     value = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(value):
-        return float(value)
+        return min(float(value), ASKED_MAX)
     until = _http_date(value)
     if until is None:
         return None
     sent = _http_date(headers.get("date", ""))
-    return max(0.0, until - (now if sent is None else sent))
+    return min(max(0.0, until - (now if sent is None else sent)), ASKED_MAX)
 
 
 def _http_date(value: str) -> float | None:

@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from ..errors import ConfigurationError, TokenError
+from . import process
 from .clock import Clock
+from .loops import running_loop
 
 if TYPE_CHECKING:
     import anyio
 
-TokenSource = str | Callable[[], str]
-"""A token, or a callable that returns one; it is called again after a 401."""
-AsyncTokenSource = str | Callable[[], str | Awaitable[str]]
+
+class AccessToken(NamedTuple):
+    """What a token source returns that knows how long its token lives."""
+
+    value: str
+    expires_at: float
+    """Seconds since the epoch. The source is called again `EXPIRY_MARGIN` seconds before."""
+
+    def __repr__(self) -> str:
+        return f"AccessToken(…, expires_at={self.expires_at!r})"
+
+
+TokenSource = str | Callable[[], str | AccessToken]
+"""A token, or a callable that returns one; it is called again after a 401, and before the
+token expires if it returns an `AccessToken`."""
+AsyncTokenSource = str | Callable[[], str | AccessToken | Awaitable[str | AccessToken]]
 """The same for `AsyncNasClient`: the callable may be asynchronous."""
+
+EXPIRY_MARGIN = 30.0
+"""A token that expires in fewer seconds is replaced before it is sent."""
 
 RENEW_AGAIN_SECONDS = 300.0
 """A token that was renewed is not renewed again sooner."""
@@ -55,9 +76,13 @@ _SHAPE = re.compile(r"[\x21-\x7e]+")
 class Token:
     """One access token. Its value shows neither in `repr` nor in an error."""
 
-    __slots__ = ("value",)
+    __slots__ = ("expires_at", "value")
 
     def __init__(self, value: object) -> None:
+        self.expires_at = float("inf")
+        if isinstance(value, AccessToken):
+            self.expires_at = float(value.expires_at)
+            value = value.value
         if not isinstance(value, str):
             raise TokenError(f"the token is not a text but {type(value).__name__}")
         if not value:
@@ -73,6 +98,10 @@ class Token:
         return "<Token>"
 
 
+_FETCHES: ContextVar[tuple[object, ...]] = ContextVar("nas_sdk_fetches", default=())
+"""The calls of token sources that this thread or task is part of."""
+
+
 class _Cache:
     """What both kinds of source share: the token in use, and how the last fetch ended.
 
@@ -80,30 +109,58 @@ class _Cache:
     other caller fetched meanwhile, and its outcome, a failure too, serves this one.
     """
 
-    def __init__(self, source: object) -> None:
+    def __init__(self, source: object, clock: Clock) -> None:
         self.fixed = isinstance(source, str)
         self.token = Token(source) if self.fixed else None
         self.rounds = 0
         self.failure = ""
+        self._clock = clock
+        self._fetch: object | None = None
+        # By the monotonic clock, so that the wall clock may be wrong by then.
+        self._renew_at = float("inf")
 
     def usable(self, refused: Token | None) -> Token | None:
         """The token to use, None when one must be fetched. A fixed one is all there is."""
         token = self.token
-        return token if self.fixed or token is not refused else None
+        if self.fixed:
+            return token
+        return None if token is refused or self._clock.monotonic() >= self._renew_at else token
 
     def keep(self, value: object) -> None:
         try:
-            self.token = Token(value)
-        except TokenError as error:
-            self.failure = error.message
+            self.token = token = Token(value)
+        except (TokenError, ValueError, TypeError) as error:
+            self.failure = getattr(error, "message", "the token's expiry is not a number")
         else:
             self.failure = ""
+            left = token.expires_at - self._clock.time()
+            # One that is as good as expired is tried all the same, once for each time.
+            useful = left - EXPIRY_MARGIN if left > EXPIRY_MARGIN else EXPIRY_MARGIN
+            self._renew_at = self._clock.monotonic() + useful
         self.rounds += 1
 
     def fail(self, error: Exception) -> TokenError:
         self.failure = f"the token source raised {type(error).__name__}"
+        if isinstance(error, TokenError):
+            self.failure = f"the token source failed: {error.message}"
         self.rounds += 1
         return TokenError(self.failure)
+
+    def refuse_reentry(self) -> None:
+        """TokenError where the source called the client that waits for it."""
+        if self._fetch is not None and self._fetch in _FETCHES.get():
+            raise TokenError("it calls the client that it is to serve, and would wait for itself")
+
+    @contextmanager
+    def fetching(self) -> Iterator[None]:
+        """Around a call of the source."""
+        self._fetch = object()
+        before = _FETCHES.set((*_FETCHES.get(), self._fetch))
+        try:
+            yield
+        finally:
+            self._fetch = None
+            _FETCHES.reset(before)
 
     def outcome(self) -> Token:
         if self.token is None or self.failure:
@@ -114,9 +171,14 @@ class _Cache:
 class Tokens:
     """The tokens of a `NasClient`. Safe to use from many threads."""
 
-    def __init__(self, source: TokenSource) -> None:
+    def __init__(self, source: TokenSource, clock: Clock | None = None) -> None:
         self._source = source
-        self._cache = _Cache(_checked_source(source))
+        self._cache = _Cache(_checked_source(source), clock or Clock())
+        self.forked()
+        process.register(self)
+
+    def forked(self) -> None:
+        """Whoever fetches in the parent does not in a child."""
         self._lock = threading.Lock()
 
     def get(self, refused: Token | None) -> Token:
@@ -125,9 +187,11 @@ class Tokens:
         token = self._cache.usable(refused)
         if token is not None:
             return token
+        self._cache.refuse_reentry()
         with self._lock:
             if self._cache.rounds == rounds:
-                self._fetch()
+                with self._cache.fetching():
+                    self._fetch()
             return self._cache.outcome()
 
     def _fetch(self) -> None:
@@ -143,12 +207,12 @@ class Tokens:
 
 
 class AsyncTokens:
-    """The tokens of an `AsyncNasClient`. Safe to use from many tasks of one event loop."""
+    """The tokens of an `AsyncNasClient`. Safe to use from many tasks and event loops."""
 
-    def __init__(self, source: AsyncTokenSource) -> None:
+    def __init__(self, source: AsyncTokenSource, clock: Clock | None = None) -> None:
         self._source = source
-        self._cache = _Cache(_checked_source(source))
-        self._lock: anyio.Lock | None = None
+        self._cache = _Cache(_checked_source(source), clock or Clock())
+        self._locks: WeakKeyDictionary[Any, anyio.Lock] = WeakKeyDictionary()
 
     async def get(self, refused: Token | None) -> Token:
         """As `Tokens.get`."""
@@ -156,17 +220,20 @@ class AsyncTokens:
         token = self._cache.usable(refused)
         if token is not None:
             return token
-        async with self._mutex():
+        self._cache.refuse_reentry()
+        async with self._lock:
             if self._cache.rounds == rounds:
-                await self._fetch()
+                with self._cache.fetching():
+                    await self._fetch()
             return self._cache.outcome()
 
-    def _mutex(self) -> anyio.Lock:
+    @property
+    def _lock(self) -> anyio.Lock:
+        """That of the event loop that is running."""
         import anyio
 
-        if self._lock is None:
-            self._lock = anyio.Lock()
-        return self._lock
+        loop = running_loop()
+        return self._locks.get(loop) or self._locks.setdefault(loop, anyio.Lock())
 
     async def _fetch(self) -> None:
         import inspect

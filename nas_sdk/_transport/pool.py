@@ -1,141 +1,174 @@
-"""Connection pools that stay cheap when all their connections are busy.
+"""Connection pools whose every exit is known.
 
 httpx's own pool looks at every connection and every waiting request each time one of them
-changes, and by the hundredth waiting request that is most of a call's cost. Here a pool is
-a stack of transports with one connection each: the last one used is taken, so that few
-calls need few connections, and who finds none waits for its turn.
+changes, and by the hundredth waiting request that is most of a call's cost; a call that is
+interrupted at the wrong step takes a connection with it for good. Here one rule decides: a
+connection is used again only after an exchange that ended in order, and is closed after any
+other. The exchange itself is httpcore's.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
+import httpcore
 import httpx
 
-if TYPE_CHECKING:
-    import ssl
+from .._core import process
+from .._core.deadlines import DEADLINE
+from .permits import Owner, Permits
+from .wires import Wire
 
-    import anyio
+IDLE_SECONDS: Final = 30.0
+"""How long a connection is kept that nobody uses."""
+SWEEP_SECONDS: Final = 1.0
+"""How often, at most, all idle connections are looked at, in seconds."""
 
-_ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+
+class Connection(NamedTuple):
+    """A connection, open or not, and the wire it is made of."""
+
+    http: httpcore.ConnectionInterface
+    wire: Wire
 
 
-class ConnectionPool(httpx.BaseTransport):
-    """Up to `width` requests at a time, each on a connection of its own."""
+class _Lease(Owner):
+    """One request's right to a connection, and that connection."""
 
-    def __init__(self, width: int, context: ssl.SSLContext) -> None:
-        self._connections = [httpx.HTTPTransport(verify=context, limits=_ONE) for _ in range(width)]
-        self._free = self._connections.copy()
-        self._turn = threading.Semaphore(width)
+    __slots__ = ("connection", "generation")
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Called by httpx. The lane is taken until the response is closed."""
-        if not self._turn.acquire(timeout=_patience(request)):
-            raise httpx.PoolTimeout("no free connection", request=request)
-        connection = self._free.pop()
+    def __init__(self, generation: int) -> None:
+        super().__init__()
+        self.generation = generation
+        self.connection: Connection | None = None
+
+
+class _Connections:
+    """The pool, in terms of httpcore. Safe for threads, signals and forks."""
+
+    def __init__(self, width: int, connect: Callable[[], Connection]) -> None:
+        self.permits = Permits(width)
+        self._connect = connect
+        self._idle: deque[Connection] = deque()
+        self._next_sweep = 0.0
+        self._closed = False
+        self._generation = 0
+        process.register(self)
+
+    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        lease = _Lease(self._generation)
         try:
-            response = connection.handle_request(request)
+            if not self.permits.enter(lease, request.extensions.get("timeout", {}).get("pool")):
+                raise httpcore.PoolTimeout("no free connection")
+            connection = lease.connection = self._take()
+            connection.wire.deadline = request.extensions.get(DEADLINE)
+            response = connection.http.handle_request(request)
         except BaseException:
-            self._release(connection)
+            self._end(lease, in_order=False)
             raise
-        assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = _Stream(response.stream, lambda: self._release(connection))
+        response.stream = _Stream(response.stream, lambda in_order: self._end(lease, in_order))
         return response
 
-    def _release(self, connection: httpx.HTTPTransport) -> None:
-        self._free.append(connection)
-        self._turn.release()
+    def _take(self) -> Connection:
+        """The connection that was used last, or a new one."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return self._connect()
+            if not connection.http.has_expired():
+                return connection
+            connection.http.close()
+
+    def _end(self, lease: _Lease, in_order: bool) -> None:
+        """The one way back of a connection and a permit; again changes nothing."""
+        try:
+            connection, lease.connection = lease.connection, None
+            if connection is None:
+                return
+            connection.wire.deadline = None
+            is_ours = lease.generation == self._generation and not self._closed
+            if in_order and is_ours and connection.http.is_idle():
+                self._idle.append(connection)
+                self._sweep()
+            else:
+                connection.http.close()
+        finally:
+            self.permits.leave(lease)
+
+    def _sweep(self) -> None:
+        """Let go of idle connections that the server closed, or that nobody used for long."""
+        now = time.monotonic()
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + SWEEP_SECONDS
+        for connection in list(self._idle):
+            if connection.http.has_expired():
+                with suppress(ValueError):  # another call has taken it
+                    self._idle.remove(connection)
+                    connection.http.close()
+
+    def forked(self) -> None:
+        """Close this process's handles; the parent goes on using the connections."""
+        owners = [owner for owner in self.permits.owners() if isinstance(owner, _Lease)]
+        inherited = [*self._idle, *(owner.connection for owner in owners)]
+        self._generation += 1
+        self._idle = deque()
+        self.permits.reset()
+        for connection in inherited:
+            if connection is not None:
+                connection.http.close()
 
     def close(self) -> None:
-        """Close all connections."""
-        for connection in self._connections:
-            connection.close()
+        """Close what is idle now, and what is busy when its exchange has ended."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().http.close()
 
 
-class _Stream(httpx.SyncByteStream):
-    """Frees the lane when it is closed, which `httpx.Response` does exactly once."""
+class ConnectionPool(httpx.HTTPTransport):
+    """A transport for up to `width` requests at a time, to one origin.
 
-    def __init__(self, stream: httpx.SyncByteStream, release: Callable[[], None]) -> None:
+    It is httpx's with another pool inside, so that what instruments or replaces
+    `httpx.HTTPTransport.handle_request` sees these requests, too.
+    """
+
+    def __init__(self, width: int, connect: Callable[[Wire], httpcore.ConnectionInterface]) -> None:
+        """`connect` makes a connection that opens over the wire it is given."""
+
+        def make() -> Connection:
+            wire = Wire()
+            return Connection(connect(wire), wire)
+
+        pool: Any = _Connections(width, make)
+        self._pool = pool
+        self._turn: Permits = pool.permits
+
+    @property
+    def _free(self) -> range:
+        return range(self._turn.value)
+
+
+class _Stream:
+    """The body of a response; `end` is told whether it was read to its end."""
+
+    def __init__(self, stream: Any, end: Callable[[bool], None]) -> None:
         self._stream = stream
-        self._release = release
+        self._end = end
+        self._is_whole = False
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._stream)
+        yield from self._stream
+        self._is_whole = True
 
     def close(self) -> None:
+        in_order = False
         try:
             self._stream.close()
+            in_order = self._is_whole
         finally:
-            self._release()
-
-
-class AsyncConnectionPool(httpx.AsyncBaseTransport):
-    """The same for an `httpx.AsyncClient`."""
-
-    def __init__(self, width: int, context: ssl.SSLContext) -> None:
-        self._connections = [
-            httpx.AsyncHTTPTransport(verify=context, limits=_ONE) for _ in range(width)
-        ]
-        self._free = self._connections.copy()
-        self._turn: anyio.Semaphore | None = None
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Called by httpx. The lane is taken until the response is closed."""
-        await self._take_turn(request)
-        connection = self._free.pop()
-        try:
-            response = await connection.handle_async_request(request)
-        except BaseException:
-            self._release(connection)
-            raise
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _AsyncStream(response.stream, lambda: self._release(connection))
-        return response
-
-    async def _take_turn(self, request: httpx.Request) -> None:
-        import anyio
-
-        if self._turn is None:
-            self._turn = anyio.Semaphore(len(self._connections), fast_acquire=True)
-        try:
-            self._turn.acquire_nowait()
-        except anyio.WouldBlock:
-            with anyio.move_on_after(_patience(request)) as waiting:
-                await self._turn.acquire()
-            if waiting.cancelled_caught:
-                raise httpx.PoolTimeout("no free connection", request=request) from None
-
-    def _release(self, connection: httpx.AsyncHTTPTransport) -> None:
-        assert self._turn is not None
-        self._free.append(connection)
-        self._turn.release()
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        for connection in self._connections:
-            await connection.aclose()
-
-
-class _AsyncStream(httpx.AsyncByteStream):
-    """As `_Stream`."""
-
-    def __init__(self, stream: httpx.AsyncByteStream, release: Callable[[], None]) -> None:
-        self._stream = stream
-        self._release = release
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._stream.__aiter__()
-
-    async def aclose(self) -> None:
-        try:
-            await self._stream.aclose()
-        finally:
-            self._release()
-
-
-def _patience(request: httpx.Request) -> float | None:
-    """Seconds this request waits for a connection."""
-    limit: float | None = request.extensions.get("timeout", {}).get("pool")
-    return limit
+            self._end(in_order)

@@ -25,10 +25,16 @@ class VirtualClock(Clock):
 
     def sleep(self, seconds: float) -> None:
         """Move time to the end of this sleep; the sleeps of several threads overlap."""
-        end = self._now + seconds
-        with self._lock:
-            self._now = max(self._now, end)
+        self._move_to(self._now + seconds)
 
     async def sleep_async(self, seconds: float) -> None:
-        """As `sleep`."""
-        self.sleep(seconds)
+        """As `sleep`: the sleeps of several tasks overlap, and each can be cancelled."""
+        import anyio
+
+        end = self._now + seconds
+        await anyio.lowlevel.checkpoint()
+        self._move_to(end)
+
+    def _move_to(self, moment: float) -> None:
+        with self._lock:
+            self._now = max(self._now, moment)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from importlib import import_module
 
 import httpx
 
+from .._core.bodies import Body
+from .._core.clock import Clock
 from .._core.config import trust, user_agent
+from .._core.deadlines import DEADLINE, Deadline
 from .._core.loopback import is_loopback
+from .._transport.proxies import proxy_for
+from .._transport.senders import Direct, Passed
 from ..errors import ConfigurationError
 
 BODY_MAX = 256 * 1024
@@ -25,46 +30,61 @@ def fetch_over_http(
     """A function that fetches the document at `url`, and raises JwksFetchError.
 
     Raises ConfigurationError at once unless the URL is https, or http on loopback or with
-    `allow_http`. Without a client of the caller's each fetch makes one: there is a fetch
-    every few minutes, and so nothing is left open.
+    `allow_http`, and for a proxy or certificates of the environment that cannot be used.
+    Without a client of the caller's each fetch makes one connection: there is a fetch every
+    few minutes, and so nothing is left open.
     """
     checked = _checked(url, allow_http=allow_http)
+    if http_client is None:
+        # Now, for a fork in the middle of an import leaves the child with half a module.
+        import_module("nas_sdk._transport.dial")
+        trust(checked)
+        proxy_for(checked, None)
 
     def fetch() -> bytes:
+        sender = _own(checked) if http_client is None else Passed(http_client)
         try:
-            if http_client is not None:
-                return _get(http_client, checked, timeout)
-            # No proxy for loopback, whatever the environment says, as in the client.
-            trust_env = not is_loopback(checked.host)
-            with httpx.Client(verify=trust(checked), trust_env=trust_env) as client:
-                return _get(client, checked, timeout)
-        except httpx.HTTPError as error:
+            return _get(sender, checked, timeout)
+        except sender.no_answer as error:
             raise JwksFetchError(f"{type(error).__name__}: no answer") from error
+        finally:
+            sender.close()
 
     return fetch
 
 
-def _get(client: httpx.Client, url: httpx.URL, timeout: float) -> bytes:
-    give_up = time.monotonic() + timeout
-    # Not compressed: it is small, and a few compressed bytes can become very many.
-    headers = {
-        "User-Agent": user_agent(None),
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-    }
-    body = bytearray()
-    with client.stream(
-        "GET", url, headers=headers, timeout=timeout, follow_redirects=False
-    ) as response:
+def _own(url: httpx.URL) -> Direct:
+    from .._transport.dial import pool
+
+    return Direct(pool(url, 1, trust(url), proxy_for(url, None)))
+
+
+def _get(sender: Direct | Passed, url: httpx.URL, timeout: float) -> bytes:
+    deadline = Deadline(Clock(), timeout)
+    # Not compressed, as it is small; but a server may do so all the same.
+    headers = [
+        (b"User-Agent", user_agent(None).encode()),
+        (b"Accept", b"application/json"),
+        (b"Accept-Encoding", b"identity"),
+    ]
+    limits = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
+    extensions = {"timeout": limits, DEADLINE: deadline}
+    response = sender.send(sender.request("GET", url, headers, None, extensions))
+    try:
         if response.status_code != httpx.codes.OK:
             raise JwksFetchError(f"status {response.status_code}")
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > BODY_MAX:
-                raise JwksFetchError(f"more than {BODY_MAX} bytes")
-            if time.monotonic() > give_up:
+        body = Body(sender.encoding(response), BODY_MAX)
+        for chunk in sender.chunks(response):
+            if not body.feed(chunk):
+                break
+            if (deadline.left() or 0.0) <= 0:
                 raise JwksFetchError(f"not all of it in {timeout:g} s")
-    return bytes(body)
+    finally:
+        response.close()
+    content = body.content()
+    if body.unreadable:
+        raise JwksFetchError(body.unreadable)
+    return content
 
 
 def _checked(text: str, *, allow_http: bool) -> httpx.URL:

@@ -69,6 +69,10 @@ class KeySetState:
     def _pause(self) -> float:
         return min(self._cooldown, 2.0 ** (self._failures - 1)) if self._failures else 0.0
 
+    def abandon(self) -> None:
+        """Whoever fetched is gone: nobody does."""
+        self._began = None
+
     def succeeded(self, keys: Mapping[str, VerifyKey], began: float) -> None:
         """The fetch that began then brought these keys."""
         self._kept = (keys, began)

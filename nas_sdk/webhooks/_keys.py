@@ -36,6 +36,8 @@ class VerifyKey:
 
     key: RSAPublicKey | EllipticCurvePublicKey = attrs.field(repr=False)
     algorithms: frozenset[str]
+    also: tuple[VerifyKey, ...] = attrs.field(default=(), repr=False)
+    """Other keys with the same `kid`, such as one of another type."""
 
 
 @cache
@@ -51,7 +53,8 @@ def require_pyjwt(purpose: str = "verifying fire tokens") -> None:
 
 
 def parse_key_set(document: object) -> dict[str, VerifyKey]:
-    """The usable keys of a JWK set by their `kid`; the first of two with the same one.
+    """The usable keys of a JWK set by their `kid`; of several with the same one the first, with the
+    others in its `also`.
 
     A key that cannot verify fire tokens (symmetric, private, for encryption, another
     algorithm, malformed, without a `kid`) is left out and costs the others nothing.
@@ -67,7 +70,8 @@ def parse_key_set(document: object) -> dict[str, VerifyKey]:
         except UnusableKeyError as error:
             _log.info("JWK set: left out key %d of %d: %s", position + 1, len(members), error)
         else:
-            usable.setdefault(kid, key)
+            first = usable.get(kid)
+            usable[kid] = attrs.evolve(first, also=(*first.also, key)) if first else key
     if not usable:
         raise UnusableKeyError(
             f"none of the {len(members)} keys of the JWK set can verify fire tokens"

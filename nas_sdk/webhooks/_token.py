@@ -60,8 +60,10 @@ class Header(NamedTuple):
     kid: str | None
 
 
-def read_header(token: str) -> Header:
+def read_header(token: object) -> Header:
     """The header of a well-formed token. Nothing is verified; raises FireRefused."""
+    if not isinstance(token, str):  # whatever a framework handed over
+        raise FireRefused("malformed")
     if len(token) > TOKEN_MAX:
         raise FireRefused("oversized")
     match = _COMPACT.fullmatch(token)

@@ -13,7 +13,6 @@ fetch at a time whoever asked for it, and two ways to wait for it: `get` for thr
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import threading
@@ -26,6 +25,10 @@ from typing import NamedTuple
 
 import httpx
 
+from .._core import process
+from .._core.config import checked_seconds, checked_span
+from .._core.loops import call_soon_threadsafe
+from ..errors import ConfigurationError
 from ._fetch import JwksFetchError, fetch_over_http
 from ._key_state import KeySetState
 from ._keys import UnusableKeyError, VerifyKey, parse_key_set, require_pyjwt
@@ -82,13 +85,29 @@ class JwksCache:
             self._fetch = fetch_over_http(
                 source, timeout=timeout, allow_http=allow_http, http_client=http_client
             )
+        for name, span in {
+            "lifespan": lifespan,
+            "stale_for": stale_for,
+            "cooldown": cooldown,
+        }.items():
+            checked_span(name, span)
+        if checked_seconds("timeout", timeout) is None:
+            raise ConfigurationError("timeout: seconds are needed, as every fetch has to end")
+        if max_wait is not None:
+            checked_span("max_wait", max_wait)
         # A fetch has several steps, each with this timeout; none takes four times as long.
         self._patience = 4 * timeout
         self._state = KeySetState(lifespan, stale_for, cooldown, self._patience)
         self._clock = clock
         self._max_wait = self._wait_left = max_wait
+        self.forked()
+        process.register(self)
+
+    def forked(self) -> None:
+        """A fetch that the parent began is none in a child; the keys it has are as good."""
         self._lock = threading.Lock()
         self._pending: _PendingFetch | None = None
+        self._state.abandon()
 
     @property
     def is_warm(self) -> bool:
@@ -145,7 +164,7 @@ class JwksCache:
     def _run_fetch(self, pending: _PendingFetch, began: float) -> None:
         try:
             keys = parse_key_set(json.loads(self._fetch()))
-        except Exception as error:
+        except BaseException as error:  # SystemExit, too, would leave everybody waiting
             self._fail(pending, error)
             return
         with self._lock:
@@ -154,7 +173,7 @@ class JwksCache:
         _log.debug("fetched %d of NAS's keys", len(keys))
         pending.done.set_result(None)
 
-    def _fail(self, pending: _PendingFetch, error: Exception) -> None:
+    def _fail(self, pending: _PendingFetch, error: BaseException) -> None:
         with self._lock:
             failures = self._state.failed(self._clock())
         # One warning per outage.
@@ -180,12 +199,14 @@ class JwksCache:
 
 
 async def _wait_in_loop(done: Future[None], seconds: float) -> None:
-    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    import anyio
+
+    event, call_soon = anyio.Event(), call_soon_threadsafe()
 
     def wake(_: Future[None]) -> None:
         with suppress(RuntimeError):  # that loop is closed by now
-            loop.call_soon_threadsafe(event.set)
+            call_soon(event.set)
 
     done.add_done_callback(wake)
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+    with anyio.move_on_after(seconds):
+        await event.wait()

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import attrs
 
+from .._core.config import checked_span
 from .._core.instants import parse_instant
 from .._core.schemas import fitting
 from .._core.strict_json import UnreadableError, read_object
@@ -36,6 +38,10 @@ class HasItems(Protocol):
 
 Headers = HasItems | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
 """What frameworks call headers, or pairs as in an ASGI scope."""
+
+
+Body = bytes | bytearray | memoryview | str
+"""The body of a request, as frameworks have it."""
 
 
 class Keys(Protocol):
@@ -99,20 +105,25 @@ class _Verifier:
         """
         if not audience:
             raise ConfigurationError("audience: it is empty, so every token would be refused")
+        checked_span("leeway", leeway)
         self._rules = Rules(audience, issuer.rstrip("/") if issuer else None, leeway)
         self._keys = _keys(jwks)
         self._clock = clock
 
     def _claims(self, token: str, header: Header, key: VerifyKey | None) -> FireClaims:
+        """By whichever key of that id verifies it."""
         if key is None:
             raise FireRefused("key" if self._keys.is_warm else "keys_unavailable")
+        for other in key.also:
+            with suppress(FireRefused):
+                return check_token(token, header, other, self._rules, self._clock())
         return check_token(token, header, key, self._rules, self._clock())
 
 
 class FireVerifier(_Verifier):
     """Verifies fires in threads: with a `JwksCache` it may wait for a fetch of keys."""
 
-    def verify(self, headers: Headers | str, body: bytes | str) -> Fire:
+    def verify(self, headers: Headers | str | None, body: Body) -> Fire:
         """The fire of a request: its headers, or the token itself, and its body.
 
         Raises FireRefused (answer 401) or BadFireError (answer 400), and nothing else.
@@ -128,7 +139,7 @@ class FireVerifier(_Verifier):
 class AsyncFireVerifier(_Verifier):
     """`FireVerifier` for tasks: the event loop goes on while keys are fetched."""
 
-    async def verify(self, headers: Headers | str, body: bytes | str) -> Fire:
+    async def verify(self, headers: Headers | str | None, body: Body) -> Fire:
         """See `FireVerifier.verify`."""
         return _fire(await self.verify_token(_token(headers)), body)
 
@@ -167,25 +178,40 @@ def _keys(source: KeySource) -> Keys:
         raise ConfigurationError(f"jwks: {error}") from None
 
 
-def _token(headers: Headers | str) -> str:
+def _token(headers: object) -> str:
     """The bearer token. Two of them could mean different things to us and to a proxy."""
-    if isinstance(headers, str):
-        return headers
-    pairs = headers.items() if hasattr(headers, "items") else headers
-    found = [value for name, value in pairs if _text(name).lower() == "authorization"]
-    if len(found) != 1:
+    if isinstance(headers, str | bytes):
+        text = _text(headers)
+        return _bearer(text) if " " in text.strip() else text
+    items = getattr(headers, "items", None)
+    try:
+        pairs: Any = items() if callable(items) else headers
+        found = [value for name, value in pairs if _text(name).lower() == "authorization"]
+    except (TypeError, ValueError):  # nothing that pairs can be read from
+        raise FireRefused("missing") from None
+    while len(found) == 1 and isinstance(found[0], list | tuple):  # as of API gateways
+        found = list(found[0])
+    if len(found) != 1 or not isinstance(found[0], str | bytes):
         raise FireRefused("missing")
-    scheme, _, token = _text(found[0]).strip().partition(" ")
+    return _bearer(_text(found[0]))
+
+
+def _bearer(text: str) -> str:
+    scheme, _, token = text.strip().partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise FireRefused("missing")
     return token.strip()
 
 
-def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode("latin-1")
+def _text(value: object) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-def _fire(claims: FireClaims, body: bytes | str) -> Fire:
+def _fire(claims: FireClaims, body: object) -> Fire:
+    if isinstance(body, bytearray | memoryview):
+        body = bytes(body)
+    if not isinstance(body, bytes | str):
+        raise BadFireError(f"the body is neither bytes nor a text but {type(body).__name__}")
     if len(body) > BODY_MAX:
         raise BadFireError(f"the body is longer than {BODY_MAX} bytes")
     try:

@@ -1,6 +1,7 @@
-"""See every exchange of every httpx client of this process, whatever its transport."""
+"""See every exchange of every client of httpx and of the SDK, whatever its transport."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -8,39 +9,49 @@ import httpx
 from tests.support.exchange import Exchange, Record
 
 SEND = "_send_single_request"
-"""The one method that every request of a client goes through, redirects included."""
+"""The one method that every request of an httpx client goes through, redirects included."""
 
 
 def install(record: Record) -> None:
-    """Record what any `httpx.Client` or `httpx.AsyncClient` sends and gets from now on.
+    """Record what any client of httpx, or of the SDK, sends and gets from now on.
 
     A body that is read as a stream is recorded when the stream ends or is closed.
     """
-    send: Callable[..., httpx.Response] = getattr(httpx.Client, SEND)
-    send_async: Callable[..., Any] = getattr(httpx.AsyncClient, SEND)
+    _tap(httpx.Client, httpx.AsyncClient, SEND, record)
+    with suppress(ImportError):  # not every program that uses httpx has the SDK
+        from nas_sdk._transport.senders import AsyncDirect, Direct
 
-    def seen_send(client: httpx.Client, request: httpx.Request) -> httpx.Response:
+        _tap(Direct, AsyncDirect, "send", record)
+
+
+def _tap(kind: type, async_kind: type, name: str, record: Record) -> None:
+    send: Callable[..., httpx.Response] = getattr(kind, name)
+    send_async: Callable[..., Any] = getattr(async_kind, name)
+
+    def seen_send(client: Any, request: httpx.Request) -> httpx.Response:
         try:
             response = send(client, request)
         except BaseException:
             record(_exchange(request))
             raise
+        response.request = request
         if not _record_read(record, response):
             response.stream = _Tee(response, record)
         return response
 
-    async def seen_send_async(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    async def seen_send_async(client: Any, request: httpx.Request) -> httpx.Response:
         try:
             response: httpx.Response = await send_async(client, request)
         except BaseException:
             record(_exchange(request))
             raise
+        response.request = request
         if not _record_read(record, response):
             response.stream = _AsyncTee(response, record)
         return response
 
-    setattr(httpx.Client, SEND, seen_send)
-    setattr(httpx.AsyncClient, SEND, seen_send_async)
+    setattr(kind, name, seen_send)
+    setattr(async_kind, name, seen_send_async)
 
 
 def _record_read(record: Record, response: httpx.Response) -> bool:

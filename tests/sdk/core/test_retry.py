@@ -70,12 +70,15 @@ def test_a_wait_never_outlasts_the_deadline(attempts: int, chance: float, left: 
     assert wait is None or 0 <= wait < left
 
 
-def test_retry_after_is_a_lower_bound_and_capped() -> None:
+def test_retry_after_is_a_lower_bound_and_never_shortened() -> None:
     asked = RateLimitedError("x", status=429, retry_after=30.0)
     assert next_wait(asked, 1, None, 0.0) == 30.0
     assert next_wait(asked, 1, None, 1.0) == 30.0 + FIRST_STEP
-    for_ever = RateLimitedError("x", status=429, retry_after=1e9)
-    assert next_wait(for_ever, 1, None, 0.0) == RETRY_AFTER_MAX
+    longest = RateLimitedError("x", status=429, retry_after=RETRY_AFTER_MAX)
+    assert next_wait(longest, 1, None, 0.0) == RETRY_AFTER_MAX
+    for seconds in (RETRY_AFTER_MAX + 1, 3600.0, 1e9):
+        too_long = RateLimitedError("x", status=429, retry_after=seconds)
+        assert next_wait(too_long, 1, None, 0.0) is None
 
 
 def test_a_retry_after_beyond_the_deadline_stops() -> None:

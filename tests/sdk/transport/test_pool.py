@@ -19,7 +19,7 @@ from nas_sdk import (
     UnexpectedStatusError,
 )
 from nas_sdk._core.config import trust
-from nas_sdk._transport.pool import AsyncConnectionPool, ConnectionPool
+from nas_sdk._transport import dial
 from nas_sdk.testing import VirtualClock
 from tests.support.both_clients import KINDS, Driver
 from tests.support.loopback import Answer, Loopback, Seen, http_answer, loopback
@@ -164,16 +164,17 @@ async def test_an_answer_that_is_cut_off_frees_the_connection(
 
 async def test_a_full_pool_is_waited_for_and_no_longer() -> None:
     request = httpx.Request("GET", "http://127.0.0.1:9/", extensions={"timeout": {"pool": 0.01}})
-    context = trust(httpx.URL("http://127.0.0.1"))
-    pool, async_pool = ConnectionPool(1, context), AsyncConnectionPool(1, context)
     with loopback(always(DONE)) as server:
+        url = httpx.URL(server.url)
+        pool = dial.pool(url, 1, trust(url), None)
+        async_pool = dial.async_pool(url, 1, trust(url), None)
         first = httpx.Request("GET", server.url)
         response = pool.handle_request(first)
         with pytest.raises(httpx.PoolTimeout):
             pool.handle_request(request)
         response.close()
         response.close()  # frees the lane only once
-        assert len(pool._free) == 1
+        assert pool._turn.value == 1
         taken = pool.handle_request(first)
         with pytest.raises(httpx.PoolTimeout):
             pool.handle_request(request)
@@ -185,7 +186,7 @@ async def test_a_full_pool_is_waited_for_and_no_longer() -> None:
             await async_pool.handle_async_request(request)
         await response.aclose()
         await response.aclose()
-        assert len(async_pool._free) == 1
+        assert async_pool._turn.value == 1
         taken = await async_pool.handle_async_request(first)
         with pytest.raises(httpx.PoolTimeout):
             await async_pool.handle_async_request(request)
@@ -204,7 +205,8 @@ async def test_a_cancelled_call_frees_its_connection() -> None:
         return DONE
 
     with loopback(answer) as server:
-        pool = AsyncConnectionPool(1, trust(httpx.URL(server.url)))
+        url = httpx.URL(server.url)
+        pool = dial.async_pool(url, 1, trust(url), None)
         async with AsyncNasClient(server.url, "t", transport=pool) as client:
             task = asyncio.create_task(client.cancel("hang"))
             await asyncio.to_thread(arrived.wait, 30)

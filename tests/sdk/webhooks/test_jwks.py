@@ -341,7 +341,7 @@ def test_an_answer_without_end_is_cut_off(caplog: pytest.LogCaptureFixture) -> N
             sent.append(1)
             yield b" " * 65_536
 
-    assert "more than" in refused(httpx.Response(200, content=endless()), caplog)
+    assert "longer than" in refused(httpx.Response(200, content=endless()), caplog)
     assert len(sent) == BODY_MAX // 65_536 + 1
 
 

@@ -1,0 +1,25 @@
+"""The event loop that is running, of asyncio or of trio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+
+def running_loop() -> Any:
+    """The event loop that is running: asyncio's, or the token of trio's."""
+    import asyncio
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return import_module("trio.lowlevel").current_trio_token()
+
+
+def call_soon_threadsafe() -> Callable[..., object]:
+    """What has the running event loop call a function with arguments, from any thread."""
+    loop = running_loop()
+    call: Callable[..., object]
+    call = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
+    return call

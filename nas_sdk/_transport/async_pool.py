@@ -1,0 +1,194 @@
+"""The connection pool of the asynchronous client; see `lanes.py`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import anyio
+import httpcore
+import httpx
+
+from .._core import process
+from .._core.deadlines import DEADLINE
+from .._core.loops import call_soon_threadsafe, running_loop
+from .async_wires import AsyncWire
+from .pool import SWEEP_SECONDS
+
+
+class AsyncConnection(NamedTuple):
+    """A connection, open or not, and the wire it is made of."""
+
+    http: httpcore.AsyncConnectionInterface
+    wire: AsyncWire
+
+
+class _OfLoop:
+    """What belongs to one event loop: its idle connections, and who may have one."""
+
+    def __init__(self, width: int) -> None:
+        self.turn = anyio.Semaphore(width, fast_acquire=True)
+        self.idle: list[AsyncConnection] = []
+        self.next_sweep = 0.0
+
+
+class _AsyncConnections:
+    """The pool, in terms of httpcore. Each event loop has connections of its own."""
+
+    def __init__(self, width: int, connect: Callable[[], AsyncConnection]) -> None:
+        self._width = width
+        self._connect = connect
+        self._closed = False
+        self.forked()
+        process.register(self)
+
+    def forked(self) -> None:
+        """Drop what is the parent's: no loop of its goes on here."""
+        self._loops: WeakKeyDictionary[Any, _OfLoop] = WeakKeyDictionary()
+
+    def here(self) -> _OfLoop:
+        """What belongs to the event loop that is running."""
+        loop = running_loop()
+        found = self._loops.get(loop)
+        if found is None:
+            for other in list(self._loops):  # their connections keep them alive
+                if getattr(other, "is_closed", bool)():
+                    self._loops.pop(other, None)
+            found = self._loops[loop] = _OfLoop(self._width)
+        return found
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        here = self.here()
+        await _take_turn(here.turn, request.extensions.get("timeout", {}).get("pool"))
+        connection = None
+        try:
+            connection = self._take(here)
+            connection.wire.deadline = request.extensions.get(DEADLINE)
+            response = await connection.http.handle_async_request(request)
+        except BaseException:
+            self._end(here, connection, in_order=False)
+            raise
+        response.stream = _AsyncStream(
+            response.stream, lambda in_order: self._end(here, connection, in_order)
+        )
+        return response
+
+    def _take(self, here: _OfLoop) -> AsyncConnection:
+        """The connection that was used last, or a new one."""
+        while here.idle:
+            connection = here.idle.pop()
+            if not connection.http.has_expired():
+                return connection
+            connection.wire.abort()
+        return self._connect()
+
+    def _end(self, here: _OfLoop, connection: AsyncConnection | None, in_order: bool) -> None:
+        """The one way back of a connection and a permit; nothing in it waits."""
+        try:
+            if connection is None:
+                return
+            connection.wire.deadline = None
+            if in_order and not self._closed and connection.http.is_idle():
+                here.idle.append(connection)
+                _sweep(here)
+            else:
+                connection.wire.abort()
+        finally:
+            here.turn.release()
+
+    async def aclose(self) -> None:
+        """Close what is idle in this loop now, and what is busy when its exchange has ended."""
+        self._closed = True
+        idle = self.here().idle
+        while idle:
+            idle.pop().wire.abort()
+        self._loops.clear()
+
+
+async def _take_turn(turn: anyio.Semaphore, seconds: float | None) -> None:
+    try:
+        turn.acquire_nowait()
+    except anyio.WouldBlock:
+        with anyio.move_on_after(seconds):
+            await turn.acquire()
+            return
+        raise httpcore.PoolTimeout("no free connection") from None
+
+
+def _sweep(here: _OfLoop) -> None:
+    now = time.monotonic()
+    if now < here.next_sweep:
+        return
+    here.next_sweep = now + SWEEP_SECONDS
+    expired = [connection for connection in here.idle if connection.http.has_expired()]
+    here.idle = [connection for connection in here.idle if connection not in expired]
+    for connection in expired:
+        connection.wire.abort()
+
+
+class AsyncConnectionPool(httpx.AsyncHTTPTransport):
+    """`ConnectionPool` for an asynchronous client, which may be used from several loops."""
+
+    def __init__(
+        self, width: int, connect: Callable[[AsyncWire], httpcore.AsyncConnectionInterface]
+    ) -> None:
+        """`connect` makes a connection that opens over the wire it is given."""
+
+        def make() -> AsyncConnection:
+            wire = AsyncWire()
+            return AsyncConnection(connect(wire), wire)
+
+        self._connections = _AsyncConnections(width, make)
+        pool: Any = self._connections
+        self._pool = pool
+
+    @property
+    def _turn(self) -> anyio.Semaphore:
+        return self._connections.here().turn
+
+    @property
+    def _free(self) -> range:
+        return range(self._turn.value)
+
+
+class _AsyncStream:
+    """The body of a response; `end` is told, once, whether it was read to its end."""
+
+    def __init__(self, stream: Any, end: Callable[[bool], None]) -> None:
+        self._stream = stream
+        self._chunks = aiter(stream)
+        self._end: Callable[[bool], None] | None = end
+        self._is_whole = False
+        self._call_soon = call_soon_threadsafe()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk: bytes = await anext(self._chunks)
+        except StopAsyncIteration:
+            self._is_whole = True
+            raise
+        return chunk
+
+    async def aclose(self) -> None:
+        end, self._end = self._end, None
+        if end is None:
+            return
+        in_order = False
+        try:
+            await self._chunks.aclose()
+            await self._stream.aclose()
+            in_order = self._is_whole
+        finally:
+            end(in_order)
+
+    def __del__(self) -> None:
+        """Whoever had it was cancelled before he could close it."""
+        if self._end is not None:
+            with suppress(RuntimeError):  # that loop is closed
+                self._call_soon(self._end, False)

@@ -1,0 +1,161 @@
+"""The one seam to the HTTP library: our own transports, or a client of the caller's.
+
+Our own transports are driven directly: a client does cookies, redirects, authentication and
+events, which are not used here and cost more than the request. A client that was passed in
+may be httpx's, or that of a library with the same interface, such as httpx2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from typing import Any
+
+import httpx
+
+
+class _Sender:
+    """What all have: how to make a request, and what sending it can raise."""
+
+    no_answer: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+    """The last two come of headers that a library cannot digest, such as a redirect with a
+    cookie in an unknown encoding."""
+    too_late: type[Exception] = httpx.TimeoutException
+
+    def request(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Sequence[tuple[bytes, bytes]],
+        content: bytes | None,
+        extensions: Mapping[str, Any],
+    ) -> Any:
+        """A request for `send`."""
+        return httpx.Request(
+            method, url, headers=headers, content=content, extensions=dict(extensions)
+        )
+
+    def encoding(self, response: Any) -> str:
+        """The `Content-Encoding` of what `chunks` yields."""
+        return response.headers.get("content-encoding", "")  # type: ignore[no-any-return]
+
+
+class Direct(_Sender):
+    """Sends by a transport of our own."""
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        self._transport = transport
+        self._closed = False
+
+    def send(self, request: Any) -> Any:
+        """The response, its body unread; whoever called must close it."""
+        if self._closed:
+            raise RuntimeError("the client is closed")
+        return self._transport.handle_request(request)
+
+    def chunks(self, response: Any) -> Iterator[bytes]:
+        """The body as it comes over the wire."""
+        return iter(response.stream)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._closed = True
+        self._transport.close()
+
+
+class AsyncDirect(_Sender):
+    """The same for an asynchronous transport."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+        self._closed = False
+
+    async def send(self, request: Any) -> Any:
+        """The response, its body unread; whoever called must close it."""
+        if self._closed:
+            raise RuntimeError("the client is closed")
+        return await self._transport.handle_async_request(request)
+
+    def chunks(self, response: Any) -> AsyncGenerator[bytes, None]:
+        """The body as it comes over the wire."""
+        return aiter(response.stream)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._closed = True
+        await self._transport.aclose()
+
+
+class _Passed(_Sender):
+    """What both kinds of a caller's client have."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        library: Any = sys.modules[_library(client)]
+        self._make = library.Request
+        self.no_answer = (library.HTTPError, library.InvalidURL, UnicodeError)
+        self.too_late = library.TimeoutException
+
+    def request(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Sequence[tuple[bytes, bytes]],
+        content: bytes | None,
+        extensions: Mapping[str, Any],
+    ) -> Any:
+        """As `_Sender.request`, in the client's own library."""
+        return self._make(
+            method, str(url), headers=headers, content=content, extensions=dict(extensions)
+        )
+
+    def encoding(self, response: Any) -> str:
+        """Nothing where an event hook of the client has read the body, which is decoded then."""
+        return "" if response.is_stream_consumed else super().encoding(response)
+
+
+class Passed(_Passed):
+    """Sends by a client of the caller's, which is not closed."""
+
+    def send(self, request: Any) -> Any:
+        """The response, its body unread; whoever called must close it."""
+        return self._client.send(request, stream=True, auth=None, follow_redirects=False)
+
+    def chunks(self, response: Any) -> Iterator[bytes]:
+        """The body as it comes over the wire, or decoded where it was read before."""
+        if response.is_stream_consumed:
+            return iter([response.content])
+        return response.iter_raw()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Leave it open: whoever made it closes it."""
+
+
+class AsyncPassed(_Passed):
+    """The same for an asynchronous client."""
+
+    async def send(self, request: Any) -> Any:
+        """The response, its body unread; whoever called must close it."""
+        return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+
+    def chunks(self, response: Any) -> AsyncGenerator[bytes, None]:
+        """The body as it comes over the wire, or decoded where it was read before."""
+        return _read(response) if response.is_stream_consumed else response.aiter_raw()
+
+    async def close(self) -> None:
+        """Leave it open: whoever made it closes it."""
+
+
+async def _read(response: Any) -> AsyncGenerator[bytes, None]:
+    yield response.content
+
+
+def _library(client: Any) -> str:
+    """The package a client comes from, by its first base that has a `Request` beside it."""
+    for kind in type(client).__mro__:
+        package = kind.__module__.partition(".")[0]
+        if hasattr(sys.modules.get(package), "Request") and hasattr(
+            sys.modules[package], "HTTPError"
+        ):
+            return package
+    return "httpx"
