@@ -67,7 +67,9 @@ def around(meddle: Meddle, *, inside: bool = False) -> Callable[[Nas], None]:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await meddle(request, handler)
 
-    return lambda nas: nas.app.middlewares.insert(1 if inside else 0, middleware)
+    return lambda nas: nas.app.middlewares.insert(
+        len(nas.app.middlewares) if inside else 0, middleware
+    )
 
 
 Answered = Callable[[web.Request, int, Any], web.Response | None]
