@@ -262,7 +262,7 @@ FIRE_BUGS = [
         "drop-final",
         "no retry after a lost connection",
         "fire.retry-dropped",
-        change=ending("unreach"),
+        change=ending("unreach", "unread"),
     ),
     Bug("redirected", "redirects followed", "fire.redirect", change=calling(_follow)),
     Bug("hurried", "Retry-After ignored", "fire.retry-after", change=calling(_hurried)),
