@@ -17,6 +17,8 @@ REQUEST_S: Final = 30.0
 """How long the head of a request may take to arrive."""
 REFUSED_MOST: Final = 32
 """So many at a time are told to come again; those beyond are hung up on."""
+ACCEPTED_AT_ONCE: Final = 16
+"""Each takes a descriptor before it is looked at."""
 REFUSAL_S: Final = 1.0
 _BODY: Final = json.dumps(
     {
@@ -48,12 +50,16 @@ class Gate:
         assert serve is not None
 
         def accepted() -> asyncio.Protocol:
-            if len(self.open) < self._room():
-                return _Connection(serve(), self)
-            return _Refusal(self._refused)
+            if len(self.open) >= self._room():
+                return _Refusal(self._refused)
+            connection = _Connection(serve(), self)
+            self.open.add(connection)  # now: of a burst, many come before the first is made
+            return connection
 
         loop = asyncio.get_running_loop()
-        return await loop.create_server(accepted, sock=listener, backlog=backlog)
+        server = await loop.create_server(accepted, sock=listener, backlog=ACCEPTED_AT_ONCE)
+        listener.listen(backlog)  # which asyncio takes for how many to accept at once, too
+        return server
 
     def await_request(self, protocol: asyncio.Protocol, transport: asyncio.BaseTransport) -> None:
         """End a connection on which no request arrives in time."""
@@ -84,7 +90,6 @@ class _Connection(asyncio.Protocol):
         self.eof_received = inner.eof_received  # type: ignore[method-assign]  # likewise
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._gate.open.add(self)
         self._gate.await_request(self._inner, transport)
         self._inner.connection_made(transport)
 

@@ -102,6 +102,28 @@ async def test_half_a_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not gates.open
 
 
+async def test_of_a_burst_no_more_are_let_in_than_there_is_room_for() -> None:
+    class Runner:
+        server = asyncio.Protocol
+
+    gates = Gate(lambda: 3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        server = await gates.listen(Runner(), listener, 100)  # type: ignore[arg-type]  # as above
+        burst = [socket.create_connection(listener.getsockname(), timeout=30) for _ in range(10)]
+        told = [await asyncio.to_thread(sock.recv, 12) for sock in burst[3:]]
+        assert set(told) == {b"HTTP/1.1 503"}
+        assert len(gates.open) == 3
+        for sock in burst:
+            sock.close()
+
+        async def all_gone() -> bool:
+            return not gates.open
+
+        await eventually(all_gone)
+        server.close()
+
+
 def few_descriptors(pid: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (200, 200))
 
