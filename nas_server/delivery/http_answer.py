@@ -53,8 +53,7 @@ class AnswerReader:
             self._body(data)
             return
         self._head += data
-        if not self._head.startswith(_BEGINNING[: len(self._head)]):
-            raise BadAnswerError("it does not speak HTTP/1.1")
+        self._check_beginning()
         start = max(0, len(self._head) - len(data) - len(_END) + 1)
         while (end := self._head.find(_END, start)) >= 0:
             self._count(end + len(_END))
@@ -64,6 +63,7 @@ class AnswerReader:
                 self._begin_body(rest)
                 return
             del self._head[: end + len(_END)]
+            self._check_beginning()
             start = 0
         if self._seen + len(self._head) > HEAD_LIMIT:
             self._count(len(self._head))
@@ -87,6 +87,10 @@ class AnswerReader:
         if not self.status:
             raise BadAnswerError("it ended the connection without an answer")
         self.over, self.reusable = True, False
+
+    def _check_beginning(self) -> None:
+        if not self._head.startswith(_BEGINNING[: len(self._head)]):
+            raise BadAnswerError("it does not speak HTTP/1.1")
 
     def _count(self, size: int) -> None:
         self._seen += size

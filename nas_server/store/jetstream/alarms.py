@@ -228,6 +228,11 @@ class Alarms:
         )
         return min(wakes, default=None)
 
+    def first_due(self, now: int) -> int | None:
+        """Return when the first of those that wait here for attention needed it."""
+        wakes = (ring.wake_ms for name, ring in self._rings.items() if name not in self._leased)
+        return min((wake for wake in wakes if wake <= now), default=None)
+
     def __len__(self) -> int:
         """How many rings are here."""
         return len(self._rings)

@@ -295,7 +295,7 @@ class JetStreamStore:
         )
         rang = consumer["num_pending"] + consumer["num_ack_pending"]
         due = max(0, rang - self._alarms.parked(now))
-        return Counts(armed=stream["state"]["messages"], due=due, dead=len(dead))
+        return Counts(stream["state"]["messages"], due, len(dead), self._alarms.first_due(now))
 
     async def trouble(self) -> StoreError | None:
         """See `Store.trouble`."""
