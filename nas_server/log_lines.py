@@ -65,11 +65,16 @@ class LineHandler(logging.Handler):
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
             self._write(line)
-            if self._lost and self._lines.empty():
-                lost, self._lost = self._lost, 0
-                record = logging.LogRecord("", logging.WARNING, "", 0, "lines_lost", None, None)
-                record.fields = {"count": lost, "reason": "nobody read the log"}
-                self._write(self.format(record))
+            if self._lines.empty():
+                self._tell_lost()
+        self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        lost, self._lost = self._lost, 0
+        if lost:
+            record = logging.LogRecord("", logging.WARNING, "", 0, "lines_lost", None, None)
+            record.fields = {"count": lost, "reason": "nobody read the log"}
+            self._write(self.format(record))
 
     def _write(self, line: str) -> None:
         data = f"{line}\n".encode(errors="backslashreplace")
