@@ -214,6 +214,8 @@ def _can_be_dialled(url: httpx.URL) -> bool:
         url.host.encode("idna")
     except UnicodeError:
         return False
+    if "%" in url.host and ":" not in url.host:  # what no name has, escaped; not a zone of IPv6
+        return False
     return url.port is None or 0 < url.port < 65536
 
 

@@ -1,5 +1,7 @@
 """What the contract says in words and its schemas cannot; schemathesis loads it as its hooks."""
 
+import re
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -7,6 +9,9 @@ import schemathesis
 
 from nas_conformance.runner.contract import shipped
 from nas_sdk._core.instants import parse_instant
+
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NAME = re.compile(rf"({_LABEL}\.)*(?=[A-Za-z])(?!0[xX]){_LABEL}\.?")
 
 
 @schemathesis.hook
@@ -19,9 +24,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 
 @schemathesis.hook
 def filter_case(context: Any, case: Any) -> bool:
-    """Leave out what patterns cannot: days that no calendar has, and names too long for DNS."""
+    """Leave out what patterns cannot: days that no calendar has, and hosts that are none."""
     body = case.body
-    if isinstance(body, dict) and _is_host_too_long(body.get("agent_callback_url")):
+    if isinstance(body, dict) and _is_no_host(body.get("agent_callback_url")):
         return False
     if not isinstance(body, dict) or shipped().complaint("FireAt", body.get("fire_at")):
         return True
@@ -32,10 +37,14 @@ def filter_case(context: Any, case: Any) -> bool:
     return True
 
 
-def _is_host_too_long(url: object) -> bool:
+def _is_no_host(url: object) -> bool:
+    """Whether a URL names nothing that can be called: the contract lets a NAS refuse that."""
     if not isinstance(url, str):
         return False
+    host = ""
     try:
-        return len(urlsplit(url).hostname or "") > 253
+        host = urlsplit(url).hostname or ""
+        ip_address(host)
     except ValueError:
-        return False
+        return len(host) > 253 or _NAME.fullmatch(host) is None
+    return False
