@@ -68,7 +68,8 @@ async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None
         server = await nas.gate.listen(runner, listener, BACKLOG)
         logs.log_event("ready", url=url, page=page)
         with contextlib.suppress(BrokenPipeError):  # nobody waits for the line, and it is logged
-            print(f"nas-server ready url={url}", flush=True)
+            # In one write: the log has a thread of its own, and both may go to one pipe.
+            print(f"nas-server ready url={url}\n", end="", flush=True)
         await nas.relay.until(stop)
         logs.log_event("stopping")
         await nas.stop()  # with the keys still published: agents verify what is under way
