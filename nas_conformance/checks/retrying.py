@@ -42,7 +42,7 @@ def retry_4xx(context: Context) -> None:
 )
 def retry_dropped(context: Context) -> None:
     """A fire whose connection breaks is sent again."""
-    context.scenario.played().came("dropped", 2)
+    context.scenario.played().came("dropped", 3)
 
 
 @GROUP.check(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hermes.conftest import with_hook as with_hook
 from tests.incidents.stage import Stage
 from tests.incidents.stage import stage as new_stage
 from tests.support.hermes_env import MAIN, HermesEnvironment

@@ -148,7 +148,7 @@ def test_a_token_cannot_be_minted_without_the_extra(base_install: Path) -> None:
     done = run_python(base_install, code)
     assert done.stderr.endswith(
         "ImportError: signing fire tokens needs PyJWT and cryptography: "
-        "pip install 'nas-sdk[webhooks]'\n"
+        "install nas-sdk with its extra 'webhooks'\n"
     )
 
 

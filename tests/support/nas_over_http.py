@@ -52,7 +52,7 @@ class NasOverHttp:
         """Provision an agent."""
         token = secrets.token_hex(16)
         self.double.tokens[token] = name
-        return NasAccess(self.front.url, f"agent:{name}", token)
+        return NasAccess(self.front.url, f"agent:{name}", token, refresh_token="good")
 
     def armed(self, agent: NasAccess) -> dict[str, int]:
         """The one-shots kept for an agent: job id to milliseconds since the epoch."""

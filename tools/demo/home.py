@@ -17,6 +17,8 @@ class NasAccess:
     url: str
     audience: str
     token: str
+    refresh_token: str = ""
+    """Empty for a token that cannot be renewed: one NAS does not know costs the login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class AgentHome:
         cron = {"provider": "chronos", "chronos": chronos, **overrides}
         login = {
             "access_token": nas.token,
-            "refresh_token": "never-used",
+            "refresh_token": nas.refresh_token,
             "token_type": "Bearer",
             # hermes tries to refresh a login without one.
             "expires_at": "2099-01-01T00:00:00+00:00",
