@@ -286,6 +286,7 @@ def test_a_login_that_hermes_would_renew_elsewhere(patient: Agent) -> None:
     """It knows its own portal and this machine; others have to be named to it."""
     portal = "https://nas.invalid"
     configure(patient, portal_url=portal)
+    patient.rewrite("auth.json", "providers.nous.refresh_token", "one-that-is-used-nowhere")
     fix = f"HERMES_PORTAL_BASE_URL={portal}"
     assert fix in doctor(patient.hermes).told("login")
     named = patient.hermes.home.hermes / ".env"
