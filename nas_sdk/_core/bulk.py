@@ -159,12 +159,16 @@ def run_threads(
 ) -> list[BulkResult]:
     """Work off the batch in up to `width` threads; progress is told in this one.
 
-    Whatever ends this early, such as Ctrl-C, comes through within a second.
+    A single item needs no other thread. Whatever ends this early, such as Ctrl-C, comes
+    through within a second.
     """
     finished: SimpleQueue[BaseException | None] = SimpleQueue()
     workers: list[threading.Thread] = []
+    count = min(width, len(batch)) if len(batch) > 1 else 0
     try:
-        for _ in range(min(width, len(batch))):
+        if len(batch) == 1:
+            copy_context().run(_work, batch, one, finished)
+        for _ in range(count):
             # A copy of the context each, so that traces of the calls have their parent.
             work = partial(copy_context().run, _work, batch, one, finished)
             workers.append(threading.Thread(target=work, name="nas-sdk", daemon=True))

@@ -7,7 +7,6 @@ levels, not on events: running them again when nothing changed sends no write.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
@@ -94,12 +93,10 @@ def converge(
     todo = plan(
         want.one_shots, observed, now=now, protect=lambda id_: keep(id_) or want.protected(id_)
     )
-    blind = observed is None
     arms = [Arm(one.job_id, one.fire_at, callback_url) for one in todo.arms]
-    arm_many = partial(client.provision_many, on_progress=on_progress)
-    outcomes = _send(arms, _provision(client), arm_many, blind=blind)
-    cancel_many = partial(client.cancel_many, on_progress=on_progress)
-    outcomes += _send(todo.cancels, _cancel(client), cancel_many, blind=blind)
+    blind = observed is None
+    outcomes = _send(arms, client.provision_many, on_progress, blind=blind)
+    outcomes += _send(todo.cancels, client.cancel_many, on_progress, blind=blind)
     failed = tuple(each for each in outcomes if not each.ok)
     return Report(todo, failed, list_error, want.problem)
 
@@ -115,8 +112,8 @@ def _list(client: NasClient) -> tuple[list[Armed] | None, NasError | None]:
 
 def _send(
     items: Sequence[T],
-    one: Callable[[T], BulkResult],
-    many: Callable[[Sequence[T]], list[BulkResult]],
+    send: Callable[..., list[BulkResult]],
+    on_progress: Progress | None,
     *,
     blind: bool,
 ) -> list[BulkResult]:
@@ -130,36 +127,10 @@ def _send(
     singly = items if len(items) <= INLINE_MAX else items[:1] if blind else items[:0]
     outcomes: list[BulkResult] = []
     for item in singly:
-        outcome = one(item)
+        [outcome] = send([item])
         outcomes.append(outcome)
         if isinstance(outcome.error, (NasConnectionError, *FATAL_ERRORS)):
             rest = items[len(outcomes) :]
             return outcomes + [BulkResult(each, error=outcome.error) for each in rest]
     rest = items[len(outcomes) :]
-    return outcomes + (many(rest) if rest else [])
-
-
-def _provision(client: NasClient) -> Callable[[Arm], BulkResult]:
-    from .._core.bulk import BulkResult
-
-    def provision(arm: Arm) -> BulkResult:
-        try:
-            result = client.provision(arm.job_id, arm.fire_at, arm.agent_callback_url)
-        except NasError as error:
-            return BulkResult(arm, error=error)
-        return BulkResult(arm, result)
-
-    return provision
-
-
-def _cancel(client: NasClient) -> Callable[[str], BulkResult]:
-    from .._core.bulk import BulkResult
-
-    def cancel(job_id: str) -> BulkResult:
-        try:
-            client.cancel(job_id)
-        except NasError as error:
-            return BulkResult(job_id, error=error)
-        return BulkResult(job_id)
-
-    return cancel
+    return outcomes + (send(rest, on_progress=on_progress) if rest else [])

@@ -72,12 +72,10 @@ _AWAIT_DUE: Final = fire_gate.FireGate.await_due
 
 def _believe_memory() -> None:
     """After its first list, a process believes what it has armed and cancelled itself."""
-    usual_list, usual_arm = apply._list, apply._provision
-    usual_cancel, usual_send = apply._cancel, reconciler.Reconciler.arm
+    usual_list, usual_send, usual_arm = apply._list, apply._send, reconciler.Reconciler.arm
 
-    def known(client: Any) -> dict[str, OneShot] | None:
-        found: dict[str, OneShot] | None = getattr(client._http, "armed", None)
-        return found
+    def known(client: Any) -> Any:
+        return getattr(client._http, "armed", None)
 
     def listed(client: Any) -> Any:
         armed = known(client)
@@ -88,34 +86,26 @@ def _believe_memory() -> None:
             client._http.armed = {one.job_id: OneShot(one.job_id, one.fire_at) for one in items}
         return items, error
 
-    def arming(client: Any) -> Any:
-        def arm(item: Any) -> Any:
-            outcome = usual_arm(client)(item)
-            armed = known(client)
-            if armed is not None and outcome.ok:
-                armed[item.job_id] = OneShot(item.job_id, item.fire_at)
-            return outcome
+    def sending(items: Any, send: Any, *rest: Any, **options: Any) -> Any:
+        outcomes: Any = usual_send(items, send, *rest, **options)
+        armed = known(send.__self__)
+        done = [] if armed is None else [outcome for outcome in outcomes if outcome.ok]
+        for outcome in done:
+            if outcome.result:
+                armed[outcome.job_id] = OneShot(outcome.job_id, outcome.request.fire_at)
+            else:
+                armed.pop(outcome.job_id, None)
+        return outcomes
 
-        return arm
-
-    def cancelling(client: Any) -> Any:
-        def cancel(job_id: str) -> Any:
-            outcome = usual_cancel(client)(job_id)
-            (known(client) or {}).pop(job_id, None)
-            return outcome
-
-        return cancel
-
-    def send(self: Any, job_id: str, fire_at: str) -> None:
-        usual_send(self, job_id, fire_at)
+    def arm(self: Any, job_id: str, fire_at: str) -> None:
+        usual_arm(self, job_id, fire_at)
         armed = known(self.client())
         if armed is not None:
             armed[job_id] = OneShot(job_id, fire_at)
 
     _put(apply, "_list", listed)
-    _put(apply, "_provision", arming)
-    _put(apply, "_cancel", cancelling)
-    _put(reconciler.Reconciler, "arm", send)
+    _put(apply, "_send", sending)
+    _put(reconciler.Reconciler, "arm", arm)
 
 
 def _run_early_fires() -> None:

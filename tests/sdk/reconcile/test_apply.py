@@ -331,3 +331,25 @@ def test_without_a_token_nothing_is_sent(nas: InMemoryNas) -> None:
     with nas.client(lambda: "") as client, pytest.raises(TokenError):
         converge(client, jobs(3), callback_url=CALLBACK)
     assert nas.requests == []
+
+
+@pytest.mark.parametrize("operation", ["provision", "cancel"])
+@pytest.mark.parametrize("count", [1, 2, INLINE_MAX, INLINE_MAX + 1, 40])
+def test_a_write_that_fails_tells_its_attempts_however_many_there_are(
+    nas: InMemoryNas, operation: str, count: int
+) -> None:
+    wanted = jobs(count) if operation == "provision" else []
+    for one in [] if wanted else jobs(count):
+        nas.arm(one.job_id, one.fire_at)
+    nas.fail_next(503, operation=operation, times=1000)
+    with nas.client(max_attempts=3) as client:
+        report = converge(client, wanted, callback_url=CALLBACK)
+    assert [outcome.attempts for outcome in report.failed] == [3] * count
+    assert all(outcome.elapsed > 0 for outcome in report.failed)
+
+
+def test_a_write_that_was_not_sent_has_no_attempts(nas: InMemoryNas) -> None:
+    nas.fail_next(drop="before", operation="provision", times=1000)
+    with nas.client(max_attempts=2) as client:
+        report = converge(client, jobs(3), callback_url=CALLBACK)
+    assert [outcome.attempts for outcome in report.failed] == [2, 0, 0]
