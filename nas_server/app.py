@@ -3,58 +3,25 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final
+from functools import partial
 
-import attrs
 from aiohttp import web
 
 from nas_sdk.protocol import one_shot
-from nas_server import budget, keys
+from nas_server import budget
 from nas_server.accounts import Accounts, AgentAccount, InvalidTokenError, UnprovisionedError
 from nas_server.clock import NowMs, system_clock
-from nas_server.delivery.caller import TIMEOUT_S, Caller, agent_client
-from nas_server.delivery.relay import PER_AGENT, Relay
+from nas_server.delivery.caller import Caller, agent_client
+from nas_server.delivery.relay import Relay
 from nas_server.http import answers, bodies, request_body
 from nas_server.http.gate import Gate
-from nas_server.http.oauth import ACCESS_LIFE_S, OAuth
+from nas_server.http.oauth import OAuth
 from nas_server.http.throttle import Throttle
 from nas_server.keys import KeyRing
 from nas_server.metrics import CONTENT_TYPE, CountsCache, Metrics
 from nas_server.page.routes import Page
+from nas_server.policy import HttpPolicy, ServerConfig
 from nas_server.store.base import Store, StoreError
-
-BODY_LIMIT: Final = 65_536
-CALLS: Final = 100
-AT_ONCE_S: Final = 60
-"""An agent may make the calls of so many seconds at once: all its jobs, after a loss."""
-AGENTS: Final = 100_000
-READY_S: Final = 2
-"""How long the store may take for the server to be ready."""
-COUNT_S: Final = 5
-"""How long ``/metrics`` waits for the store; a scrape mostly has 10 s."""
-
-
-def _without_slash(url: str) -> str:
-    return url.rstrip("/")
-
-
-@attrs.frozen(kw_only=True)
-class ServerConfig:
-    """How a server behaves."""
-
-    issuer: str = attrs.field(converter=_without_slash)
-    """Its base URL as agents know it; the ``iss`` of its tokens."""
-    allow_private_callbacks: bool = False
-    per_agent: int = PER_AGENT
-    """Deliveries that may be under way for one agent at a time."""
-    calls: int = CALLS
-    """Calls that one agent may make a second, in the long run; 0 is no limit."""
-    answer_timeout_s: float = TIMEOUT_S
-    """How long an agent may take to answer a fire."""
-    grace_s: float = 10.0
-    """How long a stop waits for deliveries that are under way."""
-    access_life_s: int = ACCESS_LIFE_S
-    """How long an access token of a login lasts."""
 
 
 class Nas:
@@ -75,7 +42,7 @@ class Nas:
         self._settings = settings
         self._clock = clock
         self.accounts = Accounts(store)
-        self.keys = KeyRing(store)
+        self.keys = KeyRing(store, settings.keys)
         self.metrics = Metrics()
         self.oauth = OAuth(
             store,
@@ -84,16 +51,22 @@ class Nas:
             issuer=settings.issuer,
             clock=clock,
             access_life_s=settings.access_life_s,
+            policy=settings.logins,
+            body_s=settings.http.body_s,
         )
-        self._throttle = _throttle(settings.calls)
-        self._counts = CountsCache(store.counts, clock)
+        self._share = partial(budget.share, settings.budget)
+        self._throttle = _throttle(settings.calls, settings.http)
+        self._counts = CountsCache(store.counts, clock, settings.http.counts_ms)
         self.relay: Relay
         self._stopped = False
         self._grace_s = settings.grace_s
-        self.gate = Gate(budget.share)
+        self.gate = Gate(self._share, settings.http)
         self.app = web.Application(
-            middlewares=[self.gate.middleware, answers.error_middleware(self.metrics)],
-            client_max_size=BODY_LIMIT,
+            middlewares=[
+                self.gate.middleware,
+                answers.error_middleware(self.metrics, settings.http.retry_after_s),
+            ],
+            client_max_size=settings.http.body_bytes,
         )
         self.app.cleanup_ctx.append(self._relaying)
         self.app.add_routes(
@@ -115,7 +88,7 @@ class Nas:
             lambda: self.relay,
             self.oauth.logins,
             clock=clock,
-            issuer=settings.issuer,
+            settings=settings,
         )
         self.app.add_subapp("/admin/", page.app)
 
@@ -124,7 +97,8 @@ class Nas:
         async with agent_client(
             allow_private=self._settings.allow_private_callbacks,
             timeout_s=self._settings.answer_timeout_s,
-            most=budget.share,
+            most=self._share,
+            policy=self._settings.delivery,
         ) as client:
             caller = Caller(
                 client,
@@ -138,7 +112,7 @@ class Nas:
                 caller,
                 self.metrics,
                 clock=self._clock,
-                per_agent=self._settings.per_agent,
+                settings=self._settings,
             )
             self.relay.start()
             yield
@@ -159,7 +133,7 @@ class Nas:
     async def _provision(self, request: web.Request) -> web.Response:
         agent = await self._caller_of(request)
         asked = bodies.parse_provision(
-            await _body(request), allow_private=self._settings.allow_private_callbacks
+            await self._body(request), allow_private=self._settings.allow_private_callbacks
         )
         now = self._clock()
         wanted = one_shot.fresh(
@@ -179,7 +153,7 @@ class Nas:
 
     async def _cancel(self, request: web.Request) -> web.Response:
         agent = await self._caller_of(request)
-        job_id = bodies.parse_cancel(await _body(request))
+        job_id = bodies.parse_cancel(await self._body(request))
         await self._store.cancel(agent.name, job_id, self._clock())
         return web.json_response({"ok": True})
 
@@ -192,7 +166,7 @@ class Nas:
     async def _jwks(self, request: web.Request) -> web.Response:
         now = self._clock()
         await self.keys.refresh(now)
-        headers = {"Cache-Control": f"public, max-age={keys.CACHED_S}"}
+        headers = {"Cache-Control": f"public, max-age={self._settings.keys.cached_s}"}
         return web.json_response(self.keys.jwks(now), headers=headers)
 
     async def _healthz(self, request: web.Request) -> web.Response:
@@ -201,20 +175,21 @@ class Nas:
     async def _readyz(self, request: web.Request) -> web.Response:
         if self._stopped:
             raise StoreError("the server is stopping")  # a 503, as all of them
+        ready_s = self._settings.http.ready_s
         try:
-            async with asyncio.timeout(READY_S):
+            async with asyncio.timeout(ready_s):
                 await self._store.next_due()  # says at once when a cluster is away
                 if (trouble := await self._store.trouble()) is not None:
                     raise trouble
                 await self._store.write("probe", "readyz", {})
         except TimeoutError:
-            raise StoreError(f"it took longer than {READY_S} s") from None
+            raise StoreError(f"it took longer than {ready_s:g} s") from None
         return web.json_response({"status": "ready"})
 
     async def _metrics(self, request: web.Request) -> web.Response:
         counts, up = None, False
         with contextlib.suppress(StoreError, TimeoutError):
-            async with asyncio.timeout(COUNT_S):
+            async with asyncio.timeout(self._settings.http.count_s):
                 counts = await self._counts.get()
                 up = await self._store.trouble() is None
         text = self.metrics.render(counts, up=up, now=self._clock())
@@ -236,14 +211,15 @@ class Nas:
             raise answers.slow_down(wait_s)
         return agent
 
+    async def _body(self, request: web.Request) -> bytes:
+        return await request_body.body(request, request_body.JSON, self._settings.http.body_s)
 
-def _throttle(calls: int) -> Throttle | None:
-    return Throttle(calls * AT_ONCE_S, 1_000 / calls, AGENTS) if calls else None
+
+def _throttle(calls: int, policy: HttpPolicy) -> Throttle | None:
+    if not calls:
+        return None
+    return Throttle(calls * policy.calls_burst_s, 1_000 / calls, policy.agents)
 
 
 async def _to_page(request: web.Request) -> web.Response:
     return web.Response(status=308, headers={"Location": "admin/"})
-
-
-async def _body(request: web.Request) -> bytes:
-    return await request_body.body(request, request_body.JSON)

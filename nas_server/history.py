@@ -10,13 +10,7 @@ import attrs
 
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
-
-KEEP_MS: Final = 86_400_000
-"""How long an attempt is kept."""
-KEEP_PER_AGENT: Final = 500
-"""How many attempts are kept of one agent, the newest; also the most asked for at once."""
-KEEP_IN_ALL: Final = 200_000
-"""How many a store that lasts keeps of all agents together."""
+from nas_server.policy import HISTORY, HistoryPolicy
 
 DONE: Final = "done"
 NOT_RUN: Final = "not run"
@@ -102,26 +96,26 @@ def _then(tried: StoredOneShot, outcome: DeliveryResult, left: StoredOneShot | N
     return EARLY if outcome.ended else RETRY
 
 
-def is_kept(attempt: Attempt, now: int) -> bool:
+def is_kept(attempt: Attempt, now: int, policy: HistoryPolicy = HISTORY) -> bool:
     """Tell whether an attempt is recent enough to be shown."""
-    return attempt.ended_ms > now - KEEP_MS
+    return attempt.ended_ms > now - policy.keep_ms
 
 
 class History:
     """Attempts in memory."""
 
-    def __init__(self) -> None:
-        """Know of none."""
+    def __init__(self, policy: HistoryPolicy = HISTORY) -> None:
+        self._policy = policy
         self._count = count()
         self._kept: dict[str, deque[tuple[int, Attempt]]] = {}
 
     def add(self, attempt: Attempt) -> None:
         """Keep an attempt."""
-        kept = self._kept.setdefault(attempt.agent, deque(maxlen=KEEP_PER_AGENT))
+        kept = self._kept.setdefault(attempt.agent, deque(maxlen=self._policy.per_agent))
         kept.append((next(self._count), attempt))
 
     def newest(self, now: int, limit: int, agent: str | None) -> list[Attempt]:
         """Return up to ``limit`` attempts, of one agent or of all, the newest first."""
         kept = chain(*self._kept.values()) if agent is None else self._kept.get(agent, ())
-        recent = ((n, each) for n, each in kept if is_kept(each, now))
+        recent = ((n, each) for n, each in kept if is_kept(each, now, self._policy))
         return [each for _, each in nlargest(limit, recent, key=lambda one: one[0])]

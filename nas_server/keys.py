@@ -13,17 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
+from nas_server.policy import KEYS, KeyPolicy
 from nas_server.store.base import Record, Store
 
 ALGORITHM: Final = "ES256"
-TOKEN_LIFE_S: Final = 90
-REFRESH_MS: Final = 2_000
-"""How soon a running server notices a rotation."""
-CACHED_S: Final = 60
-"""How long agents and whatever is between may keep the published set."""
-PUBLISH_AHEAD_MS: Final = CACHED_S * 1_000 + 5 * REFRESH_MS
-RETIRE_MS: Final = (TOKEN_LIFE_S + 60) * 1_000
-"""From the last signature to the end of publication: the token's life, leeway, slack."""
 
 _KIND: Final = "signing_key"
 
@@ -67,20 +60,21 @@ class SigningKey:
 class KeyRing:
     """The keys of a store, as of a moment ago."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, policy: KeyPolicy = KEYS) -> None:
         """Keep the keys in ``store``; call `refresh` before anything else."""
+        self._policy = policy
         self._store = store
         self._keys: dict[str, SigningKey] = {}
         self._fresh_until = 0
 
     async def refresh(self, now: int) -> None:
         """See what the store has, if that was last done a while ago; make the first key."""
-        if 0 < self._fresh_until - now <= REFRESH_MS:  # not after a clock was set back
+        if 0 < self._fresh_until - now <= self._policy.refresh_ms:  # not after a clock was set back
             return
         await self._load()
         if not self._keys:
             await self._add(SigningKey.new(now))
-        self._fresh_until = now + REFRESH_MS
+        self._fresh_until = now + self._policy.refresh_ms
 
     async def published(self, now: int) -> list[str]:
         """Return the names of the keys that are published, the newest first; make none."""
@@ -94,19 +88,20 @@ class KeyRing:
             await self._store.write(_KIND, kid, None)
             del self._keys[kid]
         # Without a key so far there is nobody to give notice to.
-        return await self._add(SigningKey.new(now + PUBLISH_AHEAD_MS if self._keys else now))
+        notice_ms = self._policy.publish_ahead_ms if self._keys else 0
+        return await self._add(SigningKey.new(now + notice_ms))
 
     def sign(
-        self, claims: dict[str, Any], now: int, *, life_s: int = TOKEN_LIFE_S, kind: str = "JWT"
+        self, claims: dict[str, Any], now: int, *, life_s: int | None = None, kind: str = "JWT"
     ) -> str:
-        """Return a JWT of ``claims`` (``typ`` is ``kind``), valid from now for so long.
+        """Return a JWT of ``claims`` (``typ`` is ``kind``), valid for ``life_s``.
 
-        A key is not published for longer than `TOKEN_LIFE_S` needs.
+        Without that, for `KeyPolicy.token_s`; a key is published no longer than that needs.
         """
         newest_first = self._newest_first()
         key = next((key for key in newest_first if key.signs_from_ms <= now), newest_first[-1])
         issued = now // 1_000
-        claims = {**claims, "iat": issued, "exp": issued + life_s}
+        claims = {**claims, "iat": issued, "exp": issued + (life_s or self._policy.token_s)}
         return jwt.encode(claims, key.private, ALGORITHM, headers={"kid": key.kid, "typ": kind})
 
     def jwks(self, now: int) -> dict[str, Any]:
@@ -119,7 +114,7 @@ class KeyRing:
         return [
             key
             for key, successor in zip(keys, [None, *keys], strict=False)
-            if successor is None or now < successor.signs_from_ms + RETIRE_MS
+            if successor is None or now < successor.signs_from_ms + self._policy.retire_ms
         ]
 
     def _newest_first(self) -> list[SigningKey]:

@@ -6,29 +6,25 @@ import queue
 import sys
 import threading
 import time
-from typing import Final
 
-ROOM: Final = 10_000
-"""How many lines wait to be read; those beyond are counted."""
-REPEAT_S: Final = 10.0
-"""A line that comes again within this time is counted, and told once."""
-END_S: Final = 1.0
-KEYS: Final = 1_000
+from nas_server.policy import LOGS, LogPolicy
 
 
 class Repeats:
-    """Which lines were told of late."""
+    """Which lines were logged of late."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: LogPolicy = LOGS) -> None:
+        self._policy = policy
         self._told: dict[str, tuple[float, int]] = {}
 
     def admit(self, key: str, now: float) -> int | None:
-        """Return how often ``key`` came since it was told, to be told now; None: not now."""
-        at, count = self._told.get(key, (-REPEAT_S, 0))
-        if now - at < REPEAT_S:
+        """Return how often ``key`` came since it was logged, to be logged now; None: not now."""
+        repeat_s = self._policy.repeat_s
+        at, count = self._told.get(key, (-repeat_s, 0))
+        if now - at < repeat_s:
             self._told[key] = at, count + 1
             return None
-        if len(self._told) >= KEYS:
+        if len(self._told) >= self._policy.repeats:
             self._told.clear()
         self._told[key] = now, 0
         return count
@@ -37,11 +33,12 @@ class Repeats:
 class LineHandler(logging.Handler):
     """Hands lines to a thread that writes them."""
 
-    def __init__(self, handle: int | None = None) -> None:
+    def __init__(self, handle: int | None = None, policy: LogPolicy = LOGS) -> None:
         """Write to ``handle``, or to stderr."""
         super().__init__()
+        self._end_s = policy.end_s
         self._handle = sys.stderr.fileno() if handle is None else handle
-        self._lines: queue.Queue[str | None] = queue.Queue(ROOM)
+        self._lines: queue.Queue[str | None] = queue.Queue(policy.room)
         self._lost = 0
         self._thread = threading.Thread(target=self._run, name="nas-log", daemon=True)
         self._thread.start()
@@ -56,10 +53,10 @@ class LineHandler(logging.Handler):
     def close(self) -> None:
         """Wait a moment for what is still to be written."""
         try:
-            self._lines.put(None, timeout=END_S)
+            self._lines.put(None, timeout=self._end_s)
         except queue.Full:
             return super().close()
-        self._thread.join(END_S)
+        self._thread.join(self._end_s)
         return super().close()
 
     def _run(self) -> None:

@@ -15,24 +15,13 @@ import attrs
 from nas_server.accounts import AccountError, Accounts, AgentAccount, Credential, hash_token
 from nas_server.http.throttle import Throttle
 from nas_server.logs import log_event
+from nas_server.policy import LOGINS, LoginPolicy
 from nas_server.store.base import Record, Store
 
-CODE_LIFE_S: Final = 600
-"""How long a login may wait for its approval."""
-INTERVAL_S: Final = 1
-"""How often a program may ask whether it was approved; hermes does so each second."""
-EAGER: Final = 5
-"""How often it may ask at once."""
-PENDING: Final = 100
-"""How many logins may wait at a time."""
-REFRESH_LIFE_MS: Final = 90 * 86_400_000
-"""How long a login lasts that is not renewed."""
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 """Of user codes: no vowels, and nothing that looks like a digit."""
-CODE_LENGTH: Final = 8
 
 _KIND: Final = "device"
-_POLL_MS: Final = 900 * INTERVAL_S  # a clock or a network may be that much off
 Mint = Callable[[AgentAccount, str, int], tuple[str, int]]
 """Makes an access token for an agent and a client, now; returns it and when it ends (ms)."""
 
@@ -91,20 +80,21 @@ def shown_code(text: str) -> str:
 class Logins:
     """The logins of a store. Every process on the store honours them."""
 
-    def __init__(self, store: Store, accounts: Accounts) -> None:
+    def __init__(self, store: Store, accounts: Accounts, policy: LoginPolicy = LOGINS) -> None:
         """Keep logins in ``store``."""
+        self._policy = policy
         self._store = store
         self._accounts = accounts
-        self._polls = Throttle(EAGER, _POLL_MS, 10 * PENDING)
+        self._polls = Throttle(policy.polls, policy.poll_ms, 10 * policy.pending)
 
     async def start(self, client_id: str, scope: str, address: str, now: int) -> tuple[str, str]:
         """Begin a login and return its device code and its user code; TooManyLoginsError."""
         await self._make_room(now)
         secret = secrets.token_urlsafe(32)
-        until = now + 1_000 * CODE_LIFE_S
+        until = now + 1_000 * self._policy.code_s
         pending = Pending(hash_token(secret), client_id, scope, address, now, until)
         while True:
-            code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
+            code = "".join(secrets.choice(LETTERS) for _ in range(self._policy.code_letters))
             key = hash_token(code)
             if await self._store.swap(_KIND, key, None, attrs.asdict(pending)):
                 return f"{key}.{secret}", shown_code(code)
@@ -116,7 +106,7 @@ class Logins:
                 await self._store.swap(_KIND, key, record, None)
             else:
                 waiting += 1
-        if waiting >= PENDING:
+        if waiting >= self._policy.pending:
             raise TooManyLoginsError
 
     async def find(self, user_code: str, now: int) -> Pending | None:
@@ -145,7 +135,7 @@ class Logins:
         if not done:
             raise AccountError(
                 f"no login waits under the code {user_code[:40]!r}: it is mistyped, decided, or "
-                f"older than {CODE_LIFE_S // 60} minutes; then log in again for another"
+                f"older than {self._policy.code_s // 60} minutes; then log in again for another"
             )
 
     async def collect(self, device_code: str, client_id: str, now: int, mint: Mint) -> Grant:
@@ -159,7 +149,7 @@ class Logins:
             raise GrantError("invalid_grant", "the code is that of another login")
         if not (pending.agent or pending.denied):
             if self._polls.wait_s(key, now):
-                raise GrantError("slow_down", f"ask every {INTERVAL_S} s")
+                raise GrantError("slow_down", f"ask every {self._policy.interval_s} s")
             raise GrantError("authorization_pending", "nobody has approved it yet")
         if not await self._store.swap(_KIND, key, record, None):
             raise GrantError("invalid_grant", "the code was used")
@@ -171,7 +161,7 @@ class Logins:
         handle = f"nas_refresh_{secrets.token_hex(16)}"
         try:
             agent = await self._accounts.provisioned(pending.agent)
-            credential, grant = _issue(handle, agent, pending.client_id, now, mint)
+            credential, grant = self._issue(handle, agent, pending.client_id, now, mint)
             await self._accounts.change(
                 agent.name, lambda known: _given(known, credential, agent.name)
             )
@@ -189,7 +179,7 @@ class Logins:
         agent = await self._accounts.owner(chain := hash_token(handle))
         if agent is None:
             raise _over()
-        credential, grant = _issue(handle, agent, client_id, now, mint)
+        credential, grant = self._issue(handle, agent, client_id, now, mint)
 
         def renewed(known: AgentAccount | None) -> AgentAccount:
             if known is None or known.revoked or known.chain_hash != chain:
@@ -207,6 +197,20 @@ class Logins:
             "refresh_token_reused", "refresh token reuse: the login is ended; log in again"
         )
 
+    def _issue(
+        self, handle: str, agent: AgentAccount, client_id: str, now: int, mint: Mint
+    ) -> tuple[Credential, Grant]:
+        access, expires_ms = mint(agent, client_id, now)
+        refresh = f"{handle}.{secrets.token_urlsafe(32)}"
+        credential = Credential(
+            token_hash=hash_token(access),
+            expires_ms=expires_ms,
+            chain_hash=hash_token(handle),
+            refresh_hash=hash_token(refresh),
+            refresh_until_ms=now + self._policy.refresh_ms,
+        )
+        return credential, Grant(access, refresh, expires_ms)
+
 
 def _pending(record: Record | None, now: int) -> Pending | None:
     return None if record is None or record["until_ms"] <= now else Pending(**record)
@@ -220,18 +224,3 @@ def _given(known: AgentAccount | None, credential: Credential, name: str) -> Age
     if known is None or known.revoked:
         raise AccountError(name)
     return known.given(credential, keep_armed=True)
-
-
-def _issue(
-    handle: str, agent: AgentAccount, client_id: str, now: int, mint: Mint
-) -> tuple[Credential, Grant]:
-    access, expires_ms = mint(agent, client_id, now)
-    refresh = f"{handle}.{secrets.token_urlsafe(32)}"
-    credential = Credential(
-        token_hash=hash_token(access),
-        expires_ms=expires_ms,
-        chain_hash=hash_token(handle),
-        refresh_hash=hash_token(refresh),
-        refresh_until_ms=now + REFRESH_LIFE_MS,
-    )
-    return credential, Grant(access, refresh, expires_ms)

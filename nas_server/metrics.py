@@ -11,7 +11,6 @@ from nas_server.clock import NowMs
 from nas_server.store.base import Counts
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-COUNTS_FOR_MS: Final = 5_000
 _LATENESS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600)
 
 
@@ -83,13 +82,16 @@ class Metrics:
 
 
 class CountsCache:
-    """What a store holds, counted at most once in `COUNTS_FOR_MS`.
+    """What a store holds, counted at most once in a while.
 
     Counting reads the whole store, and whoever reaches ``/metrics`` may ask for it.
     """
 
-    def __init__(self, count: Callable[[int], Awaitable[Counts]], clock: NowMs) -> None:
-        """Count with ``count``, which is given the time of ``clock``."""
+    def __init__(
+        self, count: Callable[[int], Awaitable[Counts]], clock: NowMs, fresh_ms: int
+    ) -> None:
+        """Count with ``count``, given the time of ``clock``, and not again for ``fresh_ms``."""
+        self._fresh_ms = fresh_ms
         self._count = count
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
@@ -105,4 +107,4 @@ class CountsCache:
 
     def _is_fresh(self, counted_ms: int) -> bool:
         # A clock that was set back must not keep old counts until it has caught up.
-        return 0 <= self._clock() - counted_ms < COUNTS_FOR_MS
+        return 0 <= self._clock() - counted_ms < self._fresh_ms

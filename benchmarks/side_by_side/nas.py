@@ -18,9 +18,10 @@ from aiohttp.typedefs import Handler
 
 from nas_sdk._core.instants import format_instant, parse_instant
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
-from nas_server.app import Nas, ServerConfig
+from nas_server.app import Nas
 from nas_server.clock import system_clock
 from nas_server.http import request_body
+from nas_server.policy import HttpPolicy, ServerConfig
 from nas_server.store import MemoryStore
 from tests.support.tls import self_signed
 from tools.demo.home import NasAccess
@@ -159,7 +160,7 @@ class SlowNas:
         self._nas.app.middlewares.insert(0, self._slowly())
         for name in ("aiohttp.server", "nas_server"):  # agents end and hang up as they like
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        runner = request_body.runner(self._nas.app, 0.1)
+        runner = request_body.runner(self._nas.app, HttpPolicy(close_s=0.1))
         await runner.setup()
         await web.SockSite(runner, listener).start()
         context = _vouched_for_by(bundle)

@@ -10,11 +10,11 @@ import attrs
 from nas_sdk._core.instants import format_instant
 from nas_server.accounts import AccountError, Accounts, AgentAccount
 from nas_server.clock import system_clock
-from nas_server.history import KEEP_PER_AGENT
 from nas_server.keys import KeyRing
 from nas_server.logins import Logins
 from nas_server.page.access import Access
 from nas_server.page.facts import Lateness, lateness
+from nas_server.policy import HISTORY
 from nas_server.store import Store, open_store
 
 SHOWN: Final = 100
@@ -157,7 +157,7 @@ async def status(store: Store, options: Namespace) -> None:
     """Print what the store holds, and what was given up."""
     now = system_clock()
     counts = await store.counts(now)
-    late = lateness(await store.attempts(now, KEEP_PER_AGENT))
+    late = lateness(await store.attempts(now, HISTORY.per_agent))
     keys = await KeyRing(store).published(now)
     agents = [agent for agent in await Accounts(store).everyone() if not agent.revoked]
     dead = [

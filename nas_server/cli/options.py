@@ -9,6 +9,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
+
+from nas_server.policy import ServerConfig
+
 PREFIX: Final = "NAS_SERVER_"
 USUAL: Final[dict[str, Any]] = {
     "host": "127.0.0.1",
@@ -17,9 +21,9 @@ USUAL: Final[dict[str, Any]] = {
     "issuer": None,
     "admin_token": None,
     "allow_private_callbacks": False,
-    "per_agent": 8,
-    "calls": 100,
-    "grace": 10.0,
+    "per_agent": attrs.fields(ServerConfig).per_agent.default,
+    "calls": attrs.fields(ServerConfig).calls.default,
+    "grace": attrs.fields(ServerConfig).grace_s.default,
     "log_level": "info",
 }
 """Every option that is not about one command alone, with its value when nobody says one.

@@ -10,14 +10,14 @@ import sys
 from argparse import Namespace
 
 from nas_server import logs
-from nas_server.app import Nas, ServerConfig
+from nas_server.app import Nas
 from nas_server.cli.options import OptionError
 from nas_server.http import request_body
 from nas_server.page.access import Access
 from nas_server.page.routes import OFF
+from nas_server.policy import ServerConfig
 from nas_server.store import open_store
 
-CONNECTIONS_END_S = 5.0
 BACKLOG = 256
 SWITCH_S = 0.0005
 """The store's thread takes many short turns; at the usual 5 ms a busy loop starves it."""
@@ -62,7 +62,7 @@ async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hang_up)
-    runner = request_body.runner(nas.app, CONNECTIONS_END_S)
+    runner = request_body.runner(nas.app)
     await runner.setup()
     try:
         server = await nas.gate.listen(runner, listener, BACKLOG)

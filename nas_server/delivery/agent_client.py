@@ -20,10 +20,8 @@ from nas_sdk._version import __version__
 from nas_server.delivery.agent_connection import AgentConnection, Server
 from nas_server.delivery.connecting import MakeSocket, addresses, any_socket, connect
 from nas_server.delivery.http_answer import BadAnswerError
+from nas_server.policy import DELIVERY, DeliveryPolicy
 
-IDLE_S: Final = 2.0
-"""An agent's machine stops when it is idle: only a burst may use its connections again."""
-SHUTDOWN_S: Final = 1.0
 _PATH: Final = "/%:@!$&'()*+,;=~"
 
 
@@ -78,11 +76,13 @@ class AgentClient:
         timeout_s: float,
         make_socket: MakeSocket = any_socket,
         most: Callable[[], int] = lambda: sys.maxsize,
+        policy: DeliveryPolicy = DELIVERY,
     ) -> None:
         """Take sockets from ``make_socket``; an answer may take ``timeout_s``.
 
         No more connections are open than ``most`` says, if there are no more requests at a time.
         """
+        self._policy = policy
         self._make_socket = make_socket
         self._timeout_s = timeout_s
         self._most = most
@@ -135,7 +135,8 @@ class AgentClient:
 
     def _keep(self, place: Target, connection: AgentConnection) -> None:
         self._idle.setdefault(place.server, []).append(connection)
-        connection.idle = asyncio.get_running_loop().call_later(IDLE_S, connection.close)
+        loop = asyncio.get_running_loop()
+        connection.idle = loop.call_later(self._policy.idle_s, connection.close)
 
     def _reused(self, place: Target) -> AgentConnection | None:
         waiting = self._idle.get(place.server)
@@ -161,14 +162,20 @@ class AgentClient:
         if len(self._open) >= self._most():
             self._close_an_idle_one()
         found = await addresses(place.host, place.port, self._resolver)
-        sock = await connect(found, self._make_socket)
+        sock = await connect(found, self._make_socket, self._policy.next_address_s)
         more: dict[str, Any] = {}
         if place.tls:
             name = place.host.rstrip(".")
-            more = {"ssl": self._tls(), "server_hostname": name, "ssl_shutdown_timeout": SHUTDOWN_S}
+            more = {
+                "ssl": self._tls(),
+                "server_hostname": name,
+                "ssl_shutdown_timeout": self._policy.close_s,
+            }
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
-            lambda: AgentConnection(place.server, self._forget), sock=sock, **more
+            lambda: AgentConnection(place.server, self._forget, self._policy.drain_s),
+            sock=sock,
+            **more,
         )
         self._open.add(connection)
         return connection

@@ -9,8 +9,6 @@ from nas_server.delivery.http_answer import AnswerReader, BadAnswerError
 
 READ: Final = 16_384
 """Bytes read before other connections have their turn."""
-DRAIN_S: Final = 1.0
-"""How long the rest of an answer is waited for, once its status is known."""
 
 Server = tuple[bool, str, int]
 """Whether TLS is spoken, host and port."""
@@ -19,8 +17,14 @@ Server = tuple[bool, str, int]
 class AgentConnection(asyncio.BufferedProtocol):
     """One connection; it carries one request at a time."""
 
-    def __init__(self, server: Server, closed: Callable[["AgentConnection"], object]) -> None:
-        """Be a connection to ``server``; ``closed`` is told when it is one no more."""
+    def __init__(
+        self, server: Server, closed: Callable[["AgentConnection"], object], drain_s: float
+    ) -> None:
+        """Be a connection to ``server``; ``closed`` is called when it is one no more.
+
+        Once the status is known, the rest of an answer is waited for up to ``drain_s``.
+        """
+        self._drain_s = drain_s
         self.server = server
         self._closed = closed
         self._buffer = memoryview(bytearray(READ))
@@ -85,7 +89,7 @@ class AgentConnection(asyncio.BufferedProtocol):
         if not reader.over:
             # The status has decided: no failure matters here, nor a stop that waits no longer.
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([self._drained], timeout=DRAIN_S)
+                await asyncio.wait([self._drained], timeout=self._drain_s)
         return reader
 
     @property

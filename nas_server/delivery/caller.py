@@ -20,8 +20,8 @@ from nas_server.delivery.agent_client import AgentClient, Answer
 from nas_server.delivery.connecting import any_socket
 from nas_server.delivery.http_answer import BadAnswerError
 from nas_server.keys import KeyRing
+from nas_server.policy import DELIVERY, DeliveryPolicy
 
-TIMEOUT_S: Final = 30
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """What fails here and says nothing about an agent."""
 
@@ -29,12 +29,13 @@ _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOME
 def agent_client(
     *,
     allow_private: bool,
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float,
     most: Callable[[], int] = lambda: sys.maxsize,
+    policy: DeliveryPolicy = DELIVERY,
 ) -> AgentClient:
     """Return what calls agents, at public addresses only unless ``allow_private``."""
     make_socket = any_socket if allow_private else callbacks.public_socket
-    return AgentClient(timeout_s=timeout_s, make_socket=make_socket, most=most)
+    return AgentClient(timeout_s=timeout_s, make_socket=make_socket, most=most, policy=policy)
 
 
 class Caller:

@@ -5,12 +5,9 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 from aiohttp.abc import AbstractResolver
-
-NEXT_S: Final = 0.25
-"""How long an address is tried before the next is tried beside it (RFC 8305)."""
 
 Address = tuple[int, int, int, str, tuple[Any, ...]]
 """An entry as of `socket.getaddrinfo`: family, kind, protocol, name, address."""
@@ -31,8 +28,13 @@ def _address(family: int, host: str, port: int) -> Address:
     return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port)
 
 
-async def connect(found: Sequence[Address], make_socket: MakeSocket) -> socket.socket:
-    """Connect to whichever address answers first; the error of the last when none does."""
+async def connect(
+    found: Sequence[Address], make_socket: MakeSocket, next_s: float
+) -> socket.socket:
+    """Connect to whichever address answers first; the error of the last when none does.
+
+    Each is tried for ``next_s`` before the next is tried beside it.
+    """
     if len(found) == 1:
         return await _connect_to(found[0], make_socket)
     waiting: set[asyncio.Task[socket.socket]] = set()
@@ -44,7 +46,7 @@ async def connect(found: Sequence[Address], make_socket: MakeSocket) -> socket.s
             while waiting:
                 done, waiting = await asyncio.wait(
                     waiting,
-                    timeout=None if last else NEXT_S,
+                    timeout=None if last else next_s,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if not done:

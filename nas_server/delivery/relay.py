@@ -6,21 +6,18 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server import budget
 from nas_server.clock import NowMs
-from nas_server.delivery.caller import TIMEOUT_S, Caller
+from nas_server.delivery.caller import Caller
 from nas_server.logs import log_event
 from nas_server.metrics import Metrics
+from nas_server.policy import ServerConfig
 from nas_server.store.base import GoneError, Store, StoreError
 
 T = TypeVar("T")
-BATCH: Final = 500
-PER_AGENT: Final = 8
-LOOK_UP_S: Final = 1.0
-"""The longest sleep, so that a system clock that is set forward is noticed."""
 
 
 class Relay:
@@ -33,14 +30,17 @@ class Relay:
         metrics: Metrics,
         *,
         clock: NowMs,
-        per_agent: int = PER_AGENT,
+        settings: ServerConfig,
     ) -> None:
-        """Have at most ``per_agent`` deliveries under way for an agent."""
+        """Call agents through ``caller`` as ``settings`` say."""
+        self._policy = settings.delivery
+        self._budget = settings.budget
+        self._answer_ms = settings.answer_timeout_s * 1_000
         self._store = store
         self._caller = caller
         self._metrics = metrics
         self._clock = clock
-        self._per_agent = per_agent
+        self._per_agent = settings.per_agent
         self._wake = asyncio.Event()
         self._asleep_until: float = math.inf
         self._stopping = False
@@ -82,7 +82,7 @@ class Relay:
                 raise
             except Exception as error:  # a relay that stands still loses every fire
                 log_event("relay_failed", level=logging.ERROR, error=True, reason=str(error))
-                await asyncio.sleep(LOOK_UP_S)
+                await asyncio.sleep(self._policy.look_s)
 
     async def until(self, stop: asyncio.Event) -> None:
         """Wait for ``stop``. Raises GoneError when the store is gone before."""
@@ -123,7 +123,7 @@ class Relay:
 
     async def _begin_due(self) -> bool:
         """Begin what is due; return whether there may be more."""
-        most = min(BATCH, self._room())
+        most = min(self._policy.batch, self._room())
         due = await self._store.due(
             self._clock(), most, under_way=self._load, per_agent=self._per_agent
         )
@@ -136,7 +136,7 @@ class Relay:
 
     def _room(self) -> int:
         """How many more deliveries there may be."""
-        return budget.share() - len(self._tasks)
+        return budget.share(self._budget) - len(self._tasks)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         if self._room() <= 0:
@@ -157,14 +157,14 @@ class Relay:
         self._asleep_until = math.inf if until_ms is None else until_ms
         while not self._wake.is_set() and (left := self._asleep_until - self._clock()) > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(left / 1_000, LOOK_UP_S))
+                await asyncio.wait_for(self._wake.wait(), min(left / 1_000, self._policy.look_s))
 
     async def _deliver(self, one: StoredOneShot) -> None:
         started = self._clock()
         self._metrics.began(started - one.not_before_ms if one.attempt == 1 else None)
         word = "handed_back"
         try:
-            if _is_stale(one, started):
+            if self._is_stale(one, started):
                 await self._store.release([one])
                 self.expect(one.not_before_ms)
             elif (outcome := await self._called(one)) is None:
@@ -178,11 +178,15 @@ class Relay:
         finally:
             self._metrics.ended(word)
 
+    def _is_stale(self, one: StoredOneShot, now: int) -> bool:
+        """Tell whether a lease came too late, or was slept over: its delivery could outlast it."""
+        return one.lease_until_ms is not None and now > one.lease_until_ms - self._answer_ms
+
     async def _called(self, one: StoredOneShot) -> DeliveryResult | None:
         try:
             return await self._caller.call(one)
         except Exception:  # it never began: its turn comes again, and not a lease later
-            await asyncio.sleep(LOOK_UP_S)
+            await asyncio.sleep(self._policy.look_s)
             await self._store.release([one])
             self.expect(one.not_before_ms)
             raise
@@ -223,7 +227,7 @@ class Relay:
                     raise
                 log_event("not_settled_yet", level=logging.WARNING, reason=str(error))
             try:
-                await asyncio.sleep(LOOK_UP_S)
+                await asyncio.sleep(self._policy.look_s)
             except asyncio.CancelledError:  # the end, and the last chance
                 await self._store.settle(one, outcome, now)
                 raise
@@ -245,8 +249,3 @@ async def _whole(work: Coroutine[Any, Any, T]) -> T:
         if task.cancelled() or task.exception() is not None:
             raise
         return task.result()
-
-
-def _is_stale(one: StoredOneShot, now: int) -> bool:
-    """Tell whether a lease came too late, or was slept over: its delivery could outlast it."""
-    return one.lease_until_ms is not None and now > one.lease_until_ms - TIMEOUT_S * 1_000

@@ -14,7 +14,6 @@ from nas_server.metrics import Metrics
 from nas_server.store.base import StoreError
 
 DESCRIPTION_LIMIT: Final = 1_024
-RETRY_AFTER_S: Final = 5
 
 
 def _error(
@@ -57,8 +56,11 @@ def slow_down(wait_s: int) -> RefusedError:
     return RefusedError(429, "slow_down", "too many requests", {"Retry-After": str(wait_s)})
 
 
-def error_middleware(metrics: Metrics) -> Middleware:
-    """Return a middleware that lets nothing out but answers of the contract, and counts them."""
+def error_middleware(metrics: Metrics, retry_after_s: int) -> Middleware:
+    """Return a middleware that lets nothing out but answers of the contract, and counts them.
+
+    ``retry_after_s`` is what callers are told to wait while the store fails.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -68,14 +70,14 @@ def error_middleware(metrics: Metrics) -> Middleware:
         except ConnectionError:
             raise  # the caller is gone; there is nobody to answer
         except Exception as error:
-            response = _answer_to(error, request)
+            response = _answer_to(error, request, retry_after_s)
         metrics.answered(request.match_info.route.name or "none", response.status)
         return response
 
     return middleware
 
 
-def _answer_to(error: Exception, request: web.Request) -> web.Response:
+def _answer_to(error: Exception, request: web.Request, retry_after_s: int) -> web.Response:
     match error:
         case RefusedError():
             return _error(*error.answer)
@@ -93,7 +95,7 @@ def _answer_to(error: Exception, request: web.Request) -> web.Response:
             return _error(error.status, "invalid_request", error.reason)
         case StoreError():
             log_event("store_failed", level=logging.ERROR, reason=str(error), path=request.path)
-            headers = {"Retry-After": str(RETRY_AFTER_S)}
+            headers = {"Retry-After": str(retry_after_s)}
             return _error(503, "temporarily_unavailable", error.told, headers)
         case web.RequestPayloadError():
             return _error(400, "invalid_request", "body: cannot be decoded")

@@ -13,13 +13,10 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-REQUEST_S: Final = 30.0
-"""How long the head of a request may take to arrive."""
-REFUSED_MOST: Final = 32
-"""So many at a time are told to come again; those beyond are hung up on."""
+from nas_server.policy import HTTP, HttpPolicy
+
 ACCEPTED_AT_ONCE: Final = 16
 """Each takes a descriptor before it is looked at."""
-REFUSAL_S: Final = 1.0
 _BODY: Final = json.dumps(
     {
         "error": "temporarily_unavailable",
@@ -35,8 +32,9 @@ _REFUSAL: Final = (
 class Gate:
     """Makes the protocol of each connection that is accepted."""
 
-    def __init__(self, room: Callable[[], int]) -> None:
+    def __init__(self, room: Callable[[], int], policy: HttpPolicy = HTTP) -> None:
         """Let in as many at a time as ``room`` says."""
+        self._policy = policy
         self._room = room
         self._refused: set[_Refusal] = set()
         self._waiting: dict[asyncio.Protocol, asyncio.TimerHandle] = {}
@@ -51,7 +49,7 @@ class Gate:
 
         def accepted() -> asyncio.Protocol:
             if len(self.open) >= self._room():
-                return _Refusal(self._refused)
+                return _Refusal(self._refused, self._policy)
             connection = _Connection(serve(), self)
             self.open.add(connection)  # now: of a burst, many come before the first is made
             return connection
@@ -64,7 +62,7 @@ class Gate:
     def await_request(self, protocol: asyncio.Protocol, transport: asyncio.BaseTransport) -> None:
         """End a connection on which no request arrives in time."""
         loop = asyncio.get_running_loop()
-        self._waiting[protocol] = loop.call_later(REQUEST_S, transport.close)
+        self._waiting[protocol] = loop.call_later(self._policy.request_s, transport.close)
 
     def arrived(self, protocol: object) -> None:
         """Be told that a request has arrived, or will not any more."""
@@ -102,18 +100,19 @@ class _Connection(asyncio.Protocol):
 class _Refusal(asyncio.Protocol):
     """Tells a caller to come again, and reads what it sends so that it can hear that."""
 
-    def __init__(self, others: set["_Refusal"]) -> None:
+    def __init__(self, others: set["_Refusal"], policy: HttpPolicy) -> None:
         self._others = others
+        self._policy = policy
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        if len(self._others) >= REFUSED_MOST:
+        if len(self._others) >= self._policy.refusals:
             transport.abort()
             return
         self._others.add(self)
         transport.write(_REFUSAL)
         transport.write_eof()
-        asyncio.get_running_loop().call_later(REFUSAL_S, transport.abort)
+        asyncio.get_running_loop().call_later(self._policy.refusal_s, transport.abort)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._others.discard(self)

@@ -18,23 +18,13 @@ from nas_server.http import answers, request_body
 from nas_server.http.answers import RefusedError
 from nas_server.http.throttle import Throttle
 from nas_server.keys import KeyRing
-from nas_server.logins import CODE_LIFE_S, INTERVAL_S, Grant, GrantError, Logins, TooManyLoginsError
+from nas_server.logins import Grant, GrantError, Logins, TooManyLoginsError
 from nas_server.logs import log_event
+from nas_server.policy import LoginPolicy
 from nas_server.store.base import Store
 
-ACCESS_LIFE_S: Final = 3_600
-"""How long an access token lasts. hermes takes none that ends within two minutes."""
 DEVICE_CODE: Final = "urn:ietf:params:oauth:grant-type:device_code"
 REFRESH_HEADER: Final = "x-nous-refresh-token"
-STARTS: Final = 10
-"""Logins that one address may begin at once."""
-START_EVERY_MS: Final = 6_000
-FAILURES: Final = 30
-"""Refused exchanges of one address at once."""
-FAILURE_EVERY_MS: Final = 1_000
-ADDRESSES: Final = 1_000
-BODY_LIMIT: Final = 8_192
-FIELD_LIMIT: Final = 1_024
 _PRIVATE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _WAITING: Final = ("authorization_pending", "slow_down")
 
@@ -50,23 +40,27 @@ class OAuth:
         *,
         issuer: str,
         clock: NowMs,
-        access_life_s: int = ACCESS_LIFE_S,
+        access_life_s: int,
+        policy: LoginPolicy,
+        body_s: float,
     ) -> None:
         """Log agents of ``accounts`` in, in the name of ``issuer``."""
-        self.logins = Logins(store, accounts)
+        self.logins = Logins(store, accounts, policy)
+        self._policy = policy
+        self._body_s = body_s
         self._keys = keys
         self._issuer = issuer
         self._clock = clock
         self._access_life_s = access_life_s
-        self._starts = Throttle(STARTS, START_EVERY_MS, ADDRESSES)
-        self._failures = Throttle(FAILURES, FAILURE_EVERY_MS, ADDRESSES)
+        self._starts = Throttle(policy.starts, policy.start_every_ms, policy.addresses)
+        self._failures = Throttle(policy.failures, policy.failure_every_ms, policy.addresses)
         self.routes = [
             web.post("/api/oauth/device/code", self._device_code, name="device_code"),
             web.post("/api/oauth/token", self._token, name="oauth_token"),
         ]
 
     async def _device_code(self, request: web.Request) -> web.Response:
-        form = await _form(request)
+        form = await self._form(request)
         client_id = _needed(form, "client_id")
         now, address = self._clock(), request.remote or ""
         if wait_s := self._starts.wait_s(address, now):
@@ -76,7 +70,7 @@ class OAuth:
                 client_id, form.get("scope", ""), address, now
             )
         except TooManyLoginsError:
-            raise answers.slow_down(CODE_LIFE_S) from None
+            raise answers.slow_down(self._policy.code_s) from None
         log_event("login_asked", client=client_id, address=address)
         page = f"{self._issuer}/admin/approve"
         told = {
@@ -84,13 +78,13 @@ class OAuth:
             "user_code": user_code,
             "verification_uri": page,
             "verification_uri_complete": f"{page}?code={user_code}",
-            "expires_in": CODE_LIFE_S,
-            "interval": INTERVAL_S,
+            "expires_in": self._policy.code_s,
+            "interval": self._policy.interval_s,
         }
         return web.json_response(told, headers=_PRIVATE)
 
     async def _token(self, request: web.Request) -> web.Response:
-        form = await _form(request)
+        form = await self._form(request)
         now = self._clock()
         await self._keys.refresh(now)
         try:
@@ -130,6 +124,24 @@ class OAuth:
         token = self._keys.sign(claims, now, life_s=self._access_life_s, kind="at+jwt")
         return token, now + 1_000 * self._access_life_s
 
+    async def _form(self, request: web.Request) -> dict[str, str]:
+        limited = request.clone(client_max_size=self._policy.body_bytes)
+        body = await request_body.body(limited, request_body.FORM, self._body_s)
+        try:
+            pairs = parse_qsl(body.decode("ascii"), max_num_fields=20, errors="strict")
+        except ValueError:
+            raise InvalidRequestError("body: is no form", field="body") from None
+        if len(form := dict(pairs)) != len(pairs):
+            raise InvalidRequestError("body: has a field twice", field="body")
+        longest = self._policy.field_chars
+        for name, value in pairs:
+            if len(value) > longest or not value.isprintable():
+                raise InvalidRequestError(
+                    f"{name[:40]}: is longer than {longest} characters, or not printable",
+                    field=name[:40],
+                )
+        return form
+
 
 def _told(grant: Grant, now: int) -> dict[str, Any]:
     told = {
@@ -139,23 +151,6 @@ def _told(grant: Grant, now: int) -> dict[str, Any]:
         "expires_in": (grant.expires_ms - now) // 1_000,
     }
     return {**told, "scope": grant.scope} if grant.scope else told
-
-
-async def _form(request: web.Request) -> dict[str, str]:
-    body = await request_body.body(request.clone(client_max_size=BODY_LIMIT), request_body.FORM)
-    try:
-        pairs = parse_qsl(body.decode("ascii"), max_num_fields=20, errors="strict")
-    except ValueError:
-        raise InvalidRequestError("body: is no form", field="body") from None
-    if len(form := dict(pairs)) != len(pairs):
-        raise InvalidRequestError("body: has a field twice", field="body")
-    for name, value in pairs:
-        if len(value) > FIELD_LIMIT or not value.isprintable():
-            raise InvalidRequestError(
-                f"{name[:40]}: is longer than {FIELD_LIMIT} characters, or not printable",
-                field=name[:40],
-            )
-    return form
 
 
 def _needed(form: Mapping[str, str], name: str) -> str:

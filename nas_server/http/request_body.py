@@ -6,14 +6,14 @@ from typing import Final
 from aiohttp import web
 
 from nas_sdk.errors import InvalidRequestError
+from nas_server.policy import HTTP, HttpPolicy
 
-TIMEOUT_S: Final = 30
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 
 
-async def body(request: web.Request, kind: str) -> bytes:
-    """Return a body that is of a ``kind`` and within the request's limit.
+async def body(request: web.Request, kind: str, within_s: float) -> bytes:
+    """Return a body that is of a ``kind``, within the request's limit, and there in time.
 
     Raises InvalidRequestError, and what aiohttp raises for one that is too large.
     """
@@ -24,18 +24,18 @@ async def body(request: web.Request, kind: str) -> bytes:
             "Content-Encoding: send the body as it is", field="Content-Encoding"
         )
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(within_s):
             return await request.read()
     except TimeoutError:
         raise InvalidRequestError("body: did not arrive in time", field="body") from None
 
 
-def runner(app: web.Application, shutdown_s: float) -> web.AppRunner:
-    """Return what serves ``app``; at the end, connections have ``shutdown_s`` to end."""
+def runner(app: web.Application, policy: HttpPolicy = HTTP) -> web.AppRunner:
+    """Return what serves ``app``."""
     return web.AppRunner(
         app,
         access_log=None,
-        keepalive_timeout=TIMEOUT_S,  # by then the next request has arrived, and not half of it
-        shutdown_timeout=shutdown_s,
+        keepalive_timeout=policy.body_s,  # by then the next request has arrived, and not half of it
+        shutdown_timeout=policy.close_s,
         auto_decompress=False,  # or a stranger's few bytes become many before anything is asked
     )

@@ -5,10 +5,8 @@ import secrets
 from typing import Final
 
 from nas_server.accounts import hash_token
+from nas_server.policy import PAGE, PagePolicy
 from nas_server.store.base import Store
-
-SESSION_MS: Final = 12 * 3_600_000
-"""How long a login lasts."""
 
 _ADMIN: Final = "admin"
 _TOKEN: Final = "token"  # noqa: S105 - the key of a record
@@ -18,8 +16,9 @@ _SESSION: Final = "admin_session"
 class Access:
     """The admin token of a store, and its sessions. Every process on the store honours them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, policy: PagePolicy = PAGE) -> None:
         """Keep both in ``store``."""
+        self._policy = policy
         self._store = store
 
     async def is_on(self) -> bool:
@@ -52,7 +51,7 @@ class Access:
             if record["until_ms"] <= now:
                 await self._store.write(_SESSION, key, None)
         secret = secrets.token_urlsafe(32)
-        record = {"until_ms": now + SESSION_MS, "token": right}
+        record = {"until_ms": now + self._policy.session_ms, "token": right}
         await self._store.write(_SESSION, hash_token(secret), record)
         return secret
 

@@ -18,20 +18,15 @@ from nas_server.logins import Logins, plain_code, shown_code
 from nas_server.logs import log_event
 from nas_server.metrics import CountsCache
 from nas_server.page import approve, files
-from nas_server.page.access import SESSION_MS, Access
+from nas_server.page.access import Access
 from nas_server.page.contract import contract_html
 from nas_server.page.guard import guard, protect
 from nas_server.page.watch import Wanted, Watch
+from nas_server.policy import ServerConfig
 from nas_server.store.base import Store
 
 COOKIE: Final = "nas_admin_"
 """What the cookie's name begins with; the rest is the server's: browsers look at no port."""
-BODY_LIMIT: Final = 16_384
-TRIES: Final = 5
-"""To log in with what is not the token, from one address, at once."""
-EVERY_MS: Final = 10_000
-"""A try that was used up comes back after so long."""
-ADDRESSES: Final = 1_000
 HOURS: Final = (1, 6, 24)
 TABLES: Final = ("armed", "attempts", "dead")
 OFF: Final = (
@@ -54,9 +49,11 @@ class Page:
         logins: Logins,
         *,
         clock: NowMs,
-        issuer: str,
+        settings: ServerConfig,
     ) -> None:
-        """Show ``store`` on the server that is known as ``issuer``."""
+        """Show ``store`` on the server of those ``settings``."""
+        issuer, self._policy = settings.issuer, settings.page
+        self._body_s = settings.http.body_s
         self._store = store
         self._relay = relay
         self._logins = logins
@@ -64,9 +61,11 @@ class Page:
         self._clock = clock
         self._secure = issuer.startswith("https:")  # as browsers reach it
         self._cookie = COOKIE + hashlib.sha256(issuer.encode()).hexdigest()[:12]
-        self._access = Access(store)
-        self._throttle = Throttle(TRIES, EVERY_MS, ADDRESSES)
-        self._watch = Watch(store, counts, clock)
+        self._access = Access(store, settings.page)
+        self._throttle = Throttle(
+            self._policy.tries, self._policy.try_every_ms, self._policy.addresses
+        )
+        self._watch = Watch(store, counts, clock, settings)
         self.app = web.Application(middlewares=[guard, self._on])
         self.app.on_response_prepare.append(protect)
         self.app.add_routes(
@@ -119,7 +118,7 @@ class Page:
     async def _approve(self, request: web.Request) -> web.Response:
         if not await self._is_logged_in(request):
             return _logged_out()
-        form = await _form(request)
+        form = await self._form(request)
         code, agent, now = form.get("code", ""), form.get("agent", ""), self._clock()
         approved = form.get("decision") == "approve"
         try:
@@ -149,7 +148,7 @@ class Page:
     async def _login(self, request: web.Request) -> web.Response:
         now = self._clock()
         address = request.remote or ""
-        secret = await self._access.login(await _token(request), now)
+        secret = await self._access.login(await self._token(request), now)
         # Who has the token gets in: behind a proxy all come from one address.
         wait_s = 0 if secret is not None else self._throttle.wait_s(address, now)
         if wait_s:
@@ -174,7 +173,7 @@ class Page:
             httponly=True,
             samesite="Strict",
             secure=self._secure,
-            max_age=SESSION_MS // 1_000,
+            max_age=self._policy.session_ms // 1_000,
         )
         return response
 
@@ -194,7 +193,7 @@ class Page:
     async def _fire(self, request: web.Request) -> web.Response:
         if not await self._is_logged_in(request):
             return _logged_out()
-        agent, job_id, schedule_id = await _one_shot(request)
+        agent, job_id, schedule_id = await self._one_shot(request)
         one = await self._store.fire_now(agent, job_id, schedule_id, self._clock())
         if one is not None:
             self._relay().expect(one.wake_ms)
@@ -203,7 +202,7 @@ class Page:
     async def _cancel(self, request: web.Request) -> web.Response:
         if not await self._is_logged_in(request):
             return _logged_out()
-        agent, job_id, schedule_id = await _one_shot(request)
+        agent, job_id, schedule_id = await self._one_shot(request)
         done = await self._store.withdraw(agent, job_id, schedule_id, self._clock())
         return self._changed("cancel", agent, job_id, schedule_id, done=done)
 
@@ -220,6 +219,21 @@ class Page:
     async def _is_logged_in(self, request: web.Request) -> bool:
         secret = request.cookies.get(self._cookie, "")
         return bool(secret) and await self._access.is_session(secret, self._clock())
+
+    async def _one_shot(self, request: web.Request) -> tuple[str, str, str]:
+        return bodies.parse_one_shot(await self._body(request, request_body.JSON))
+
+    async def _token(self, request: web.Request) -> str:
+        return (await self._form(request)).get("token", "").strip()
+
+    async def _form(self, request: web.Request) -> dict[str, str]:
+        form = await self._body(request, request_body.FORM)
+        return dict(parse_qsl(form.decode("utf-8", "replace")))
+
+    async def _body(self, request: web.Request, kind: str) -> bytes:
+        """Return a body; aiohttp knows no limit of a part of an application."""
+        limited = request.clone(client_max_size=self._policy.body_bytes)
+        return await request_body.body(limited, kind, self._body_s)
 
 
 def _refusal(status: HTTPStatus, code: str, description: str) -> web.Response:
@@ -260,21 +274,3 @@ def _offset(query: Any, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 8):
         raise InvalidRequestError(f"{name}: is no number", field=name)
     return int(text)
-
-
-async def _one_shot(request: web.Request) -> tuple[str, str, str]:
-    return bodies.parse_one_shot(await _body(request, request_body.JSON))
-
-
-async def _token(request: web.Request) -> str:
-    return (await _form(request)).get("token", "").strip()
-
-
-async def _form(request: web.Request) -> dict[str, str]:
-    form = await _body(request, request_body.FORM)
-    return dict(parse_qsl(form.decode("utf-8", "replace")))
-
-
-async def _body(request: web.Request, kind: str) -> bytes:
-    """Return a body; aiohttp knows no limit of a part of an application."""
-    return await request_body.body(request.clone(client_max_size=BODY_LIMIT), kind)

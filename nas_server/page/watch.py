@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from heapq import nsmallest
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
@@ -11,22 +11,11 @@ from nas_sdk._version import __version__
 from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server.accounts import Accounts
 from nas_server.clock import NowMs
-from nas_server.history import KEEP_PER_AGENT
 from nas_server.metrics import CountsCache
 from nas_server.page import facts
 from nas_server.page.timeline import timeline
+from nas_server.policy import ServerConfig
 from nas_server.store.base import Store, TooManyError
-
-MOST: Final = 5_000
-"""How many one-shots are looked at, the first."""
-DEAD: Final = 200
-"""How many of the dead are looked at, the newest."""
-PAGE: Final = 20
-"""How many rows of a table are shown at a time."""
-FRESH_S: Final = 0.5
-SHARE: Final = 10
-"""What was gathered stays for so many times as long as gathering took, too."""
-KEPT: Final = 32
 
 
 @attrs.frozen(kw_only=True)
@@ -42,8 +31,12 @@ class Wanted:
 class Watch:
     """Gathers from a store."""
 
-    def __init__(self, store: Store, counts: CountsCache, clock: NowMs) -> None:
+    def __init__(
+        self, store: Store, counts: CountsCache, clock: NowMs, settings: ServerConfig
+    ) -> None:
         """Look at ``store`` by the time of ``clock``."""
+        self._policy = settings.page
+        self._attempts = settings.history.per_agent
         self._store = store
         self._accounts = Accounts(store)
         self._counts = counts
@@ -62,15 +55,16 @@ class Watch:
         trouble = await self._store.trouble()
         now = self._clock()
         armed: list[StoredOneShot] = gathered["armed"]
+        rows = self._policy.rows
 
         def part(name: str, most: int, shown: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
             found, offset = gathered[name], wanted.offsets.get(name, 0)
             return {
                 "offset": offset,
-                "page": PAGE,
+                "page": rows,
                 "of": len(found),
                 "whole": len(found) < most,
-                "rows": [shown(each) for each in found[offset : offset + PAGE]],
+                "rows": [shown(each) for each in found[offset : offset + rows]],
             }
 
         shown = {
@@ -86,9 +80,9 @@ class Watch:
             "lateness": gathered["lateness"],
             "timeline": timeline(armed, now, wanted.hours),
             "too_many": gathered["too_many"],
-            "armed": part("armed", MOST, lambda one: facts.one_shot(one, now)),
-            "attempts": part("attempts", KEEP_PER_AGENT, facts.attempt),
-            "dead": part("dead", DEAD, lambda one: facts.one_shot(one, now)),
+            "armed": part("armed", self._policy.one_shots, lambda one: facts.one_shot(one, now)),
+            "attempts": part("attempts", self._attempts, facts.attempt),
+            "dead": part("dead", self._policy.dead, lambda one: facts.one_shot(one, now)),
         }
         await self._add_credentials([*shown["armed"]["rows"], *shown["dead"]["rows"]])
         return shown
@@ -110,17 +104,20 @@ class Watch:
             began = loop.time()
             gathered = await self._gather(agent)
             took = loop.time() - began
-            if len(self._gathered) >= KEPT:
+            if len(self._gathered) >= self._policy.views:
                 self.forget()
-            self._gathered[agent] = loop.time() + max(FRESH_S, SHARE * took), gathered
+            self._gathered[agent] = (
+                loop.time() + max(self._policy.fresh_s, self._policy.share * took),
+                gathered,
+            )
             return gathered
 
     async def _gather(self, agent: str | None) -> dict[str, Any]:
         # In this order, so that a fire that ends meanwhile is not shown as armed beside its end.
         now = self._clock()
-        attempts = await self._store.attempts(now, KEEP_PER_AGENT, agent)
+        attempts = await self._store.attempts(now, self._attempts, agent)
         armed, too_many = await self._armed(agent)
-        dead = await self._store.dead(now, DEAD, agent)
+        dead = await self._store.dead(now, self._policy.dead, agent)
         return {
             "armed": armed,
             "too_many": too_many,
@@ -132,8 +129,10 @@ class Watch:
     async def _armed(self, agent: str | None) -> tuple[list[StoredOneShot], bool]:
         if agent is not None:
             of_agent = await self._store.armed(agent)
-            return nsmallest(MOST, of_agent, key=lambda one: (one.wake_ms, one.job_id)), False
+            return nsmallest(
+                self._policy.one_shots, of_agent, key=lambda one: (one.wake_ms, one.job_id)
+            ), False
         try:
-            return await self._store.upcoming(MOST), False
+            return await self._store.upcoming(self._policy.one_shots), False
         except TooManyError:
             return [], True

@@ -8,16 +8,19 @@ from random import random
 from nas_sdk.protocol.book import OneShotTable
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt, History
+from nas_server.policy import HISTORY, HistoryPolicy
 from nas_server.store.base import Counts, Record, StoreError
 
 
 class MemoryStore:
     """Keeps everything in this process; nothing outlives it."""
 
-    def __init__(self, *, chance: Callable[[], float] = random) -> None:
+    def __init__(
+        self, *, chance: Callable[[], float] = random, history: HistoryPolicy = HISTORY
+    ) -> None:
         """Draw jitter from ``chance``, in [0, 1)."""
         self._table = OneShotTable(chance=chance)
-        self._history = History()
+        self._history = History(history)
         self._records: defaultdict[str, dict[str, Record]] = defaultdict(dict)
 
     async def provision(self, wanted: StoredOneShot, now: int) -> str:

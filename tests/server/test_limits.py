@@ -18,11 +18,10 @@ from nas_sdk import Arm, AsyncNasClient
 from nas_sdk._core.instants import format_instant
 from nas_server import budget
 from nas_server.clock import system_clock
-from nas_server.delivery import relay
 from nas_server.delivery.caller import Caller
-from nas_server.http import gate
 from nas_server.http.gate import Gate
 from nas_server.log_lines import LineHandler, Repeats
+from nas_server.policy import BudgetPolicy, DeliveryPolicy, HttpPolicy, LogPolicy
 from nas_server.store import MemoryStore
 from tests.support.agent_stub import agent_stub, held
 from tests.support.nas_in_process import eventually, hosted
@@ -39,10 +38,9 @@ def test_the_share_follows_the_limit(
     assert budget.share() == share
 
 
-async def test_deliveries_beyond_the_room_wait_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "share", lambda: 3)
-    go_on = asyncio.Event()
-    async with hosted(MemoryStore()) as nas, agent_stub(nas.clock) as agent:
+async def test_deliveries_beyond_the_room_wait_their_turn() -> None:
+    go_on, few = asyncio.Event(), BudgetPolicy(least=3, most=3)
+    async with hosted(MemoryStore(), budget=few) as nas, agent_stub(nas.clock) as agent:
         agent.usual = held(go_on)
         for n in range(8):
             await nas.provision(f"job{n}", 0, agent.url)
@@ -61,7 +59,6 @@ async def test_deliveries_beyond_the_room_wait_their_turn(monkeypatch: pytest.Mo
 async def test_a_delivery_that_never_began_has_its_turn_again_and_not_a_lease_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(relay, "LOOK_UP_S", 0.01)
     call = Caller.call
     failed: list[Any] = []
 
@@ -72,13 +69,13 @@ async def test_a_delivery_that_never_began_has_its_turn_again_and_not_a_lease_la
         return await call(caller, one)
 
     monkeypatch.setattr(Caller, "call", failing_once)
-    async with hosted(MemoryStore()) as nas, agent_stub(nas.clock) as agent:
+    soon = DeliveryPolicy(look_s=0.01)
+    async with hosted(MemoryStore(), delivery=soon) as nas, agent_stub(nas.clock) as agent:
         await nas.provision("job", 0, agent.url)
         await agent.until(1)  # though the clock stands still
 
 
-async def test_half_a_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "REQUEST_S", 0.05)
+async def test_half_a_request_ends() -> None:
     ended: list[object] = []
 
     class Silent(asyncio.Protocol):
@@ -88,7 +85,7 @@ async def test_half_a_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     class Runner:
         server = Silent
 
-    gates = Gate(lambda: 10)
+    gates = Gate(lambda: 10, HttpPolicy(request_s=0.05))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         server = await gates.listen(Runner(), listener, 10)  # type: ignore[arg-type]  # all it asks for
@@ -209,7 +206,6 @@ def test_lines_are_lost_and_counted_when_there_is_no_room(
     import logging
     import os
 
-    monkeypatch.setattr("nas_server.log_lines.ROOM", 2)
     reading, writing = os.pipe()
     go_on, write = threading.Event(), os.write
 
@@ -218,7 +214,7 @@ def test_lines_are_lost_and_counted_when_there_is_no_room(
         return write(handle, data)
 
     monkeypatch.setattr(os, "write", slow)
-    handler = LineHandler(writing)
+    handler = LineHandler(writing, LogPolicy(room=2))
     for n in range(10):
         handler.emit(logging.LogRecord("x", logging.INFO, "", 0, f"line {n}", None, None))
     go_on.set()

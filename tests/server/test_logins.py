@@ -10,15 +10,12 @@ import pytest
 
 from nas_server.accounts import AccountError, Accounts
 from nas_server.http.oauth import (
-    ACCESS_LIFE_S,
-    BODY_LIMIT,
     DEVICE_CODE,
-    FAILURES,
     REFRESH_HEADER,
-    STARTS,
 )
-from nas_server.logins import CODE_LIFE_S, EAGER, INTERVAL_S, PENDING, REFRESH_LIFE_MS, Logins
+from nas_server.logins import Logins
 from nas_server.store import MemoryStore, Store
+from tests.support.durations import DAY
 from tests.support.nas_in_process import Hosted, hosted
 
 CLIENT = "hermes-cli"
@@ -78,7 +75,7 @@ async def test_a_login_from_its_start_to_a_call(store: Store) -> None:
         assert started["verification_uri"] == "http://nas.test/admin/approve"
         code = started["user_code"]
         assert started["verification_uri_complete"].endswith(f"/admin/approve?code={code}")
-        assert (started["expires_in"], started["interval"]) == (CODE_LIFE_S, INTERVAL_S)
+        assert (started["expires_in"], started["interval"]) == (600, 1)
         assert error(await client.collect(started)) == (400, "authorization_pending")
         spelt = f" {code.lower().replace('-', ' ')}"
         await nas.nas.oauth.logins.approve(spelt, "agent", nas.clock())
@@ -87,7 +84,7 @@ async def test_a_login_from_its_start_to_a_call(store: Store) -> None:
         assert status == 200
         assert (told["token_type"], told["expires_in"], told["scope"]) == (
             "Bearer",
-            ACCESS_LIFE_S,
+            3_600,
             "a b",
         )
         assert await client.may_list(told["access_token"]) == 200
@@ -113,13 +110,13 @@ async def test_a_login_is_renewed_again_and_again(store: Store) -> None:
         client = Client(nas)
         told = await client.log_in()
         for _ in range(3):
-            nas.clock.now += ACCESS_LIFE_S * 1_000 - 1
+            nas.clock.now += 3_600_000 - 1
             assert await client.may_list(told["access_token"]) == 200
             nas.clock.now += 1
             assert await client.may_list(told["access_token"]) == 401
             old = told["access_token"]
             status, told = await client.refresh(told["refresh_token"])
-            assert (status, told["expires_in"]) == (200, ACCESS_LIFE_S)
+            assert (status, told["expires_in"]) == (200, 3_600)
             assert await client.may_list(old) == 401
         assert await client.may_list(told["access_token"]) == 200
         assert len(await store.scan("token")) == 2  # of the access token, and of the login
@@ -194,7 +191,7 @@ async def test_a_login_that_is_not_renewed_for_long_is_over() -> None:
     async with hosted(MemoryStore()) as nas:
         client = Client(nas)
         told = await client.log_in()
-        nas.clock.now += REFRESH_LIFE_MS
+        nas.clock.now += 90 * DAY
         assert error(await client.refresh(told["refresh_token"])) == (400, "invalid_grant")
 
 
@@ -213,7 +210,7 @@ async def test_a_code_has_its_time(store: Store) -> None:
     async with hosted(store) as nas:
         client, logins = Client(nas), nas.nas.oauth.logins
         started = await client.start()
-        nas.clock.now += CODE_LIFE_S * 1_000
+        nas.clock.now += 600_000
         with pytest.raises(AccountError, match="no login waits under the code"):
             await logins.approve(started["user_code"], "agent", nas.clock())
         assert error(await client.collect(started)) == (400, "expired_token")
@@ -268,10 +265,10 @@ async def test_who_asks_too_often_is_slowed_down() -> None:
     async with hosted(MemoryStore()) as nas:
         client = Client(nas)
         started = await client.start()
-        answers = [error(await client.collect(started))[1] for _ in range(EAGER + 1)]
-        assert answers == ["authorization_pending"] * EAGER + ["slow_down"]
+        answers = [error(await client.collect(started))[1] for _ in range(6)]
+        assert answers == ["authorization_pending"] * 5 + ["slow_down"]
         for _ in range(20):
-            nas.clock.now += INTERVAL_S * 1_000
+            nas.clock.now += 1_000
             assert error(await client.collect(started))[1] == "authorization_pending"
 
 
@@ -279,17 +276,17 @@ async def test_logins_that_wait_are_bounded() -> None:
     store = MemoryStore()
     async with hosted(store) as nas:
         client = Client(nas)
-        for _ in range(STARTS):
+        for _ in range(10):
             await client.start()
         status, headers = await too_many(nas)
         assert (status, headers["Retry-After"]) == (429, "6")
-        for _ in range(PENDING - STARTS):
+        for _ in range(90):
             await nas.nas.oauth.logins.start(CLIENT, "", "another", nas.clock())
         nas.clock.now += 6_000
         status, headers = await too_many(nas)
-        assert (status, headers["Retry-After"]) == (429, str(CODE_LIFE_S))
-        assert len(await store.scan("device")) == PENDING
-        nas.clock.now += CODE_LIFE_S * 1_000
+        assert (status, headers["Retry-After"]) == (429, "600")
+        assert len(await store.scan("device")) == 100
+        nas.clock.now += 600_000
         await client.start()
         assert len(await store.scan("device")) == 1
 
@@ -305,7 +302,7 @@ async def test_who_guesses_is_slowed_down_and_nobody_else() -> None:
     async with hosted(MemoryStore()) as nas:
         client = Client(nas)
         told = await client.log_in()
-        answers = [await client.refresh(f"nas_refresh_{n}.x") for n in range(FAILURES + 1)]
+        answers = [await client.refresh(f"nas_refresh_{n}.x") for n in range(31)]
         assert error(answers[-2]) == (400, "invalid_grant")
         assert error(answers[-1]) == (429, "slow_down")
         status, told = await client.refresh(told["refresh_token"])
@@ -326,7 +323,7 @@ async def test_who_guesses_is_slowed_down_and_nobody_else() -> None:
         b"client_id=%FF&grant_type=refresh_token",
         b"client_id=\xff&grant_type=refresh_token",
         b"client_id=" + b"a" * 1_025 + b"&grant_type=refresh_token",
-        b"client_id=" + b"a" * BODY_LIMIT,
+        b"client_id=" + b"a" * 8_192,
         b"&".join(b"f%d=1" % n for n in range(30)),
         "client_id=ä",
     ],

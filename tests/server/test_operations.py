@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from nas_server import app, keys, metrics
-from nas_server.app import AT_ONCE_S
+from nas_server import keys
+from nas_server.policy import HttpPolicy
 from nas_server.store import MemoryStore, Store, StoreError
 from nas_server.store.base import Counts
 from tests.support.nas_in_process import Hosted, eventually, hosted
@@ -59,7 +59,7 @@ async def test_arm_list_replace_cancel(nas: Hosted) -> None:
 
 async def test_an_agent_that_calls_too_often_waits_and_no_other() -> None:
     async with hosted(MemoryStore(), calls=2) as nas:
-        for _ in range(2 * AT_ONCE_S):
+        for _ in range(120):
             assert (await nas.call("GET", LIST))[0] == 200
         answer = await nas.call("POST", PROVISION, json=GOOD)
         refused(answer, 429, "slow_down")
@@ -73,7 +73,7 @@ async def test_an_agent_that_calls_too_often_waits_and_no_other() -> None:
 
 async def test_calls_need_not_be_limited() -> None:
     async with hosted(MemoryStore(), calls=0) as nas:
-        assert {(await nas.call("GET", LIST))[0] for _ in range(AT_ONCE_S)} == {200}
+        assert {(await nas.call("GET", LIST))[0] for _ in range(60)} == {200}
 
 
 async def test_unknown_members_are_ignored(nas: Hosted) -> None:
@@ -265,7 +265,7 @@ async def test_the_key_set(nas: Hosted) -> None:
     status, jwks, headers = await nas.call("GET", "/.well-known/jwks.json", headers={})
     (key,) = jwks["keys"]
     assert status == 200
-    assert headers["Cache-Control"] == f"public, max-age={keys.CACHED_S}"
+    assert headers["Cache-Control"] == "public, max-age=60"
     assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
     assert (key["kty"], key["crv"], key["alg"]) == ("EC", "P-256", keys.ALGORITHM)
 
@@ -283,14 +283,16 @@ async def test_a_server_that_can_keep_nothing_is_not_ready(
 
 @pytest.mark.parametrize("name", ["next_due", "write"])
 async def test_a_server_whose_store_hangs_says_so_soon(
-    nas: Hosted, monkeypatch: pytest.MonkeyPatch, name: str
+    monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     async def hang(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(app, "READY_S", 0.05)
-    monkeypatch.setattr(nas.nas._store, name, hang)
-    async with asyncio.timeout(30):
+    async with (
+        hosted(store := MemoryStore(), http=HttpPolicy(ready_s=0.05)) as nas,
+        asyncio.timeout(30),
+    ):
+        monkeypatch.setattr(store, name, hang)
         refused(await nas.call("GET", "/readyz"), 503, "temporarily_unavailable")
 
 
@@ -319,7 +321,14 @@ async def test_health_and_metrics(nas: Hosted, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("hangs", [False, True])
 async def test_metrics_are_there_when_the_store_is_not(
-    nas: Hosted, monkeypatch: pytest.MonkeyPatch, hangs: bool
+    monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    async with hosted(MemoryStore(), http=HttpPolicy(count_s=0.05)) as nas:
+        await _metrics_without_store(nas, monkeypatch, hangs=hangs)
+
+
+async def _metrics_without_store(
+    nas: Hosted, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
 ) -> None:
     async def away(*_: object) -> None:
         if hangs:
@@ -328,8 +337,7 @@ async def test_metrics_are_there_when_the_store_is_not(
 
     await nas.call("POST", PROVISION, json=GOOD)
     assert 'nas_one_shots{state="armed"} 1.0' in await scraped(nas)
-    nas.advance(metrics.COUNTS_FOR_MS)
-    monkeypatch.setattr(app, "COUNT_S", 0.05)
+    nas.advance(5_000)
     monkeypatch.setattr(nas.nas._counts, "_count", away)
     async with asyncio.timeout(30):
         lines = await scraped(nas)
@@ -369,7 +377,7 @@ async def test_the_one_shots_are_counted_once_for_all_who_ask_for_metrics() -> N
         await eventually(arrived)
         store.go_on.set()
         assert {line[-3:] for line in await asyncio.gather(*asking)} == {"1.0"}
-        nas.advance(metrics.COUNTS_FOR_MS - 1)
+        nas.advance(5_000 - 1)
         assert (await armed())[-3:] == "1.0"
         nas.advance(1)
         assert (await armed())[-3:] == "2.0"

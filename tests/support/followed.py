@@ -15,7 +15,8 @@ from nas_sdk._core import operations, schemas
 from nas_sdk._core.instants import format_instant
 from nas_sdk.testing import InMemoryNas
 from nas_sdk.testing.request_handler import OPERATIONS
-from nas_server.app import Nas, ServerConfig
+from nas_server.app import Nas
+from nas_server.policy import ServerConfig
 from nas_server.store import MemoryStore
 from tests.support.nas_in_thread import nas_in_thread
 from tests.support.surface import unsurfaced

@@ -14,15 +14,16 @@ from nas_server.clock import system_clock
 from nas_server.delivery.caller import Caller
 from nas_server.delivery.relay import Relay
 from nas_server.metrics import Metrics
+from nas_server.policy import JetStreamPolicy, ServerConfig
 from nas_server.store import Counts, Store
-from nas_server.store.jetstream.alarms import Alarms, Tuning
+from nas_server.store.jetstream.alarms import Alarms
 from nas_server.store.jetstream.job_record import Alarm
 from nas_server.store.jetstream.link import JetStreamClient, Names
 from nas_server.store.jetstream.store import JetStreamStore
 from tests.support.nats_cluster import NatsCluster, Node
 
 PATIENCE_S = 30.0
-EVER_AHEAD = Tuning(lead_ms=10**15, room=10_000)
+EVER_AHEAD = JetStreamPolicy(lead_ms=10**15, room=10_000)
 """Every alarm rings at once, so that only the ``now`` of a call decides what is due."""
 
 
@@ -45,8 +46,8 @@ async def leader(cluster: NatsCluster, url: str, stream: str) -> Node:
 class PromptAlarms(Alarms):
     """Alarms that are here when `set` returns."""
 
-    def __init__(self, link: JetStreamClient, tuning: Tuning) -> None:
-        super().__init__(link, tuning)
+    def __init__(self, link: JetStreamClient) -> None:
+        super().__init__(link)
         self._changed = asyncio.Condition()
         self._came: set[str] = set()
 
@@ -86,10 +87,12 @@ class PromptStore(JetStreamStore):
 
 @asynccontextmanager
 async def prompt_store(
-    cluster: NatsCluster, chance: Callable[[], float] = random
+    cluster: NatsCluster,
+    chance: Callable[[], float] = random,
+    policy: JetStreamPolicy = EVER_AHEAD,
 ) -> AsyncIterator[PromptStore]:
     """An empty store on a clock that is moved by hand."""
-    store = await PromptStore.open(new_url(cluster), chance=chance, tuning=EVER_AHEAD)
+    store = await PromptStore.open(new_url(cluster), chance=chance, policy=policy)
     try:
         yield store
     finally:
@@ -98,10 +101,10 @@ async def prompt_store(
 
 @asynccontextmanager
 async def opened(
-    url: str, tuning: Tuning, *, serving: bool = True
+    url: str, policy: JetStreamPolicy, *, serving: bool = True
 ) -> AsyncIterator[JetStreamStore]:
     """A store as a process has it."""
-    store = await JetStreamStore.open(url, tuning=tuning, serving=serving)
+    store = await JetStreamStore.open(url, policy=policy, serving=serving)
     try:
         yield store
     finally:
@@ -134,7 +137,8 @@ class Receiver(Caller):
 @asynccontextmanager
 async def delivering(store: Store, receiver: Receiver) -> AsyncIterator[Relay]:
     """Have a relay deliver from a store, in real time."""
-    relay = Relay(store, receiver, Metrics(), clock=system_clock, per_agent=1_000)
+    settings = ServerConfig(issuer="http://nas.test", per_agent=1_000)
+    relay = Relay(store, receiver, Metrics(), clock=system_clock, settings=settings)
     relay.start()
     try:
         yield relay

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import attrs
 from aiohttp import web
 
-from nas_server.app import Nas, ServerConfig
+from nas_server.app import Nas
 from nas_server.clock import system_clock
 from nas_server.http import request_body
+from nas_server.policy import HttpPolicy, ServerConfig
 from nas_server.store import Store
 from nas_server.store.memory import MemoryStore
 
@@ -55,7 +56,7 @@ def nas_in_thread(
     try:
         nas = Nas(store or steady_store(), settings)
         change(nas)
-        runner = request_body.runner(nas.app, 0.1)
+        runner = request_body.runner(nas.app, HttpPolicy(close_s=0.1))
         wait_for(_start(runner, listener))
         try:
             yield wait_for(_provision_agents(nas, url))

@@ -18,29 +18,16 @@ import attrs
 from nats.aio.msg import Msg
 
 from nas_server.logs import log_event
+from nas_server.policy import JetStreamPolicy
 from nas_server.store.base import StoreError
 from nas_server.store.jetstream.job_record import Alarm
 from nas_server.store.jetstream.link import TROUBLE, JetStreamClient
 from nas_server.store.jetstream.pull import Pull
 
-DEFER_MS: Final = 5_000
-DEFER_MOST_MS: Final = 300_000
 DEFER_AT_ONCE: Final = 64
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 7_258_118_400_000
 """The year 2200: the cluster counts nanoseconds in 64 bits, which end in 2262."""
-
-
-@attrs.frozen
-class Tuning:
-    """How alarms are handled."""
-
-    lead_ms: int = 1_000
-    """How long before its time an alarm rings, so that the time itself is met exactly."""
-    hold_s: float = 15.0
-    """How long a process may go without answering an alarm that rang."""
-    room: int = 4_000
-    """How many that rang, and are not being delivered, a process has at a time."""
 
 
 @attrs.define(eq=False)
@@ -66,10 +53,10 @@ class PendingAlarm:
 class Alarms:
     """The alarms of one cluster, as one process sees them."""
 
-    def __init__(self, link: JetStreamClient, tuning: Tuning) -> None:
+    def __init__(self, link: JetStreamClient) -> None:
         """Set alarms through ``link``; after `start`, take those that ring, too."""
         self._link = link
-        self._tuning = tuning
+        self._policy = link.policy
         self._rings: dict[str, PendingAlarm] = {}
         self._leased: set[str] = set()
         """Those whose fires are being delivered, here or elsewhere: an agent that hangs would
@@ -83,11 +70,9 @@ class Alarms:
 
     async def start(self) -> None:
         """Take rings from now on until `close`."""
-        tuning = self._tuning
         self._pull = Pull(
             self._link,
-            tuning.hold_s,
-            lambda: tuning.room - self._waiting(),
+            lambda: self._policy.room - self._waiting(),
             self.receive,
             gone=lambda: self._expect(0),  # whoever looks is told then
         )
@@ -115,7 +100,7 @@ class Alarms:
     async def set(self, alarm: Alarm, now: int) -> None:
         """Have ``alarm`` ring shortly before its time; at once when that is near."""
         rung = self._link.names.subject("due", alarm.name)
-        at = min(alarm.wake_ms - self._tuning.lead_ms, _LAST_MS)
+        at = min(alarm.wake_ms - self._policy.lead_ms, _LAST_MS)
         if at <= now:
             await self._link.ask(rung, alarm.encode())
         else:
@@ -199,21 +184,21 @@ class Alarms:
 
     async def make_room(self, now: int, busy: Collection[str]) -> None:
         """Have some that are due for ``busy`` agents ring again later, if they fill the room."""
-        if not busy or 2 * self._waiting() < self._tuning.room:
+        if not busy or 2 * self._waiting() < self._policy.room:
             return
         waiting = [
             ring
             for name, ring in self._rings.items()
             if ring.is_due(now) and ring.alarm.agent in busy and name not in self._leased
         ]
-        if 2 * len(waiting) < self._tuning.room:
+        if 2 * len(waiting) < self._policy.room:
             return
         await asyncio.gather(*(self.defer(ring, now) for ring in waiting[-DEFER_AT_ONCE:]))
 
     async def defer(self, ring: PendingAlarm, now: int) -> None:
         """Have a ring come again later; each time it is of no use, twice as late."""
         try:
-            await self.set(_deferred(ring.alarm, now), now)
+            await self.set(_deferred(ring.alarm, now, self._policy), now)
         except StoreError as error:
             log_event("alarm_not_deferred", level=logging.WARNING, reason=str(error))
         else:
@@ -242,8 +227,8 @@ class Alarms:
         return sum(r.wake_ms > now or n in self._leased for n, r in self._rings.items())
 
 
-def _deferred(alarm: Alarm, now: int) -> Alarm:
-    wait = min(DEFER_MS << min(alarm.deferred, 10), DEFER_MOST_MS)
+def _deferred(alarm: Alarm, now: int, policy: JetStreamPolicy) -> Alarm:
+    wait = min(policy.defer_ms << min(alarm.deferred, 10), policy.defer_max_ms)
     spread = int(wait * (0.5 + random.random() / 2))  # noqa: S311 - not for secrets
     return attrs.evolve(alarm, wake_ms=now + spread, deferred=alarm.deferred + 1)
 

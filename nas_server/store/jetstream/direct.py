@@ -9,8 +9,6 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-TRY_S: Final = 2.0
-"""How long one question waits for its answer, or for more of it."""
 AWAY: Final = (
     nats.errors.TimeoutError,
     nats.errors.NoRespondersError,
@@ -24,9 +22,12 @@ _ENDED: Final = (nats.errors.ConnectionClosedError, TypeError)
 
 
 async def direct(
-    client: Client, stream: str, question: dict[str, Any]
+    client: Client, stream: str, question: dict[str, Any], try_s: float
 ) -> tuple[list[tuple[str, int, bytes]], str, dict[str, str]]:
-    """Ask any replica for messages: subject, revision and content of each, a status, headers."""
+    """Ask any replica for messages: subject, revision and content of each, a status, headers.
+
+    Raises nats-py's TimeoutError after ``try_s`` of silence.
+    """
     parts: list[Msg] = []
     more = asyncio.Event()
 
@@ -42,7 +43,7 @@ async def direct(
             await client.publish(f"$JS.API.DIRECT.GET.{stream}", data, reply=inbox)
             while not parts or (status := status_of(parts[-1])) is None:
                 more.clear()
-                async with asyncio.timeout(TRY_S):  # of silence: what is on a disk comes slowly
+                async with asyncio.timeout(try_s):  # what is on a disk comes slowly
                     await more.wait()
         finally:
             with contextlib.suppress(*_ENDED):

@@ -12,15 +12,7 @@ from nas_server.logs import log_event
 from nas_server.store.base import StoreError
 from nas_server.store.jetstream.direct import AWAY, direct, words
 from nas_server.store.jetstream.job_record import token
-from nas_server.store.jetstream.link import TROUBLE, JetStreamClient, Patience
-
-AT_ONCE: Final = 4
-"""How many attempts are written at a time, so that in a burst the fires come first."""
-
-WAITING: Final = 10_000
-"""How many may wait for that; those beyond are not kept."""
-END_S: Final = 5.0
-"""How long the end, and whoever asks for attempts, waits for those."""
+from nas_server.store.jetstream.link import TROUBLE, JetStreamClient
 
 _FOUND: Final = {"204", "404"}
 
@@ -31,17 +23,19 @@ class NatsHistory:
     def __init__(self, link: JetStreamClient) -> None:
         """Keep attempts through ``link``."""
         self._link = link
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._kept = link.policy.history
+        self._most = link.policy.attempts
+        self._turns = asyncio.Semaphore(link.policy.attempts_at_once)
         self._writing: set[asyncio.Task[None]] = set()
         self._full = False
 
     def add(self, attempt: Attempt) -> None:
         """Have an attempt kept soon. No delivery waits for it, or fails because of it."""
-        was_full, self._full = self._full, len(self._writing) >= WAITING
+        was_full, self._full = self._full, len(self._writing) >= self._most
         if self._full:
             if not was_full:
                 log_event(
-                    "attempts_not_kept", level=logging.WARNING, reason=f"{WAITING} wait already"
+                    "attempts_not_kept", level=logging.WARNING, reason=f"{self._most} wait already"
                 )
             return
         task = asyncio.create_task(self._write(attempt))
@@ -60,13 +54,13 @@ class NatsHistory:
     async def written(self) -> None:
         """Wait until what was added so far is kept, or is not going to be; a while at most."""
         if self._writing:
-            await asyncio.wait(list(self._writing), timeout=END_S)
+            await asyncio.wait(list(self._writing), timeout=self._link.policy.attempts_s)
 
     async def newest(self, now: int, limit: int, agent: str | None) -> list[Attempt]:
         """Return up to ``limit`` attempts, of one agent or of all, the newest first."""
         await self.written()
         subject = self._subject(">" if agent is None else token(agent))
-        patience = Patience()
+        patience = self._link.patience()
         while newest := await self._link.newest(self._link.names.history, subject):
             # Among the newest of all none is missing: an agent's oldest go first. Those of one
             # agent may be anywhere.
@@ -76,7 +70,7 @@ class NatsHistory:
             except AWAY as error:
                 await patience.wait(words(error))
                 continue
-            recent = [attempt for attempt in found if history.is_kept(attempt, now)]
+            recent = [attempt for attempt in found if history.is_kept(attempt, now, self._kept)]
             return recent[: -limit - 1 : -1]
         return []
 
@@ -84,9 +78,9 @@ class NatsHistory:
         """Return the attempts from one revision to another, as any replica has them."""
         found: list[Attempt] = []
         while first <= newest:
-            question = {"seq": first, "next_by_subj": subject, "batch": history.KEEP_PER_AGENT}
+            question = {"seq": first, "next_by_subj": subject, "batch": self._kept.per_agent}
             messages, status, _ = await direct(
-                self._link.client, self._link.names.history, question
+                self._link.client, self._link.names.history, question, self._link.policy.try_s
             )
             if status not in _FOUND or not messages:
                 raise TimeoutError  # this replica is behind

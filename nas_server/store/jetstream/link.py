@@ -15,12 +15,11 @@ import attrs
 import nats.errors
 from nats.aio.client import Client
 
+from nas_server.policy import JETSTREAM, JetStreamPolicy
 from nas_server.store.base import GoneError, StoreError
-from nas_server.store.jetstream.direct import AWAY, TRY_S, direct, words
+from nas_server.store.jetstream.direct import AWAY, direct, words
 
 PAUSE_S: Final = 0.05
-PATIENCE_S: Final = 10.0
-"""How long a question is repeated: an election takes a few seconds."""
 PAGE: Final = 1_000
 """The server answers with the last messages of at most 1 024 subjects at once."""
 
@@ -85,10 +84,15 @@ class Names:
 class JetStreamClient:
     """Asks one cluster."""
 
-    def __init__(self, client: Client, names: Names) -> None:
+    def __init__(self, client: Client, names: Names, policy: JetStreamPolicy = JETSTREAM) -> None:
         """Ask through ``client``, which is connected and is somebody else's to close."""
         self.client = client
         self.names = names
+        self.policy = policy
+
+    def patience(self) -> "Patience":
+        """Return how long a question that begins now is repeated."""
+        return Patience(self.policy.patience_s)
 
     def is_connected(self) -> bool:
         """Tell whether there is a connection now. GoneError when there will be none any more."""
@@ -165,7 +169,7 @@ class JetStreamClient:
 
         Any replica gives them; the leader says how new they have to be.
         """
-        patience = Patience()
+        patience = self.patience()
         while True:
             newest, _ = await self.get(pattern)
             if not newest:
@@ -211,7 +215,7 @@ class JetStreamClient:
         not all went into its answer.
         """
         messages, status, end = await direct(
-            self.client, self.names.state, {"multi_last": patterns}
+            self.client, self.names.state, {"multi_last": patterns}, self.policy.try_s
         )
         if status == "413":
             raise _TooManyError
@@ -228,13 +232,15 @@ class JetStreamClient:
         self, subject: str, data: bytes, headers: dict[str, str] | None = None
     ) -> dict[str, Any]:
         """Send a message and return the answer; AnswerError, or StoreError when none comes."""
-        patience = Patience()
+        patience = self.patience()
         while True:
             if not self.is_connected():  # nats-py keeps what it could not send for ever
                 await patience.wait("the connection is lost")
                 continue
             try:
-                reply = await self.client.request(subject, data, timeout=TRY_S, headers=headers)
+                reply = await self.client.request(
+                    subject, data, timeout=self.policy.try_s, headers=headers
+                )
             except (*AWAY, TypeError) as error:  # asyncio's, in the moment of a connection's end
                 await patience.wait(words(error))
                 continue
@@ -250,10 +256,9 @@ class JetStreamClient:
 class Patience:
     """Waits between tries, for so long in all."""
 
-    def __init__(self) -> None:
-        """Start now."""
+    def __init__(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + PATIENCE_S
+        self._deadline = self._loop.time() + seconds
         self.tested = False
         """Whether there was anything to wait for yet."""
 

@@ -34,7 +34,6 @@ class Pull:
     def __init__(
         self,
         link: JetStreamClient,
-        hold_s: float,
         room: Callable[[], int],
         deliver: Deliver,
         gone: Callable[[], object],
@@ -44,7 +43,6 @@ class Pull:
         ``gone`` is called when there will never be another one.
         """
         self._link = link
-        self._hold_s = hold_s
         self._room = room
         self._deliver = deliver
         self._gone = gone
@@ -130,4 +128,4 @@ class Pull:
                     await self._heard.wait()
         if self._status is not None and self._status not in _EXPIRED:
             await asyncio.sleep(PAUSE_S)
-            await consume(self._link, self._hold_s)
+            await consume(self._link)

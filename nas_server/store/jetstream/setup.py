@@ -12,21 +12,13 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 
-from nas_server import history
 from nas_server.logs import log_event
+from nas_server.policy import JETSTREAM, JetStreamPolicy
 from nas_server.store.base import StoreError
-from nas_server.store.jetstream.link import AnswerError, JetStreamClient, Names, Patience
+from nas_server.store.jetstream.link import AnswerError, JetStreamClient, Names
 
 OLDEST: Final = (2, 12)
-CONNECT_S: Final = 10.0
-PING_S: Final = 2
-"""A server that leaves two such in a row unanswered is gone, and another is sought."""
-REPLICAS: Final = 3
 CONSUMER: Final = "relay"
-MAX_HELD: Final = 100_000
-"""Alarms that rang and are not answered, of all processes together."""
-REPEATS_S: Final = 60
-"""For how long a write is known, so that a repetition changes nothing."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _NOT_CLUSTERED: Final = 10074
@@ -78,7 +70,7 @@ def _login(text: str) -> dict[str, str]:
     return {"token": unquote(user)} if user else {}
 
 
-async def connect(place: Place) -> Client:
+async def connect(place: Place, policy: JetStreamPolicy = JETSTREAM) -> Client:
     """Connect to a cluster that can do what the store needs; StoreError."""
     client = Client()
     trouble: list[Exception] = []
@@ -95,14 +87,14 @@ async def connect(place: Place) -> Client:
                 name="nas-server",
                 error_cb=note,
                 connect_timeout=2,
-                ping_interval=PING_S,
+                ping_interval=policy.ping_s,
                 max_outstanding_pings=2,
                 reconnect_time_wait=1,
                 max_reconnect_attempts=-1,
                 pending_size=0,  # a write must not wait for a connection and come late
                 **place.login,
             ),
-            CONNECT_S,
+            policy.connect_s,
         )
     except (nats.errors.Error, OSError, TimeoutError) as error:
         await client.close()
@@ -119,12 +111,12 @@ async def connect(place: Place) -> Client:
     return client
 
 
-async def prepare(link: JetStreamClient, hosts: str, hold_s: float, *, create: bool = True) -> None:
+async def prepare(link: JetStreamClient, hosts: str, *, create: bool = True) -> None:
     """Make the streams and the consumer where they are missing; StoreError.
 
     Without ``create``, nothing is made where there is no store at all.
     """
-    names = link.names
+    names, policy = link.names, link.policy
     try:
         await link.api("INFO", {})
     except StoreError:
@@ -142,7 +134,7 @@ async def prepare(link: JetStreamClient, hosts: str, hold_s: float, *, create: b
             "max_msgs_per_subject": 1,
             "allow_msg_ttl": True,
             "allow_direct": True,
-            "duplicate_window": REPEATS_S * 1_000_000_000,
+            "duplicate_window": policy.repeats_s * 1_000_000_000,
         },
     )
     await _stream(
@@ -161,27 +153,27 @@ async def prepare(link: JetStreamClient, hosts: str, hold_s: float, *, create: b
         {
             "name": names.history,
             "subjects": [names.subject("tried", ">")],
-            "max_msgs_per_subject": history.KEEP_PER_AGENT,
-            "max_msgs": history.KEEP_IN_ALL,
-            "max_age": history.KEEP_MS * 1_000_000,
+            "max_msgs_per_subject": policy.history.per_agent,
+            "max_msgs": policy.history.in_all,
+            "max_age": policy.history.keep_ms * 1_000_000,
             "discard": "old",
             "allow_direct": True,
-            "duplicate_window": REPEATS_S * 1_000_000_000,
+            "duplicate_window": policy.repeats_s * 1_000_000_000,
         },
     )
-    await consume(link, hold_s)
+    await consume(link)
 
 
-async def consume(link: JetStreamClient, hold_s: float) -> None:
+async def consume(link: JetStreamClient) -> None:
     """Make the consumer that hands out the alarms that rang, or bring it up to date."""
     names = link.names
     config = {
         "durable_name": CONSUMER,
         "filter_subject": names.subject("due", ">"),
         "ack_policy": "explicit",
-        "ack_wait": int(hold_s * 1_000_000_000),
+        "ack_wait": int(link.policy.hold_s * 1_000_000_000),
         "max_deliver": -1,
-        "max_ack_pending": MAX_HELD,
+        "max_ack_pending": link.policy.held,
     }
     question = {"stream_name": names.alarms, "config": config}
     await link.api(f"CONSUMER.DURABLE.CREATE.{names.alarms}.{CONSUMER}", question)
@@ -191,7 +183,7 @@ async def _stream(link: JetStreamClient, wanted: Mapping[str, Any]) -> None:
     """Make a stream unless there is one; its replicas and limits are then the operator's."""
     found = await _found(link, wanted["name"])
     if not found:
-        await _create(link, {**wanted, "storage": "file", "num_replicas": REPLICAS})
+        await _create(link, {**wanted, "storage": "file", "num_replicas": link.policy.replicas})
         return
     missing = [name for name, value in wanted.items() if found["config"].get(name) != value]
     if missing:
@@ -213,7 +205,7 @@ async def _found(link: JetStreamClient, stream: str) -> dict[str, Any]:
 
 
 async def _create(link: JetStreamClient, config: dict[str, Any]) -> None:
-    patience = Patience()
+    patience = link.patience()
     while True:
         try:
             await link.api(f"STREAM.CREATE.{config['name']}", config)
@@ -221,7 +213,9 @@ async def _create(link: JetStreamClient, config: dict[str, Any]) -> None:
             if error.code == _NOT_CLUSTERED:
                 config["num_replicas"] = 1
             elif error.code == _NO_ROOM:  # a cluster that is coming up finds its servers
-                await patience.wait(f"{REPLICAS} servers with JetStream are needed ({error})")
+                await patience.wait(
+                    f"{link.policy.replicas} servers with JetStream are needed ({error})"
+                )
             else:
                 raise
         else:

@@ -18,8 +18,9 @@ from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
 from nas_server.logs import log_event
+from nas_server.policy import JETSTREAM, JetStreamPolicy
 from nas_server.store.base import Counts, Record, StoreError, TooManyError
-from nas_server.store.jetstream.alarms import Alarms, PendingAlarm, Tuning
+from nas_server.store.jetstream.alarms import Alarms, PendingAlarm
 from nas_server.store.jetstream.history import NatsHistory
 from nas_server.store.jetstream.job_record import Job, JobRecord
 from nas_server.store.jetstream.link import ConflictError, JetStreamClient
@@ -28,9 +29,7 @@ from nas_server.store.jetstream.setup import CONSUMER, Place, connect, prepare
 from nas_server.store.jetstream.slots import JobRecords
 
 AT_ONCE: Final = 64
-SORTED: Final = 20_000
 """How many slots may have to be read to put what is armed in order."""
-USUAL: Final = Tuning()
 
 
 class JetStreamStore:
@@ -56,7 +55,7 @@ class JetStreamStore:
         serving: bool = True,
         create: bool = True,
         chance: Callable[[], float] = random,
-        tuning: Tuning = USUAL,
+        policy: JetStreamPolicy = JETSTREAM,
     ) -> Self:
         """Connect to the cluster of a ``nats://`` URL, and make there what is missing.
 
@@ -64,10 +63,10 @@ class JetStreamStore:
         that name. Raises StoreError.
         """
         place = Place.parse(url)
-        link = JetStreamClient(await connect(place), place.names)
-        alarms = cls.alarms(link, tuning)
+        link = JetStreamClient(await connect(place, policy), place.names, policy)
+        alarms = cls.alarms(link)
         try:
-            await prepare(link, place.hosts, tuning.hold_s, create=create)
+            await prepare(link, place.hosts, create=create)
             if serving:
                 await alarms.start()
         except BaseException:
@@ -271,10 +270,9 @@ class JetStreamStore:
 
     async def upcoming(self, limit: int) -> list[StoredOneShot]:
         """See `Store.upcoming`. The cluster keeps no order; it takes all slots to find it."""
-        if await self._slots.count() > SORTED:
-            raise TooManyError(
-                f"more than {SORTED} jobs have one, or had of late; ask for one agent"
-            )
+        most = self._link.policy.sorted
+        if await self._slots.count() > most:
+            raise TooManyError(f"more than {most} jobs have one, or had of late; ask for one agent")
         armed = await self._slots.live(None)
         return nsmallest(limit, armed, key=lambda one: (one.wake_ms, one.agent, one.job_id))
 

@@ -4,27 +4,25 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import closing
-from typing import Final
 
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
+from nas_server.policy import SQLITE, SqlitePolicy
 from nas_server.store.ready import Ready
 from nas_server.store.sqlite import rows
 from nas_server.store.sqlite.held import Held, HeldOneShots
-
-FEW: Final = 10_000
-"""So many names are no burden, whether what they name still waits or not."""
 
 
 class Ledger:
     """Fetches what the rules decide about and keeps what they say."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, policy: SqlitePolicy = SQLITE) -> None:
         """Work through ``connection``, in the one thread that writes one-shots."""
+        self._policy = policy
         self._db = connection
         self._ready = Ready()
-        self._most = FEW
+        self._most = policy.ready
         self.held = HeldOneShots()
 
     def rolled_back(self) -> None:
@@ -114,7 +112,7 @@ class Ledger:
         elif left is not None and left != current:
             self._put(left)
             rows.bury(self._db, now)
-        rows.keep_attempt(self._db, Attempt.of(tried, outcome, left, now))
+        rows.keep_attempt(self._db, Attempt.of(tried, outcome, left, now), self._policy.history)
         return left
 
     def hold(
@@ -143,7 +141,7 @@ class Ledger:
             if each.one is None and (kept := self.held.kept(each.row)) is not None:
                 rows.remember(self._db, each.row, kept[0] - one_shot.REMEMBER_MS, kept[0])
         for attempt in self.held.attempts:
-            rows.keep_attempt(self._db, attempt)
+            rows.keep_attempt(self._db, attempt, self._policy.history)
 
     def release(self, some: Sequence[StoredOneShot]) -> None:
         """Hand back deliveries that were not made; no write, as a lease is none."""
@@ -171,7 +169,7 @@ class Ledger:
     def _read_up_to(self, now: int) -> None:
         if len(self._ready) > self._most:
             # While an agent is full, what it arms anew leaves names behind that nobody takes.
-            self._most = 2 * rows.count_due(self._db, now) + FEW
+            self._most = 2 * rows.count_due(self._db, now) + self._policy.ready
             if len(self._ready) > self._most:
                 self._ready.clear()
         if now > self._ready.horizon:

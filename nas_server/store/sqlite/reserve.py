@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-SIZE: Final = 4 * 2**20
+from nas_server.policy import SQLITE
+
 SHARE: Final = 8
 """Of what is free no more than this part of it is set aside."""
 
@@ -13,8 +14,9 @@ SHARE: Final = 8
 class Reserve:
     """A file beside the store; of no size while it is given up, so that others can tell."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: int = SQLITE.reserve_bytes) -> None:
         """Be the reserve of the store at ``path``; nothing is set aside yet."""
+        self._size = size
         self._path = path.with_name(f"{path.name}.reserve")
 
     def set_aside(self) -> int:
@@ -27,7 +29,7 @@ class Reserve:
             if size := os.fstat(handle).st_size:
                 return size
             free = os.fstatvfs(handle)
-            size = min(SIZE, free.f_bavail * free.f_frsize // SHARE)
+            size = min(self._size, free.f_bavail * free.f_frsize // SHARE)
             if size < free.f_frsize:
                 return 0
             os.posix_fallocate(handle, 0, size)

@@ -11,6 +11,7 @@ from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server import history
 from nas_server.history import Attempt
+from nas_server.policy import HistoryPolicy
 from nas_server.store.base import Counts, Record
 
 _NAMES: Final = tuple(field.name for field in attrs.fields(StoredOneShot))
@@ -163,21 +164,23 @@ def counts(db: sqlite3.Connection, now: int) -> Counts:
     return Counts(armed=live, due=count_due(db, now), dead=lost)
 
 
-def keep_attempt(db: sqlite3.Connection, attempt: Attempt) -> None:
-    """Keep an attempt, and now and then forget those that are too old or too many."""
+def keep_attempt(db: sqlite3.Connection, attempt: Attempt, policy: HistoryPolicy) -> None:
+    """Keep an attempt by ``policy``, and now and then forget those that are too old or too many."""
     agent, ended = attempt.agent, attempt.ended_ms
     record = json.dumps(attempt.to_record())
     kept = db.execute(_KEEP, (agent, ended, record, agent))
     ((newest, number),) = kept.fetchall()
     if number % FORGET_EVERY == 0:
-        oldest = number - history.KEEP_PER_AGENT
+        oldest = number - policy.per_agent
         db.execute("DELETE FROM attempts WHERE agent = ? AND number <= ?", (agent, oldest))
     if newest % FORGET_EVERY == 0:
-        before = (2 * FORGET_EVERY, ended - history.KEEP_MS, newest - history.KEEP_IN_ALL)
+        before = (2 * FORGET_EVERY, ended - policy.keep_ms, newest - policy.in_all)
         db.execute(_FORGET, before)
 
 
-def attempts(db: sqlite3.Connection, now: int, limit: int, agent: str | None) -> list[Attempt]:
+def attempts(
+    db: sqlite3.Connection, now: int, limit: int, agent: str | None, policy: HistoryPolicy
+) -> list[Attempt]:
     """Return attempts, the newest first."""
     mine = "" if agent is None else "WHERE agent = :agent"
     order = "number" if agent is not None else "id"
@@ -186,7 +189,7 @@ def attempts(db: sqlite3.Connection, now: int, limit: int, agent: str | None) ->
         {"agent": agent, "limit": limit},
     )
     found = [Attempt.from_record(json.loads(record)) for (record,) in rows]
-    return [attempt for attempt in found if history.is_kept(attempt, now)]
+    return [attempt for attempt in found if history.is_kept(attempt, now, policy)]
 
 
 def read(db: sqlite3.Connection, kind: str, key: str) -> Record | None:

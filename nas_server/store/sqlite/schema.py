@@ -5,10 +5,10 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from nas_server.policy import SQLITE
 from nas_server.store.base import StoreError
 
 APPLICATION_ID: Final = 0x4E415331  # "NAS1"
-BUSY_S: Final = 10.0
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
@@ -64,9 +64,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 """Statement lists; the one at index n brings a file from schema version n to n + 1."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the file for use by one thread at a time, without any check."""
-    return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+def connect(path: Path, busy_s: float = SQLITE.busy_s) -> sqlite3.Connection:
+    """Open the file for use by one thread at a time, without any check.
+
+    Another process may hold it for ``busy_s`` before that is an error.
+    """
+    return sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
 
 
 def ensure(path: Path, create: bool) -> None:

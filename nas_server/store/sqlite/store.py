@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from heapq import nsmallest
 from pathlib import Path
 from random import random
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
 from nas_server.logs import log_event
+from nas_server.policy import SQLITE, SqlitePolicy
 from nas_server.store.base import Counts, Record, StorageFullError, StoreError
 from nas_server.store.sqlite import rows, schema
 from nas_server.store.sqlite.file_guard import FileGuard
@@ -26,8 +27,6 @@ from nas_server.store.sqlite.reserve import Reserve
 from nas_server.store.sqlite.writer import Writer
 
 T = TypeVar("T")
-WATCH_S: Final = 0.5
-"""How often it is seen whether anything can be written."""
 
 
 class SqliteStore:
@@ -40,15 +39,18 @@ class SqliteStore:
         guard: FileGuard | None,
         reserve: Reserve,
         chance: Callable[[], float],
+        policy: SqlitePolicy,
     ) -> None:
         """Take over connections for writing, for long reads and for reads of one record."""
         writing, self._reading, self._looking_up = connections
-        self._ledger = Ledger(writing)
+        self._policy = policy
+        self._ledger = Ledger(writing, policy)
         self._writer = Writer(
             writing,
             self._ledger.rolled_back,
             reserve=None if lock is None else reserve,
             check=_no_check if guard is None else guard.check,
+            full_s=policy.full_s,
         )
         self._guard = guard
         self._reserve = reserve
@@ -70,6 +72,7 @@ class SqliteStore:
         serving: bool = True,
         create: bool = True,
         chance: Callable[[], float] = random,
+        policy: SqlitePolicy = SQLITE,
     ) -> "SqliteStore":
         """Open the file, ``create`` it, or bring it up to date.
 
@@ -78,10 +81,10 @@ class SqliteStore:
         that was killed. Without it only records may be changed. Raises StoreError.
         """
         try:
-            opened = await asyncio.to_thread(_open, path, serving, create)
+            opened = await asyncio.to_thread(_open, path, serving, create, policy)
         except sqlite3.Error as error:
             raise StoreError(f"cannot open {path}: {error}") from None
-        return cls(*opened, chance)
+        return cls(*opened, chance, policy)
 
     async def provision(self, wanted: StoredOneShot, now: int) -> str:
         """See `Store.provision`."""
@@ -173,7 +176,9 @@ class SqliteStore:
 
     async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
         """See `Store.attempts`."""
-        return await self._read(lambda db: rows.attempts(db, now, limit, agent))
+        return await self._read(
+            lambda db: rows.attempts(db, now, limit, agent, self._policy.history)
+        )
 
     async def counts(self, now: int) -> Counts:
         """See `Store.counts`."""
@@ -209,7 +214,7 @@ class SqliteStore:
     async def _watch(self) -> None:
         """Say at once what keeps from writing, and write then what had to wait."""
         while True:
-            await asyncio.sleep(WATCH_S)
+            await asyncio.sleep(self._policy.watch_s)
             try:
                 if await self.trouble() is None:
                     await self._write(self._ledger.held.unwritten())
@@ -286,7 +291,7 @@ def _no_check() -> None:
 
 
 def _open(
-    path: Path, serving: bool, create: bool
+    path: Path, serving: bool, create: bool, policy: SqlitePolicy
 ) -> tuple[
     tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection],
     FileLock | None,
@@ -298,10 +303,10 @@ def _open(
     lock = FileLock(path) if serving else None
     opened: list[sqlite3.Connection] = []
     try:
-        opened.append(writing := schema.connect(path))
+        opened.append(writing := schema.connect(path, policy.busy_s))
         _prepare(path, writing, serving)
-        opened.append(reading := schema.connect(path))
-        opened.append(looking_up := schema.connect(path))
+        opened.append(reading := schema.connect(path, policy.busy_s))
+        opened.append(looking_up := schema.connect(path, policy.busy_s))
         guard = FileGuard(path, writing) if serving else None
     except BaseException:
         for connection in opened:
@@ -309,7 +314,7 @@ def _open(
         if lock is not None:
             lock.release()
         raise
-    return (writing, reading, looking_up), lock, guard, Reserve(path)
+    return (writing, reading, looking_up), lock, guard, Reserve(path, policy.reserve_bytes)
 
 
 def _real(path: Path) -> Path:

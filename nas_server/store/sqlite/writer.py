@@ -17,13 +17,12 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from nas_server.policy import SQLITE
 from nas_server.store.base import StorageFullError, StoreError
 from nas_server.store.sqlite.reserve import Reserve
 
 T = TypeVar("T")
 GROUP: Final = 1_000
-LOOK_S: Final = 0.5
-"""How long a full storage counts as full before it is looked at again."""
 PAGE_SIZE: Final = 4_096
 LOG_PAGES: Final = 1_000
 """How long the log of writes becomes before it is worked into the file."""
@@ -55,16 +54,19 @@ class Writer:
         *,
         reserve: Reserve | None = None,
         check: Callable[[], None] = _nothing,
+        full_s: float = SQLITE.full_s,
     ) -> None:
         """Own ``connection`` from now on. Must be called in the event loop that will use it.
 
         ``rolled_back`` is told, in the writing thread, that a group was undone. ``check``
         raises StoreError, before a group and before it is answered, where writes are lost.
+        A full storage counts as full for ``full_s`` before it is looked at again.
         """
         self._connection = connection
         self._rolled_back = rolled_back
         self._reserve = reserve
         self._check = check
+        self._full_s = full_s
         self._look_at = 0.0
         self.is_full = reserve is not None and not self._set_aside(reserve)
         self._loop = asyncio.get_running_loop()
@@ -179,7 +181,7 @@ class Writer:
 
     def _make_room(self) -> None:
         self.is_full = True
-        self._look_at = time.monotonic() + LOOK_S
+        self._look_at = time.monotonic() + self._full_s
         if self._reserve is not None:
             self._reserve.give_up()
         # The log of writes may be what fills the disk; its place in the file is there already.
@@ -190,7 +192,7 @@ class Writer:
         """Tell whether there is room again, with the reserve set aside."""
         if time.monotonic() < self._look_at:
             return False
-        self._look_at = time.monotonic() + LOOK_S
+        self._look_at = time.monotonic() + self._full_s
         if self._reserve is None or not self._set_aside(self._reserve):
             return False
         try:

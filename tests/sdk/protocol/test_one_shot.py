@@ -12,6 +12,7 @@ from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.book import OneShotTable
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from tests.support.durations import DAY, HOUR, MINUTE
 
 T = 1_800_000_000_000
 AT = "2027-01-15T08:00:00Z"
@@ -94,9 +95,9 @@ def test_a_leased_one_is_listed_and_not_due_until_the_lease_ends() -> None:
     on = table()
     arm(on)
     first = only(on.due(T, 10))
-    assert on.due(T + one_shot.LEASE_MS - 1, 10) == []
+    assert on.due(T + MINUTE - 1, 10) == []
     assert only(on.armed("a")).schedule_id == first.schedule_id
-    again = only(on.due(T + one_shot.LEASE_MS, 10))
+    again = only(on.due(T + MINUTE, 10))
     assert (again.attempt, again.first_attempt_ms) == (2, T)
 
 
@@ -112,11 +113,11 @@ def test_a_late_provision_of_a_delivered_key_arms_nothing_for_ten_minutes() -> N
     on = table()
     first = arm(on)
     on.settle(only(on.due(T, 10)), ACCEPTED, T)
-    assert arm(on, now=T + one_shot.REMEMBER_MS - 1) == first
+    assert arm(on, now=T + 10 * MINUTE - 1) == first
     assert on.armed("a") == []
-    again = arm(on, now=T + one_shot.REMEMBER_MS)
+    again = arm(on, now=T + 10 * MINUTE)
     assert again != first
-    assert only(on.due(T + one_shot.REMEMBER_MS, 10)).schedule_id == again
+    assert only(on.due(T + 10 * MINUTE, 10)).schedule_id == again
 
 
 def test_a_late_provision_of_a_delivered_key_leaves_the_next_one_shot_alone() -> None:
@@ -190,8 +191,8 @@ def test_a_failure_that_comes_after_the_lease_does_not_touch_the_next_attempt() 
     on = table()
     arm(on)
     first = only(on.due(T, 10))
-    second = only(on.due(T + one_shot.LEASE_MS, 10))
-    left = on.settle(first, FAILED, T + one_shot.LEASE_MS + 1)
+    second = only(on.due(T + MINUTE, 10))
+    left = on.settle(first, FAILED, T + MINUTE + 1)
     assert left == second
 
 
@@ -199,9 +200,9 @@ def test_an_acceptance_that_comes_after_the_lease_ends_it() -> None:
     on = table()
     arm(on)
     first = only(on.due(T, 10))
-    second = only(on.due(T + one_shot.LEASE_MS, 10))
-    assert on.settle(first, ACCEPTED, T + one_shot.LEASE_MS + 1) is None
-    assert on.settle(second, FAILED, T + one_shot.LEASE_MS + 2) is None
+    second = only(on.due(T + MINUTE, 10))
+    assert on.settle(first, ACCEPTED, T + MINUTE + 1) is None
+    assert on.settle(second, FAILED, T + MINUTE + 2) is None
     assert on.armed("a") == []
 
 
@@ -229,7 +230,7 @@ def give_up(on: OneShotTable) -> StoredOneShot:
         left = on.settle(only(on.due(now, 10)), FAILED, now)
         assert left is not None
         if left.dead:
-            assert now == T + one_shot.GIVE_UP_MS
+            assert now == T + DAY
             return left
         now = left.not_before_ms
     raise AssertionError("it was never given up")
@@ -248,19 +249,19 @@ def test_a_dead_one_can_be_armed_again_under_its_own_key() -> None:
     on = table(chance=0.999)
     first = arm(on)
     give_up(on)
-    again = arm(on, now=T + one_shot.GIVE_UP_MS)
+    again = arm(on, now=T + DAY)
     assert again != first
-    assert on.dead(T + one_shot.GIVE_UP_MS) == []
-    assert only(on.due(T + one_shot.GIVE_UP_MS, 10)).attempt == 1
+    assert on.dead(T + DAY) == []
+    assert only(on.due(T + DAY, 10)).attempt == 1
 
 
 def test_a_wait_beyond_the_maximum_age_gets_one_last_attempt() -> None:
     on = table()
     arm(on)
     on.settle(only(on.due(T, 10)), DeliveryResult(False, "429", retry_after_ms=10**12), T)
-    (tried,) = on.due(near := T + one_shot.GIVE_UP_MS - 1, 10)
+    (tried,) = on.due(near := T + DAY - 1, 10)
     on.settle(tried, DeliveryResult(False, "429", retry_after_ms=10**12), near)
-    assert on.next_due() == T + one_shot.GIVE_UP_MS
+    assert on.next_due() == T + DAY
 
 
 @given(
@@ -273,9 +274,9 @@ def test_retry_after_has_a_floor_and_a_cap(asked: int | None, attempt: int, chan
     tried = attrs.evolve(tried, attempt=attempt, first_attempt_ms=T)
     left = one_shot.retry(tried, DeliveryResult(False, "503", asked), T, chance)
     wait = left.not_before_ms - T
-    assert one_shot.backoff_ms(attempt, chance) <= wait <= one_shot.RETRY_AFTER_MAX_MS
+    assert one_shot.backoff_ms(attempt, chance) <= wait <= HOUR
     if asked is not None:
-        assert wait >= min(asked, one_shot.RETRY_AFTER_MAX_MS)
+        assert wait >= min(asked, HOUR)
 
 
 @pytest.mark.parametrize(("asked", "most"), [(0, 500), (-1, 500), (None, 500), (86_400_000, 34)])
@@ -294,7 +295,7 @@ def test_an_agent_that_asks_for_nonsense_is_tried_about_as_often(
 
 def test_a_fire_time_long_past_is_not_dead_on_its_first_failure() -> None:
     on = table()
-    now = T + 10 * one_shot.GIVE_UP_MS
+    now = T + 10 * DAY
     arm(on, now=now)
     left = on.settle(only(on.due(now, 10)), FAILED, now)
     assert left is not None
@@ -341,14 +342,14 @@ def test_a_hastened_delivery_that_ends_after_the_time_is_made_again_at_once() ->
 def test_a_hastened_one_that_fails_for_a_day_still_fires_at_its_time() -> None:
     on = table()
     arm(on)
-    start = T - 3 * one_shot.GIVE_UP_MS
+    start = T - 3 * DAY
     tried = hastened(on, start)
-    for now in (start + one_shot.GIVE_UP_MS - 1, start + one_shot.GIVE_UP_MS):
+    for now in (start + DAY - 1, start + DAY):
         failed = on.settle(tried, DeliveryResult(False, "503", 0), now)
         assert failed is not None
         assert not failed.dead
         tried = only(on.due(failed.wake_ms, 1))
-    assert (tried.attempt, tried.lease_until_ms) == (1, T + one_shot.LEASE_MS)
+    assert (tried.attempt, tried.lease_until_ms) == (1, T + MINUTE)
     assert on.settle(tried, ACCEPTED, T) is None
 
 
@@ -383,7 +384,7 @@ def test_an_agent_at_its_limit_does_not_hold_up_the_others() -> None:
     assert sorted(one.agent for one in taken) == ["quick", "slow", "slow"]
     assert on.due(T + 500, 100, under_way={"slow": 3}, per_agent=3) == []
     assert on.next_due() == T
-    assert on.next_due({"slow"}) == T + 500 + one_shot.LEASE_MS
+    assert on.next_due({"slow"}) == T + 500 + MINUTE
     assert len(on.due(T + 500, 100)) == 3
 
 
@@ -413,5 +414,5 @@ def test_far_re_arms_do_not_pile_up() -> None:
 @given(attempt=st.integers(1, 10_000), chance=st.floats(0, 1, exclude_max=True))
 def test_the_backoff_is_full_jitter_below_a_cap(attempt: int, chance: float) -> None:
     wait = one_shot.backoff_ms(attempt, chance)
-    assert 0 <= wait <= min(one_shot.BACKOFF_CAP_MS, 1_000 * 2 ** min(attempt - 1, 30))
+    assert 0 <= wait <= min(10 * MINUTE, 1_000 * 2 ** min(attempt - 1, 30))
     assert one_shot.backoff_ms(attempt, 0.0) == 0

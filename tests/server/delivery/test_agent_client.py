@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from nas_server.delivery import agent_client
 from nas_server.delivery.agent_client import AgentClient, target
 from nas_server.delivery.agent_connection import AgentConnection
 from nas_server.delivery.connecting import Address, any_socket, connect
 from nas_server.delivery.http_answer import BadAnswerError
+from nas_server.policy import DeliveryPolicy
 from tests.support.hostile_agents import Wire, hostile_agent, hostile_tls_agent
 from tests.support.nas_in_process import eventually
 from tests.support.tls import self_signed
@@ -65,11 +65,11 @@ async def test_a_fresh_connection_that_ends_is_not_tried_again(client: AgentClie
         assert agent.connections == 1
 
 
-async def test_an_idle_connection_is_closed(
-    client: AgentClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(agent_client, "IDLE_S", 0.01)
-    async with hostile_agent(every_request) as agent:
+async def test_an_idle_connection_is_closed() -> None:
+    async with (
+        AgentClient(timeout_s=30, policy=DeliveryPolicy(idle_s=0.01)) as client,
+        hostile_agent(every_request) as agent,
+    ):
         await client.post(agent.url, "", b"{}")
 
         async def closed() -> bool:
@@ -187,9 +187,9 @@ def addresses(*ports: int) -> list[Address]:
 async def test_an_address_that_refuses_is_followed_by_the_next() -> None:
     async with hostile_agent(every_request) as agent:
         port = int(agent.url.rpartition(":")[2])
-        (await connect(addresses(1, 1, port), any_socket)).close()
+        (await connect(addresses(1, 1, port), any_socket, 0.25)).close()
     with pytest.raises(ConnectionRefusedError):
-        await connect(addresses(1, 1), any_socket)
+        await connect(addresses(1, 1), any_socket, 0.25)
 
 
 async def test_an_address_that_hangs_is_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +208,7 @@ async def test_an_address_that_hangs_is_overtaken(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(loop, "sock_connect", hanging)
     async with hostile_agent(every_request) as agent:
         port = int(agent.url.rpartition(":")[2])
-        (await connect(addresses(1, port), kept)).close()
+        (await connect(addresses(1, port), kept, 0.01)).close()
     assert [sock.fileno() for sock in made] == [-1, -1]
 
 

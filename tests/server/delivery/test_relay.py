@@ -15,13 +15,12 @@ import pytest
 from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import StoredOneShot
-from nas_server.app import Nas, ServerConfig
+from nas_server.app import Nas
 from nas_server.cli import serving
-from nas_server.delivery import relay
 from nas_server.delivery.agent_connection import AgentConnection
-from nas_server.delivery.caller import TIMEOUT_S
 from nas_server.delivery.http_answer import AnswerReader
 from nas_server.logs import LOGGER
+from nas_server.policy import DeliveryPolicy, ServerConfig
 from nas_server.store import MemoryStore, Store, StoreError
 from nas_server.store.base import GoneError
 from tests.support.agent_stub import (
@@ -34,8 +33,12 @@ from tests.support.agent_stub import (
     status,
     text,
 )
+from tests.support.durations import DAY
 from tests.support.nas_in_process import Hosted, eventually, hosted
 from tests.support.tls import self_signed
+
+SOON = DeliveryPolicy(look_s=0.01)
+NEVER = DeliveryPolicy(look_s=3_600.0)
 
 
 @pytest.fixture
@@ -224,7 +227,7 @@ async def test_a_cancel_during_a_delivery_keeps_it_from_coming_back(
     await nas.cancel("job")
     gate.set()
     await settled(nas, set())
-    nas.advance(one_shot.GIVE_UP_MS)
+    nas.advance(DAY)
     await settled(nas)
     assert len(agent.fires) == 1
 
@@ -424,15 +427,15 @@ async def test_names_are_not_looked_up_in_threads(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_relay_outlives_a_store_that_fails(
-    nas: Hosted, agent: AgentStub, store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "LOOK_UP_S", 0.01)
     for name in ("due", "settle"):
         monkeypatch.setattr(store, name, failing_once(getattr(store, name)))
-    await nas.provision("job", 0, agent.url)
-    await agent.until(1)
-    await settled(nas, set())
-    assert len(agent.fires) == 1
+    async with hosted(store, delivery=SOON) as nas, agent_stub(nas.clock) as agent:
+        await nas.provision("job", 0, agent.url)
+        await agent.until(1)
+        await settled(nas, set())
+        assert len(agent.fires) == 1
 
 
 def failing_once(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -458,9 +461,8 @@ async def test_what_was_accepted_is_settled_at_the_latest_on_the_stop(
         failed.set()
         raise StoreError("there is no leader")
 
-    monkeypatch.setattr(relay, "LOOK_UP_S", 3_600)
     monkeypatch.setattr(store, "settle", failing_once_slowly)
-    async with hosted(store) as nas, agent_stub(nas.clock) as agent:
+    async with hosted(store, delivery=NEVER) as nas, agent_stub(nas.clock) as agent:
         await nas.provision("job", 0, agent.url)
         async with asyncio.timeout(30):
             await failed.wait()
@@ -513,10 +515,9 @@ async def test_a_stop_does_not_wait_for_a_store_that_is_away(
     async def away(*_: Any) -> Any:
         raise StoreError("there is no leader")
 
-    monkeypatch.setattr(relay, "LOOK_UP_S", 3_600)
     monkeypatch.setattr(AgentConnection, "exchange", cancelled_in_vain)
     monkeypatch.setattr(store, "settle", away)
-    async with hosted(store) as nas, agent_stub(nas.clock) as agent:
+    async with hosted(store, delivery=NEVER) as nas, agent_stub(nas.clock) as agent:
         await nas.provision("job", 0, agent.url)
         async with asyncio.timeout(30):
             await tried.wait()
@@ -547,7 +548,7 @@ async def test_a_lease_that_came_late_is_handed_back(
     nas: Hosted, agent: AgentStub, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # By the end of a delivery it would be another process's turn.
-    due, slow = store.due, [one_shot.LEASE_MS - TIMEOUT_S * 1_000 + 1]
+    due, slow = store.due, [30_001]
 
     async def late(*given: Any, **more: Any) -> list[StoredOneShot]:
         taken = await due(*given, **more)

@@ -11,12 +11,13 @@ from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server import history
-from nas_server.page import files, watch
+from nas_server.page import files
 from nas_server.page.contract import contract_html, render
-from nas_server.page.watch import PAGE
+from nas_server.policy import PagePolicy
 from nas_server.store import MemoryStore, Store, TooManyError
 from tests.server.page.conftest import Admin, administered
 from tests.support.agent_stub import agent_stub
+from tests.support.durations import DAY
 from tests.support.nas_in_process import eventually
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
@@ -73,7 +74,7 @@ async def test_the_dead_are_shown_with_their_reason_and_raised_again() -> None:
         one = shot(admin, "job", MINUTE)  # before its time the relay does not touch it
         start = one.due_ms
         await store.provision(one, start)
-        for at in (start, start + one_shot.GIVE_UP_MS):
+        for at in (start, start + DAY):
             (held,) = await store.due(at, 1)
             late = DeliveryResult(
                 ended=False, note="timeout: no answer in time", retry_after_ms=10**9
@@ -145,42 +146,41 @@ async def test_ten_thousand_armed_are_shown_in_parts() -> None:
         text = await (await admin.ask("GET", "state")).text()
         assert len(text) < 20_000
         state = json.loads(text)
-        assert state["armed"]["of"] == watch.MOST
+        assert state["armed"]["of"] == 5_000
         assert not state["armed"]["whole"]
         assert [one["job_id"] for one in state["armed"]["rows"]] == [
-            f"job{n:05}" for n in range(PAGE)
+            f"job{n:05}" for n in range(20)
         ]
-        page = (await admin.state(f"armed={2 * PAGE}"))["armed"]
-        assert page["rows"][0]["job_id"] == f"job{2 * PAGE:05}"
+        page = (await admin.state("armed=40"))["armed"]
+        assert page["rows"][0]["job_id"] == "job00040"
         assert len(state["timeline"]["lanes"]) == 12
-        assert state["timeline"]["others"] == watch.MOST * 38 // 50
+        assert state["timeline"]["others"] == 3_800
         mine = (await admin.state("agent=agent07"))["armed"]
         assert (mine["of"], mine["whole"]) == (200, True)
 
 
-async def test_attempts_and_the_dead_are_shown_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "DEAD", PAGE + 2)
+async def test_attempts_and_the_dead_are_shown_in_parts() -> None:
     store = MemoryStore()
-    async with administered(store) as admin:
+    async with administered(store, page=PagePolicy(dead=22)) as admin:
         await admin.log_in()
         start = admin.nas.clock.now + MINUTE  # before its time the relay does not touch one
-        for n in range(PAGE + 5):
+        for n in range(25):
             await store.provision(shot(admin, f"job{n:02}", MINUTE), start)
-        for at in (start, start + one_shot.GIVE_UP_MS):
+        for at in (start, start + DAY):
             failed = DeliveryResult(ended=False, note="503", retry_after_ms=10**9)
             for n, held in enumerate(await store.due(at, 100)):
                 await store.settle(held, failed, at + n)
-        first, rest = await admin.state(), await admin.state(f"attempts={PAGE}&dead={PAGE}")
-        for name, of, whole in (("attempts", 2 * (PAGE + 5), True), ("dead", PAGE + 2, False)):
+        first, rest = await admin.state(), await admin.state("attempts=20&dead=20")
+        for name, of, whole in (("attempts", 50, True), ("dead", 22, False)):
             assert (first[name]["of"], first[name]["whole"], first[name]["offset"]) == (
                 of,
                 whole,
                 0,
             )
-            assert rest[name]["offset"] == PAGE
+            assert rest[name]["offset"] == 20
             rows = first[name]["rows"] + rest[name]["rows"]
             shown = [(one["schedule_id"], one.get("number")) for one in rows]
-            assert len(set(shown)) == len(shown) == min(of, 2 * PAGE)
+            assert len(set(shown)) == len(shown) == min(of, 40)
         assert first["armed"]["rows"] == []
 
 
@@ -198,8 +198,8 @@ async def test_a_store_that_does_not_sort_so_many_still_shows_agents() -> None:
         assert (mine["armed"]["of"], mine["too_many"]) == (1, False)
 
 
-async def test_the_store_is_asked_once_for_all_who_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "FRESH_S", 3_600.0)
+async def test_the_store_is_asked_once_for_all_who_look() -> None:
+    page = PagePolicy(fresh_s=3_600.0)
     asked: list[int] = []
 
     class Counting(MemoryStore):
@@ -207,7 +207,7 @@ async def test_the_store_is_asked_once_for_all_who_look(monkeypatch: pytest.Monk
             asked.append(limit)
             return await super().upcoming(limit)
 
-    async with administered(Counting()) as admin:
+    async with administered(Counting(), page=page) as admin:
         await admin.log_in()
         for _ in range(3):
             await admin.state()
@@ -218,9 +218,8 @@ async def test_the_store_is_asked_once_for_all_who_look(monkeypatch: pytest.Monk
         assert len(asked) == 2
 
 
-async def test_what_was_gathered_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "FRESH_S", 3_600.0)
-    monkeypatch.setattr(watch, "KEPT", 2)
+async def test_what_was_gathered_does_not_pile_up() -> None:
+    page = PagePolicy(fresh_s=3_600.0, views=2)
     asked: list[str] = []
 
     class Counting(MemoryStore):
@@ -228,7 +227,7 @@ async def test_what_was_gathered_does_not_pile_up(monkeypatch: pytest.MonkeyPatc
             asked.append(agent)
             return await super().armed(agent)
 
-    async with administered(Counting()) as admin:
+    async with administered(Counting(), page=page) as admin:
         await admin.log_in()
         for agent in "ababcca":
             await admin.state(f"agent={agent}")

@@ -15,11 +15,12 @@ import pytest
 from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
-from nas_server import history
+from nas_server.policy import HistoryPolicy, SqlitePolicy
 from nas_server.store import SqliteStore, StoreError, open_store
-from nas_server.store.sqlite import ledger, rows, schema
+from nas_server.store.sqlite import rows, schema
 from nas_server.store.sqlite.lock import FileLock
 from nas_server.store.sqlite.writer import Writer
+from tests.support.durations import DAY, MINUTE
 
 T = 1_800_000_000_000
 
@@ -174,9 +175,12 @@ async def test_a_file_of_an_older_schema_keeps_what_it_has(
     await store.close()
 
 
-async def test_attempts_do_not_pile_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "KEEP_IN_ALL", 100)
-    store = await SqliteStore.open(path)
+def keeping(attempts: int) -> SqlitePolicy:
+    return SqlitePolicy(history=HistoryPolicy(in_all=attempts))
+
+
+async def test_attempts_do_not_pile_up(path: Path) -> None:
+    store = await SqliteStore.open(path, policy=keeping(100))
 
     async def settle(numbers: range, now: int, agent: str = "a") -> int:
         await asyncio.gather(*(store.provision(shot(f"job{n}", agent), T) for n in numbers))
@@ -188,11 +192,12 @@ async def test_attempts_do_not_pile_up(path: Path, monkeypatch: pytest.MonkeyPat
             return int(count)
 
     assert 100 <= await settle(range(400), T) < 100 + rows.FORGET_EVERY
-    day = T + history.KEEP_MS
+    day = T + DAY
     assert 100 <= await settle(range(400, 500), day) < 100 + rows.FORGET_EVERY
     assert len(await store.attempts(day, 200)) == 100
-    monkeypatch.setattr(history, "KEEP_IN_ALL", 10_000)
-    assert await settle(range(2_000), day, "b") <= 132 + history.KEEP_PER_AGENT + rows.FORGET_EVERY
+    await store.close()
+    store = await SqliteStore.open(path, policy=keeping(10_000))
+    assert await settle(range(2_000), day, "b") <= 132 + 500 + rows.FORGET_EVERY
     assert len(await store.attempts(day, 200, "a")) == 100
     await store.close()
 
@@ -342,8 +347,7 @@ async def test_a_link_to_the_file_is_the_same_file(path: Path) -> None:
 async def test_a_locked_file_is_waited_for_once_and_not_for_each(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "BUSY_S", 0.05)
-    store = await SqliteStore.open(path)
+    store = await SqliteStore.open(path, policy=SqlitePolicy(busy_s=0.05))
     tries: list[int] = []
     commit = Writer._commit
 
@@ -371,15 +375,15 @@ def rows_in(path: Path, table: str) -> int:
 
 async def give_up(store: SqliteStore, job: str, now: int) -> None:
     await store.provision(shot(job, due=now), now)
-    for tried_ms in (now, now + one_shot.GIVE_UP_MS):
+    for tried_ms in (now, now + DAY):
         (held,) = await store.due(tried_ms, 1)
-        await store.settle(held, DeliveryResult(False, "503", one_shot.GIVE_UP_MS), tried_ms)
+        await store.settle(held, DeliveryResult(False, "503", DAY), tried_ms)
 
 
 async def test_the_dead_do_not_pile_up(path: Path) -> None:
     store = await SqliteStore.open(path)
     await give_up(store, "first", T)
-    week = T + one_shot.GIVE_UP_MS + one_shot.KEEP_DEAD_MS
+    week = T + DAY + 7 * DAY
     assert (await store.counts(week - 1)).dead == 1
     assert (await store.counts(week)).dead == 0
     await give_up(store, "second", week)
@@ -390,7 +394,7 @@ async def test_the_dead_do_not_pile_up(path: Path) -> None:
 async def test_delivered_keys_do_not_pile_up(path: Path) -> None:
     store = await SqliteStore.open(path)
     for n in range(3):
-        now = T + n * one_shot.REMEMBER_MS
+        now = T + n * 10 * MINUTE
         await store.provision(shot(f"job{n}"), now)
         (held,) = await store.due(now, 1)
         await store.settle(held, DeliveryResult(True, "202"), now)
@@ -398,11 +402,8 @@ async def test_delivered_keys_do_not_pile_up(path: Path) -> None:
     await store.close()
 
 
-async def test_what_a_full_agent_arms_anew_does_not_pile_up(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ledger, "FEW", 10)
-    store = await SqliteStore.open(path)
+async def test_what_a_full_agent_arms_anew_does_not_pile_up(path: Path) -> None:
+    store = await SqliteStore.open(path, policy=SqlitePolicy(ready=10))
     await store.provision(shot("steady"), T)
     for n in range(100):
         await store.provision(shot("job", due=T + n), T + n)

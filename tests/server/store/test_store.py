@@ -8,6 +8,7 @@ from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.store import Counts, Store
+from tests.support.durations import DAY, MINUTE
 
 T = 1_800_000_000_000
 ACCEPTED = DeliveryResult(ended=True, note="202")
@@ -67,9 +68,9 @@ async def test_delivered_keys_are_remembered_and_forgotten(store: Store) -> None
     (first,) = await arm(store, shot())
     (held,) = await store.due(T, 1)
     await store.settle(held, ACCEPTED, T)
-    assert await arm(store, shot(), now=T + one_shot.REMEMBER_MS - 1) == [first]
+    assert await arm(store, shot(), now=T + 10 * MINUTE - 1) == [first]
     assert await store.armed("a") == []
-    assert await arm(store, shot(), now=T + one_shot.REMEMBER_MS) != [first]
+    assert await arm(store, shot(), now=T + 10 * MINUTE) != [first]
 
 
 async def test_a_re_arm_during_a_delivery_wins(store: Store) -> None:
@@ -92,19 +93,19 @@ async def test_a_cancel_holds_after_the_due_time(store: Store) -> None:
 async def test_one_given_up_late_is_shown_for_as_long(store: Store) -> None:
     await arm(store, shot())
     (first,) = await store.due(T, 1)
-    await store.settle(first, DeliveryResult(False, "503", one_shot.GIVE_UP_MS), T)
-    back = T + 9 * one_shot.GIVE_UP_MS  # nobody was there in between
+    await store.settle(first, DeliveryResult(False, "503", DAY), T)
+    back = T + 9 * DAY  # nobody was there in between
     (last,) = await store.due(back, 1)
     dead = await store.settle(last, FAILED, back)
-    assert await store.dead(back + one_shot.KEEP_DEAD_MS - 1, 9) == [dead]
+    assert await store.dead(back + 7 * DAY - 1, 9) == [dead]
     assert await store.counts(back) == Counts(armed=0, due=0, dead=1)
 
 
 async def test_the_dead_are_kept_apart(store: Store) -> None:
-    await arm(store, shot("dies"), shot("lives", T + one_shot.GIVE_UP_MS))
+    await arm(store, shot("dies"), shot("lives", T + DAY))
     (first,) = await store.due(T, 1)
-    await store.settle(first, DeliveryResult(False, "503", one_shot.GIVE_UP_MS), T)
-    later = T + one_shot.GIVE_UP_MS
+    await store.settle(first, DeliveryResult(False, "503", DAY), T)
+    later = T + DAY
     (last,) = await store.due(later, 1)
     dead = await store.settle(last, FAILED, later)
     assert dead is not None
@@ -113,7 +114,7 @@ async def test_the_dead_are_kept_apart(store: Store) -> None:
     assert [one.job_id for one in await store.armed("a")] == ["lives"]
     assert [one.job_id for one in await store.due(later + 10_000, 10)] == ["lives"]
     assert await store.counts(later) == Counts(armed=1, due=0, dead=1)
-    week = later + one_shot.KEEP_DEAD_MS
+    week = later + 7 * DAY
     assert await store.dead(week - 1, 9) == [dead]
     assert await store.dead(week, 9) == []
 
@@ -125,7 +126,7 @@ async def test_agents_at_their_limit_are_passed_over(store: Store) -> None:
     assert sorted(one.agent for one in taken) == ["quick", "slow", "slow"]
     assert await store.due(T + 1, 100, under_way={"slow": 4}, per_agent=4) == []
     assert await store.next_due() == T
-    assert await store.next_due(["slow"]) == T + 1 + one_shot.LEASE_MS
+    assert await store.next_due(["slow"]) == T + 1 + MINUTE
 
 
 async def test_what_is_handed_back_is_due_at_once(store: Store) -> None:

@@ -4,10 +4,10 @@ import attrs
 
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
-from nas_server import history
 from nas_server.history import DEAD, DONE, DROPPED, EARLY, NOT_RUN, RETRY, Attempt
 from nas_server.store import Counts, Store
 from tests.server.store.test_store import ACCEPTED, FAILED, T, arm, shot
+from tests.support.durations import DAY
 
 REFUSED = DeliveryResult(ended=False, note="unreachable: Connection refused", retry_after_ms=0)
 
@@ -62,8 +62,8 @@ async def test_what_followed_is_told(store: Store) -> None:
     await arm(store, shot("replaced", T + 60_000))
     for name in ("cancelled", "replaced"):
         await store.settle(held[name], FAILED, T + 1)
-    await store.settle(held["dies"], DeliveryResult(False, "503", one_shot.GIVE_UP_MS), T)
-    later = T + one_shot.GIVE_UP_MS
+    await store.settle(held["dies"], DeliveryResult(False, "503", DAY), T)
+    later = T + DAY
     (last,) = [one for one in await store.due(later, 10) if one.job_id == "dies"]
     await store.settle(last, FAILED, later)
     told = [(each.job_id, each.then) for each in await store.attempts(later - 1, 10)]
@@ -97,23 +97,23 @@ async def test_attempts_are_of_one_agent_or_of_all(store: Store) -> None:
 async def test_attempts_are_forgotten_after_a_day(store: Store) -> None:
     await arm(store, shot())
     await deliver(store, ACCEPTED, T)
-    assert len(await store.attempts(T + history.KEEP_MS - 1, 10)) == 1
-    assert await store.attempts(T + history.KEEP_MS, 10) == []
-    assert await store.attempts(T + history.KEEP_MS, 10, "a") == []
+    assert len(await store.attempts(T + DAY - 1, 10)) == 1
+    assert await store.attempts(T + DAY, 10) == []
+    assert await store.attempts(T + DAY, 10, "a") == []
 
 
 async def test_of_a_busy_agent_the_newest_are_kept(store: Store) -> None:
     await arm(store, shot("other", agent="b"))
     await deliver(store, ACCEPTED, T)
-    await arm(store, *(shot(f"job{n}") for n in range(history.KEEP_PER_AGENT + 20)))
-    held = await store.due(T, history.KEEP_PER_AGENT + 20)
-    while more := await store.due(T, history.KEEP_PER_AGENT):
+    await arm(store, *(shot(f"job{n}") for n in range(520)))
+    held = await store.due(T, 520)
+    while more := await store.due(T, 500):
         held += more
     for n, one in enumerate(held):
         await store.settle(one, ACCEPTED, T + n)
-    found = await store.attempts(T + 600, history.KEEP_PER_AGENT, "a")
+    found = await store.attempts(T + 600, 500, "a")
     assert [each.job_id for each in found] == [one.job_id for one in reversed(held[20:])]
-    everyones = await store.attempts(T + 600, history.KEEP_PER_AGENT)
+    everyones = await store.attempts(T + 600, 500)
     assert everyones == found
     assert [each.job_id for each in await store.attempts(T + 600, 9, "b")] == ["other"]
 
@@ -164,8 +164,8 @@ async def test_a_fire_ahead_of_time_leaves_the_one_shot_armed(store: Store) -> N
 
 async def test_the_dead_can_be_raised(store: Store) -> None:
     (schedule_id,) = await arm(store, shot())
-    await deliver(store, DeliveryResult(False, "503", one_shot.GIVE_UP_MS), T)
-    later = T + one_shot.GIVE_UP_MS
+    await deliver(store, DeliveryResult(False, "503", DAY), T)
+    later = T + DAY
     await deliver(store, FAILED, later, later)
     assert await store.counts(later) == Counts(armed=0, due=0, dead=1)
     assert await store.fire_now("a", "job", schedule_id, later + 5) is not None
@@ -179,9 +179,9 @@ async def test_the_dead_can_be_raised(store: Store) -> None:
 async def test_the_dead_are_of_one_agent_or_of_all_the_newest_first(store: Store) -> None:
     for n, agent in enumerate(["a", "b", "a"]):
         await arm(store, shot(f"job{n}", T + n, agent))
-        await deliver(store, DeliveryResult(False, "503", one_shot.GIVE_UP_MS), T + n, T + n)
+        await deliver(store, DeliveryResult(False, "503", DAY), T + n, T + n)
     for n in range(3):
-        later = T + one_shot.GIVE_UP_MS + n
+        later = T + DAY + n
         await deliver(store, FAILED, later, later)
     assert [one.job_id for one in await store.dead(later, 9)] == ["job2", "job1", "job0"]
     assert [one.job_id for one in await store.dead(later, 2)] == ["job2", "job1"]

@@ -25,11 +25,11 @@ from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.store import MemoryStore, SqliteStore, Store
+from tests.support.durations import DAY, MINUTE
 
 T = 1_800_000_000_000
 CHANCE = 0.25
 SETTINGS = settings(max_examples=40, stateful_step_count=30, deadline=None)
-DAY = one_shot.GIVE_UP_MS
 Result = TypeVar("Result")
 agents = st.sampled_from(["a", "b"])
 jobs = st.sampled_from(["j1", "j2", "j3"])
@@ -138,7 +138,7 @@ class StoreMachine(RuleBasedStateMachine):
                 model.not_before, model.attempt, model.first = model.due, 0, 0
             model.first = model.first or self.now
             model.attempt += 1
-            model.lease_until = self.now + one_shot.LEASE_MS
+            model.lease_until = self.now + MINUTE
             told = (one.attempt, one.schedule_id, one.not_before_ms)
             assert told == (model.attempt, model.schedule_id, model.not_before)
         return taken
@@ -154,7 +154,7 @@ class StoreMachine(RuleBasedStateMachine):
                 if self.is_latest(one):
                     self.at_its_time(one)
                 continue
-            remembered = (self.now + one_shot.REMEMBER_MS, one.schedule_id)
+            remembered = (self.now + 10 * MINUTE, one.schedule_id)
             self.delivered[one.agent, one.dedup_key] = remembered
             if (model := self.current(one)) is not None:
                 del self.model[one.agent, one.job_id]

@@ -14,11 +14,13 @@ from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.clock import system_clock
+from nas_server.policy import JetStreamPolicy
 from nas_server.store.base import StoreError
-from nas_server.store.jetstream.alarms import Alarms, Tuning
+from nas_server.store.jetstream.alarms import Alarms
 from nas_server.store.jetstream.job_record import Alarm, Job, JobRecord
 from nas_server.store.jetstream.setup import CONSUMER
 from nas_server.store.jetstream.store import JetStreamStore
+from tests.support.durations import DAY, MINUTE
 from tests.support.jetstream_store import (
     EVER_AHEAD,
     Arrivals,
@@ -30,7 +32,7 @@ from tests.support.jetstream_store import (
 from tests.support.nas_in_process import eventually
 from tests.support.nats_cluster import NatsCluster
 
-EXACT = Tuning(lead_ms=0)
+EXACT = JetStreamPolicy(lead_ms=0)
 FAR = 3_600_000
 ACCEPTED = DeliveryResult(ended=True, note="202")
 
@@ -54,10 +56,12 @@ def cluster(request: pytest.FixtureRequest) -> NatsCluster:
     return found
 
 
-@pytest.mark.parametrize("tuning", [EXACT, Tuning(), EVER_AHEAD])
-async def test_fires_come_in_time_and_never_early(nats_one: NatsCluster, tuning: Tuning) -> None:
+@pytest.mark.parametrize("policy", [EXACT, JetStreamPolicy(), EVER_AHEAD])
+async def test_fires_come_in_time_and_never_early(
+    nats_one: NatsCluster, policy: JetStreamPolicy
+) -> None:
     receiver = Receiver()
-    async with opened(new_url(nats_one), tuning) as store, delivering(store, receiver):
+    async with opened(new_url(nats_one), policy) as store, delivering(store, receiver):
         now = system_clock()
         await arm(store, *(shot(f"job{n}", now + n * 10 - 200) for n in range(100)))
         await receiver.until(100)
@@ -238,7 +242,7 @@ async def test_processes_share_the_work(pair: tuple[JetStreamStore, JetStreamSto
 
 
 async def test_a_store_that_closes_hands_back_what_rang_for_it(nats_one: NatsCluster) -> None:
-    url, patient = new_url(nats_one), Tuning(lead_ms=10**15, hold_s=3_600)
+    url, patient = new_url(nats_one), JetStreamPolicy(lead_ms=10**15, hold_s=3_600)
     now = system_clock()
     async with opened(url, patient) as first:
         arrivals = Arrivals(first)
@@ -252,7 +256,7 @@ async def test_a_store_that_closes_hands_back_what_rang_for_it(nats_one: NatsClu
 
 async def test_an_agent_at_its_limit_leaves_room_for_others(nats_one: NatsCluster) -> None:
     full = {"slow": 8}
-    async with opened(new_url(nats_one), Tuning(lead_ms=0, room=20)) as store:
+    async with opened(new_url(nats_one), JetStreamPolicy(lead_ms=0, room=20)) as store:
         arrivals = Arrivals(store)
         now = system_clock()
         await arm(store, *(shot(f"job{n}", now, "slow") for n in range(60)))
@@ -269,7 +273,7 @@ async def test_an_agent_at_its_limit_leaves_room_for_others(nats_one: NatsCluste
 
 
 async def test_agents_that_hang_take_no_room_from_others(nats_one: NatsCluster) -> None:
-    async with opened(new_url(nats_one), Tuning(lead_ms=0, room=20)) as store:
+    async with opened(new_url(nats_one), JetStreamPolicy(lead_ms=0, room=20)) as store:
         arrivals = Arrivals(store)
         now = system_clock()
         await arm(store, *(shot(f"job{n}", now, f"slow{n}") for n in range(20)))
@@ -283,13 +287,13 @@ async def test_agents_that_hang_take_no_room_from_others(nats_one: NatsCluster) 
 async def test_what_was_handed_back_elsewhere_need_not_wait_for_its_lease(
     nats_one: NatsCluster,
 ) -> None:
-    url, tuning = new_url(nats_one), Tuning(lead_ms=10**15, hold_s=1.0)
-    async with opened(url, tuning) as holder:
+    url, policy = new_url(nats_one), JetStreamPolicy(lead_ms=10**15, hold_s=1.0)
+    async with opened(url, policy) as holder:
         arrivals = Arrivals(holder)
         await arm(holder, shot("job", system_clock()))
         await arrivals.until(1)
         held = await holder.due(system_clock(), 1)
-        other = await JetStreamStore.open(url, tuning=tuning)
+        other = await JetStreamStore.open(url, policy=policy)
         await Arrivals(other).until(1)  # the holder has not answered for a second
         assert await other.due(system_clock(), 1) == []
         rang = asyncio.Event()
@@ -395,7 +399,7 @@ async def headers_of(store: JetStreamStore, stream: str, *subject: str) -> bytes
 
 async def test_an_alarm_is_set_for_its_time(nats_one: NatsCluster) -> None:
     now = system_clock()
-    async with opened(new_url(nats_one), Tuning(lead_ms=1_000)) as store:
+    async with opened(new_url(nats_one), JetStreamPolicy(lead_ms=1_000)) as store:
         await arm(store, shot("job", now + FAR))
         slot = await store._slots.read(("a", "job"))
         headers = await headers_of(store, store._link.names.alarms, "at", f"{slot.alarm}-0")
@@ -418,7 +422,7 @@ async def test_the_slot_of_what_is_cancelled_goes_in_its_time(nats_one: NatsClus
         await arm(store, shot("job", now + FAR))
         await store.cancel("a", "job", now)
         headers = await headers_of(store, store._link.names.state, "one", "a", "job")
-    assert f"Nats-TTL: {one_shot.REMEMBER_MS // 1_000 + 60}s".encode() in headers
+    assert f"Nats-TTL: {10 * MINUTE // 1_000 + 60}s".encode() in headers
 
 
 async def test_the_old_alarm_is_there_until_the_slot_names_the_new_one(
@@ -446,7 +450,7 @@ async def test_what_was_cancelled_as_it_was_given_up_is_not_counted(
     nats_one: NatsCluster,
 ) -> None:
     url, now = new_url(nats_one), system_clock() + 1_000
-    later = now + one_shot.GIVE_UP_MS
+    later = now + DAY
     async with opened(url, EVER_AHEAD) as holder, opened(url, EXACT, serving=False) as other:
         held = await given_up(holder, now)
         await other.cancel("a", "job", later)
@@ -459,9 +463,9 @@ async def given_up(store: JetStreamStore, now: int) -> StoredOneShot:
     await arm(store, shot("job", now))
     await Arrivals(store).until(1)
     (held,) = await store.due(now, 1)
-    await store.settle(held, DeliveryResult(False, "503", one_shot.GIVE_UP_MS), now)
+    await store.settle(held, DeliveryResult(False, "503", DAY), now)
     await Arrivals(store).until(1)
-    (held,) = await store.due(now + one_shot.GIVE_UP_MS, 1)
+    (held,) = await store.due(now + DAY, 1)
     return held
 
 
@@ -469,7 +473,7 @@ async def test_a_mark_that_cannot_be_taken_back_fails_no_cancel(
     nats_one: NatsCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = system_clock() + 1_000
-    later = now + one_shot.GIVE_UP_MS
+    later = now + DAY
     async with opened(new_url(nats_one), EVER_AHEAD) as store:
         await store.settle(await given_up(store, now), DeliveryResult(False, "503"), later)
         assert len(await store.dead(later, 9)) == 1
@@ -486,7 +490,7 @@ async def test_one_that_another_process_gave_up_stays_to_be_seen(
     nats_one: NatsCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, now = new_url(nats_one), system_clock() + 1_000
-    later = now + one_shot.GIVE_UP_MS
+    later = now + DAY
     async with opened(url, EVER_AHEAD) as holder, opened(url, EXACT, serving=False) as other:
         held = await given_up(holder, now)
         gave_up = attrs.evolve(

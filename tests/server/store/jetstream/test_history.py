@@ -8,7 +8,7 @@ import pytest
 from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol.one_shot import DeliveryResult, fresh, lease
 from nas_server.history import Attempt
-from nas_server.store.jetstream import history as nats_history
+from nas_server.policy import JetStreamPolicy
 from nas_server.store.jetstream.history import NatsHistory
 from nas_server.store.jetstream.link import JetStreamClient
 from nas_server.store.jetstream.setup import Place, connect, prepare
@@ -16,6 +16,7 @@ from tests.support.jetstream_store import new_url
 from tests.support.nats_cluster import NatsCluster, nats_cluster
 
 NOW = 1_800_000_000_000
+BRIEF = JetStreamPolicy(attempts=10, attempts_s=0.05)
 
 
 def attempt(job: str) -> Attempt:
@@ -31,23 +32,21 @@ async def stopped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nat
         place = await _prepared(cluster)
         client = await connect(place)
         cluster.kill()
-        yield NatsHistory(link := JetStreamClient(client, place.names))
+        yield NatsHistory(link := JetStreamClient(client, place.names, BRIEF))
         await link.close()
 
 
 async def _prepared(cluster: NatsCluster) -> Place:
     place = Place.parse(new_url(cluster))
     client = await connect(place)
-    await prepare(JetStreamClient(client, place.names), place.hosts, 15)
+    await prepare(JetStreamClient(client, place.names), place.hosts)
     await client.close()
     return place
 
 
 async def test_those_that_wait_are_bounded_and_so_is_the_wait_for_them(
-    stopped: NatsHistory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    stopped: NatsHistory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(nats_history, "WAITING", 10)
-    monkeypatch.setattr(nats_history, "END_S", 0.05)
     for n in range(12):
         stopped.add(attempt(f"job{n}"))
     async with asyncio.timeout(5):  # each of them would be tried for 10 s

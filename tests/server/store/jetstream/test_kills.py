@@ -15,9 +15,10 @@ from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server.clock import system_clock
+from nas_server.policy import JetStreamPolicy
 from nas_server.store import StoreError
-from nas_server.store.jetstream.alarms import Tuning
 from nas_server.store.jetstream.store import JetStreamStore
+from tests.support.durations import MINUTE
 from tests.support.jetstream_store import (
     EVER_AHEAD,
     Arrivals,
@@ -57,8 +58,8 @@ async def test_a_leader_killed_at_the_due_second_loses_nothing(
 ) -> None:
     url, receiver = new_url(mortal), Receiver()
     async with (
-        opened(url, Tuning()) as one,
-        opened(url, Tuning()) as other,
+        opened(url, JetStreamPolicy()) as one,
+        opened(url, JetStreamPolicy()) as other,
         delivering(one, receiver),
         delivering(other, receiver),
     ):
@@ -79,7 +80,7 @@ async def test_a_leader_killed_at_the_due_second_loses_nothing(
 async def test_a_server_that_stands_still_is_left_for_another(mortal: NatsCluster) -> None:
     # It keeps its connections open, so that nothing says that it is gone.
     now = system_clock()
-    async with opened(new_url(mortal), Tuning(), serving=False) as store:
+    async with opened(new_url(mortal), JetStreamPolicy(), serving=False) as store:
         await arm(store, 1, now + 3_600_000)
         at = store._link.client.connected_url
         assert at is not None
@@ -99,8 +100,8 @@ async def test_a_server_that_stands_still_is_left_for_another(mortal: NatsCluste
 
 async def test_a_killed_process_has_its_fires_taken_over(nats_one: NatsCluster) -> None:
     url, now = new_url(nats_one), system_clock()
-    tuning = attrs.evolve(EVER_AHEAD, hold_s=HOLD_S)
-    async with opened(url, tuning, serving=False) as store:
+    policy = attrs.evolve(EVER_AHEAD, hold_s=HOLD_S)
+    async with opened(url, policy, serving=False) as store:
         await arm(store, 40, now)
     holder = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.support.lease_holder"),
@@ -111,10 +112,10 @@ async def test_a_killed_process_has_its_fires_taken_over(nats_one: NatsCluster) 
     assert await holder.stdout.readline() == b"20\n"
     holder.send_signal(signal.SIGKILL)
     await holder.wait()
-    async with opened(url, tuning) as store:
+    async with opened(url, policy) as store:
         await Arrivals(store).until(40)
-        unleased = await store.due(now + one_shot.LEASE_MS - 1, 40)
+        unleased = await store.due(now + MINUTE - 1, 40)
         assert [one.attempt for one in unleased] == [1] * 20
-        leased = await store.due(now + one_shot.LEASE_MS, 40)
+        leased = await store.due(now + MINUTE, 40)
         assert [one.attempt for one in leased] == [2] * 20
         assert len({one.job_id for one in unleased + leased}) == 40

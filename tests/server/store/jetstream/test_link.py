@@ -10,15 +10,17 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from nas_server.policy import JetStreamPolicy
 from nas_server.store import StoreError
 from nas_server.store.base import GoneError
 from nas_server.store.jetstream import direct as nats_direct
-from nas_server.store.jetstream import link as nats_link
 from nas_server.store.jetstream.link import ConflictError, JetStreamClient, Names
 from nas_server.store.jetstream.setup import Place, connect, prepare
 from tests.support.jetstream_store import new_url
 from tests.support.nas_in_process import eventually
 from tests.support.nats_cluster import NatsCluster, nats_cluster
+
+BRIEF = JetStreamPolicy(patience_s=0.3)
 
 
 @pytest.fixture(params=["nats_one", "nats_three"])
@@ -27,7 +29,7 @@ async def link(request: pytest.FixtureRequest) -> AsyncIterator[JetStreamClient]
     place = Place.parse(new_url(cluster))
     client = await connect(place)
     made = JetStreamClient(client, place.names)
-    await prepare(made, place.hosts, 15)
+    await prepare(made, place.hosts)
     yield made
     await client.close()
 
@@ -108,12 +110,11 @@ async def replica(link: JetStreamClient, stream: str, *answer: dict[str, str]) -
     ],
 )
 async def test_an_answer_that_is_not_whole_is_no_answer(
-    link: JetStreamClient, answer: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+    link: JetStreamClient, answer: list[dict[str, str]]
 ) -> None:
-    monkeypatch.setattr(nats_direct, "TRY_S", 0.2)
     await replica(link, "slow", *answer)
     with pytest.raises(nats.errors.TimeoutError):
-        await nats_direct.direct(link.client, "slow", {})
+        await nats_direct.direct(link.client, "slow", {}, 0.2)
 
 
 @pytest.mark.parametrize(("pending", "newest"), [(0, 9), (1, 9), (0, 10)])
@@ -130,13 +131,10 @@ async def test_an_answer_that_had_no_room_for_all_is_not_all(
         assert await asking == {"one.3": (3, b"{}"), "one.5": (5, b"{}")}
 
 
-async def test_asking_without_a_connection_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(nats_link, "PATIENCE_S", 0.3)
+async def test_asking_without_a_connection_leaves_nothing_behind(tmp_path: Path) -> None:
     with nats_cluster(tmp_path, 1) as cluster:
         place = Place.parse(cluster.url)
-        link = JetStreamClient(await connect(place), place.names)
+        link = JetStreamClient(await connect(place), place.names, BRIEF)
         await link.api("INFO", {})
         kept = len(link.client._resp_map)
         cluster.kill()
@@ -197,7 +195,7 @@ async def test_a_refusal_is_told(link: JetStreamClient) -> None:
         await link.api("STREAM.INFO.nobody", {})
 
 
-async def test_no_answer_is_told(link: JetStreamClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nats_link, "PATIENCE_S", 0.2)
+async def test_no_answer_is_told(link: JetStreamClient) -> None:
+    brief = JetStreamClient(link.client, link.names, BRIEF)
     with pytest.raises(StoreError, match="the NATS cluster does not answer: no responders"):
-        await link.ask("nobody.listens", b"")
+        await brief.ask("nobody.listens", b"")

@@ -14,12 +14,11 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from nas_sdk import IdentityRejectedError, NasClient, UnauthorizedError
-from nas_server.app import Nas, ServerConfig
+from nas_server.app import Nas
 from nas_server.cli import serving
+from nas_server.policy import JetStreamPolicy, ServerConfig
 from nas_server.store import StoreError, open_store
 from nas_server.store.base import GoneError
-from nas_server.store.jetstream import link, setup
-from nas_server.store.jetstream.alarms import Tuning
 from nas_server.store.jetstream.setup import Place
 from nas_server.store.jetstream.store import JetStreamStore
 from tests.support.jetstream_store import new_url, opened
@@ -30,11 +29,8 @@ from tests.support.nats_cluster import NatsCluster, free_ports, nats_cluster
 SECRET = "s3cret-word"
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up early, where it would be given up anyway."""
-    monkeypatch.setattr(setup, "CONNECT_S", 0.3)
-    monkeypatch.setattr(link, "PATIENCE_S", 0.3)
+HASTY = JetStreamPolicy(connect_s=0.3, patience_s=0.3)
+"""Gives up early, where it would give up anyway."""
 
 
 def test_a_url_names_servers_and_a_store() -> None:
@@ -66,7 +62,6 @@ async def test_a_bad_url_is_refused_without_repeating_a_password(url: str) -> No
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.usefixtures("hasty")
 async def test_nobody_there() -> None:
     (port,) = free_ports(1)
     with pytest.raises(StoreError, match=f"cannot reach NATS at 127.0.0.1:{port}") as caught:
@@ -115,13 +110,12 @@ async def test_a_login_may_have_any_character(tmp_path: Path, known: str, login:
         assert login not in str(caught.value)
 
 
-@pytest.mark.usefixtures("hasty")
 async def test_without_jetstream(tmp_path: Path) -> None:
     with (
         nats_cluster(tmp_path, 1, jetstream=False) as cluster,
         pytest.raises(StoreError, match=r"run with it \(-js\)"),
     ):
-        await open_store(cluster.url, serving=True)
+        await JetStreamStore.open(cluster.url, policy=HASTY)
 
 
 async def test_a_stream_of_somebody_else_is_left_alone(nats_one: NatsCluster) -> None:
@@ -154,7 +148,7 @@ async def test_all_is_kept_on_three_servers_where_there_are_three(
 ) -> None:
     cluster: NatsCluster = request.getfixturevalue(servers)
     url = new_url(cluster)
-    async with opened(url, Tuning()):
+    async with opened(url, JetStreamPolicy()):
         client = await nats.connect(cluster.nodes[0].address)
         for stream in ("STATE", "ALARMS"):
             found = await client.jetstream().stream_info(f"{url.rpartition('/')[2]}_{stream}")

@@ -1,19 +1,17 @@
 """What a cluster, which keeps no order in time, does when all one-shots are asked for."""
 
+import attrs
 import pytest
 
 from nas_server.store.base import TooManyError
-from nas_server.store.jetstream import store as jetstream
 from tests.server.store.test_store import arm, shot
-from tests.support.jetstream_store import prompt_store
+from tests.support.jetstream_store import EVER_AHEAD, prompt_store
 from tests.support.nats_cluster import NatsCluster
 
 
-async def test_of_too_many_none_is_put_in_order(
-    nats_one: NatsCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jetstream, "SORTED", 2)
-    async with prompt_store(nats_one) as store:
+async def test_of_too_many_none_is_put_in_order(nats_one: NatsCluster) -> None:
+    policy = attrs.evolve(EVER_AHEAD, sorted=2)
+    async with prompt_store(nats_one, policy=policy) as store:
         await arm(store, shot("one"), shot("two"))
         for n in range(3):  # what else is kept does not count
             await store.write("agent", f"a{n}", {"name": f"a{n}"})
