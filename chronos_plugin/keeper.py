@@ -13,7 +13,6 @@ from nas_sdk._core.instants import with_offset
 from nas_sdk._version import __version__
 from nas_sdk.reconcile import AgentReconciler, Runtime, due_ms
 from nas_sdk.reconcile.desired import Jobs
-from nas_sdk.reconcile.reconciler import DELAY_SECONDS
 
 from .host import ChronosConfig, Host, log
 from .host_base import HostBase
@@ -186,7 +185,7 @@ class PluginRuntime:
                 if (settings := self.host.settings(home)).active:
                     reconciler = self.reconciler(settings)
                     reconciler.woken = True
-                    reconciler.request(DELAY_SECONDS)
+                    reconciler.request(reconciler.policy.delay)
             except Exception as error:
                 log.warning("the jobs of %s cannot be armed: %s", home, error)
 

@@ -110,6 +110,7 @@ class Batch:
         self.results: list[BulkResult | None] = [None] * len(requests)
         self.fatal: NasError | None = None
         self.deadline = Deadline(settings.clock, settings.options.deadline)
+        self.stop_seconds = settings.policy.stop
         self._left = iter(range(len(requests)))
 
     @classmethod
@@ -150,10 +151,6 @@ def _encode_arm(arm: Arm) -> Call[ProvisionResult]:
     return operations.provision(*fire, **arm.options)
 
 
-STOP_SECONDS = 0.5
-"""How long an interrupted batch waits for the calls under way; the rest ends by itself."""
-
-
 def run_threads(
     batch: Batch, one: Callable[[Item], None], width: int, on_progress: Progress | None
 ) -> list[BulkResult]:
@@ -187,7 +184,7 @@ def run_threads(
                 on_progress(done, len(batch))
     finally:
         batch.stop()
-        give_up = time.monotonic() + STOP_SECONDS
+        give_up = time.monotonic() + batch.stop_seconds
         for worker in workers:
             worker.join(max(0.0, give_up - time.monotonic()))
     return batch.outcomes()

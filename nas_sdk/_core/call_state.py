@@ -30,7 +30,7 @@ from .bodies import Body
 from .config import ClientSettings
 from .deadlines import DEADLINE, Deadline
 from .events import LOGGER, RequestEvent, ResponseEvent, RetryEvent
-from .operations import MAX_BODY, Call, decode, quotable
+from .operations import Call, decode, quotable
 from .retry import next_wait, parse_retry_after
 from .tokens import Token
 
@@ -120,7 +120,7 @@ class CallState(Generic[T]):
     def begin(self, response: Any) -> None:
         """The head of an answer is there; its body follows by `feed`."""
         self._response = response
-        self._body = Body(self._sender.encoding(response), MAX_BODY)
+        self._body = Body(self._sender.encoding(response), self._settings.policy.body_max)
 
     def feed(self, chunk: bytes) -> bool:
         """Take a piece of the body as it came; False when there is no sense in reading on."""
@@ -185,7 +185,13 @@ class CallState(Generic[T]):
         extra = 0 if self.refused is None else 1
         wait = None
         if self._attempts < self._settings.options.max_attempts + extra:
-            wait = next_wait(error, self._attempts - extra, self.deadline.left(), random.random())  # noqa: S311
+            wait = next_wait(
+                error,
+                self._attempts - extra,
+                self.deadline.left(),
+                random.random(),  # noqa: S311 - jitter
+                self._settings.policy,
+            )
         if wait is None:
             raise self.over(error)
         self._last = error

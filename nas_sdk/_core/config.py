@@ -16,6 +16,7 @@ from ..errors import ConfigurationError
 from .clock import Clock
 from .events import Hooks
 from .loopback import is_loopback
+from .policy import DEFAULT, ClientPolicy
 
 
 class NotGiven:
@@ -181,6 +182,7 @@ class ClientSettings(NamedTuple):
     options: Options
     hooks: Hooks
     clock: Clock
+    policy: ClientPolicy = DEFAULT
 
 
 def base_url(given: str | None, *, allow_http: bool) -> httpx.URL:

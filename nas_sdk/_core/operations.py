@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from .._generated.options import CancelOptions, ListOptions, ProvisionOptions
 
 T = TypeVar("T")
-MAX_BODY = 64 * 1024 * 1024
-"""Longest answer that is read, in bytes: a whole list of the contract fits."""
 
 _log = logging.getLogger("nas_sdk")
 _BY_STATUS: Mapping[int, type[StatusError]] = {

@@ -10,14 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC
 
 from ..errors import CertificateError, NasConnectionError, NasError, StatusError
+from .policy import DEFAULT, ClientPolicy
 
-FIRST_STEP = 0.5
-"""Upper bound of the wait after the first attempt, in seconds; it doubles each time."""
-LAST_STEP = 8.0
-"""Where the doubling ends."""
-RETRY_AFTER_MAX = 60.0
-"""The longest `Retry-After` that is waited for. A longer one ends the call: it is for the
-caller to come back then, and to come back sooner is what NAS asked not to do."""
 ASKED_MAX = 366 * 86400.0
 """A `Retry-After` of more seconds than that counts as this."""
 
@@ -31,21 +25,27 @@ def is_retryable(error: NasError) -> bool:
     return isinstance(error, NasConnectionError) and not isinstance(error, CertificateError)
 
 
-def next_wait(error: NasError, attempts: int, left: float | None, chance: float) -> float | None:
+def next_wait(
+    error: NasError,
+    attempts: int,
+    left: float | None,
+    chance: float,
+    policy: ClientPolicy = DEFAULT,
+) -> float | None:
     """Seconds to wait before the next attempt, None where there is none.
 
     `attempts` were made, `left` is what remains of the deadline in seconds (None: no
     deadline), `chance` is random in [0, 1). The wait is exponential with full jitter, on
-    top of what NAS asked for. A wait that would outlast the deadline, or `RETRY_AFTER_MAX`,
-    is not begun.
+    top of what NAS asked for. A wait that would outlast the deadline, or is asked for
+    beyond `retry_after_max`, is not begun.
     """
     if not is_retryable(error):
         return None
     asked = error.retry_after if isinstance(error, StatusError) else None
-    if asked is not None and asked > RETRY_AFTER_MAX:
+    if asked is not None and asked > policy.retry_after_max:
         return None
-    backoff = chance * min(LAST_STEP, FIRST_STEP * 2.0 ** min(attempts - 1, 16))
-    wait = wait_asked(asked, backoff, RETRY_AFTER_MAX + backoff)
+    backoff = chance * min(policy.last_step, policy.first_step * 2.0 ** min(attempts - 1, 16))
+    wait = wait_asked(asked, backoff, policy.retry_after_max + backoff)
     return None if left is not None and wait >= left else wait
 
 

@@ -9,6 +9,7 @@ from .apply import Report, converge
 from .desired import Jobs
 from .fire_gate import EarlyFireError, FireGate
 from .planning import Desired, OneShot, Plan, due_ms, plan, watchdog
+from .policy import ReconcilePolicy
 from .reconciler import Reconciler, Status
 from .runtime import Runtime
 
@@ -20,6 +21,7 @@ __all__ = [
     "Jobs",
     "OneShot",
     "Plan",
+    "ReconcilePolicy",
     "Reconciler",
     "Report",
     "Runtime",

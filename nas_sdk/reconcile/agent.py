@@ -26,7 +26,7 @@ from .desired import (
 from .file_watcher import FileWatcher
 from .fire_gate import FireGate
 from .planning import Desired
-from .reconciler import DELAY_SECONDS, Reconciler
+from .reconciler import Reconciler
 from .runtime import Runtime
 
 
@@ -51,7 +51,7 @@ class AgentReconciler(Reconciler):
             runtime,
             self.log,
             # The run may outlive this process, or this process the run.
-            on_wait=lambda: self.request(DELAY_SECONDS),
+            on_wait=lambda: self.request(self.policy.delay),
             on_fire=self.on_fire,
         )
         self._watcher = FileWatcher(runtime, self.log)
@@ -96,7 +96,7 @@ class AgentReconciler(Reconciler):
 
     def _on_change(self) -> None:
         if self.has_moved():
-            self.request(DELAY_SECONDS)
+            self.request(self.policy.delay)
 
     def look_again(self, seconds: float) -> None:
         """Reconcile in so many seconds, also if that was done in the meantime."""

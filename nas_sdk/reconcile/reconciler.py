@@ -24,21 +24,13 @@ from ..errors import (
 )
 from .apply import Report, converge
 from .planning import Desired, OneShot, Plan, plan
+from .policy import DEFAULT, ReconcilePolicy
 from .runtime import Runtime
 from .worker import Worker
 
 if TYPE_CHECKING:
     from .._core.bulk import Progress
     from ..client import NasClient
-
-LOGIN_WAIT = 30.0
-"""The least wait after the token was refused or could not be had, in seconds."""
-DELAY_SECONDS = 2.0
-"""How long a request leaves it to the event behind it to reconcile by itself."""
-ARM_SECONDS = 15.0
-"""The patience of one arm ahead of the reconcile, which has more."""
-ROUNDS = 3
-"""How often one starts over because what is desired changed meanwhile."""
 
 HINT = "restore the hosted credential in the portal; a new login does not help"
 """What to do when NAS does not know this agent."""
@@ -80,19 +72,21 @@ class Reconciler(ABC):
         on_fatal_error: Callable[[], object] = lambda: None,
         is_stopping: Callable[[], bool] = lambda: False,
         on_progress: Progress | None = None,
+        policy: ReconcilePolicy = DEFAULT,
     ) -> None:
         """`callback_url` is the agent's public base URL. Nothing starts before `request`.
 
         `on_fatal_error` is called once when nothing more is sent, `is_stopping` tells whether
         failures are not tried again any more, and `on_progress` is called as
-        `NasClient.provision_many` does while many are sent.
+        `NasClient.provision_many` does while many are sent; `policy` says how patient it is.
         """
         self.callback_url = callback_url
         self.runtime = runtime
+        self.policy = policy
         self.status = Status()
         self._on_fatal_error, self._is_stopping = on_fatal_error, is_stopping
         self.on_progress = on_progress
-        self._worker = Worker(self._attempt, runtime, "nas-reconciler")
+        self._worker = Worker(self._attempt, runtime, "nas-reconciler", policy)
         self._last: Sequence[OneShot] | None = None
 
     @abstractmethod
@@ -125,7 +119,7 @@ class Reconciler(ABC):
             return
         try:
             key = f"{job_id}:{fire_at}"
-            client = self.client().with_options(deadline=ARM_SECONDS)
+            client = self.client().with_options(deadline=self.policy.arm)
             client.provision(job_id, fire_at, self.callback_url, dedup_key=key)
         except FATAL_ERRORS as error:
             self._stop_for_good(error)
@@ -164,7 +158,7 @@ class Reconciler(ABC):
 
     def _reconcile(self) -> Report:
         client = self.client()
-        for _ in range(ROUNDS):
+        for _ in range(self.policy.rounds):
             report = converge(
                 client,
                 self._desired,
@@ -209,9 +203,15 @@ class Reconciler(ABC):
         """Come back after the wait NAS asked for and one of our own."""
         if self._is_stopping():
             return
-        wait = self._worker.retry(max(map(_asked, errors)))
+        wait = self._worker.retry(max(map(self._asked, errors)))
         text = str(errors[0]) or type(errors[0]).__name__
         self.log.warning("not everything is armed: %s; again in %.0f s", text, wait)
+
+    def _asked(self, error: BaseException) -> float:
+        """Seconds NAS, or the login, wants to be left alone."""
+        if isinstance(error, (TokenError, UnauthorizedError)):
+            return self.policy.login_wait
+        return (error.retry_after or 0.0) if isinstance(error, StatusError) else 0.0
 
     def _stop_for_good(self, error: BaseException) -> None:
         hint = HINT if isinstance(error, IdentityRejectedError) else "correct that setting"
@@ -225,10 +225,3 @@ class Reconciler(ABC):
 
 def _unreadable(job_id: str) -> InvalidRequestError:
     return InvalidRequestError(f"when job {job_id} fires cannot be read: give it a new time")
-
-
-def _asked(error: BaseException) -> float:
-    """Seconds NAS, or the login, wants to be left alone."""
-    if isinstance(error, (TokenError, UnauthorizedError)):
-        return LOGIN_WAIT
-    return (error.retry_after or 0.0) if isinstance(error, StatusError) else 0.0

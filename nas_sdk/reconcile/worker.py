@@ -9,18 +9,23 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from .policy import DEFAULT, ReconcilePolicy
 from .runtime import Runtime
-
-BACKOFF = (1.0, 60.0)
-"""The first and the longest wait after a failure, in seconds."""
 
 
 class Worker:
     """Safe to use from many threads. Nothing starts before the first request."""
 
-    def __init__(self, act: Callable[[int], object], runtime: Runtime, name: str) -> None:
+    def __init__(
+        self,
+        act: Callable[[int], object],
+        runtime: Runtime,
+        name: str,
+        policy: ReconcilePolicy = DEFAULT,
+    ) -> None:
         """`act` gets the ticket that it serves, and then calls `complete` or `retry`."""
         self._act, self._runtime, self._name = act, runtime, name
+        self._policy = policy
         self._condition = runtime.condition()
         self._requested = self._completed = self._failures = 0
         self._next: float | None = None
@@ -62,8 +67,8 @@ class Worker:
 
     def retry(self, asked: float) -> float:
         """Act again after `asked` seconds and a wait that doubles; returns both together."""
-        first, longest = BACKOFF
-        step = min(longest, first * 2.0 ** min(self._failures, 10))
+        doubled = self._policy.backoff_first * 2.0 ** min(self._failures, 10)
+        step = min(self._policy.backoff_longest, doubled)
         wait = asked + step * (0.5 + random.random() / 2)  # noqa: S311 - jitter, no secret
         with self._condition:
             self._failures += 1

@@ -24,6 +24,12 @@ class Driver:
         result = getattr(self.client, method)(*args, **options)
         return await result if isinstance(self.client, AsyncNasClient) else result
 
+    def with_policy(self, **policy: Any) -> "Driver":
+        """The same, with another `ClientPolicy` for what it names."""
+        settings = self.client._settings
+        self.client._settings = settings._replace(policy=settings.policy._replace(**policy))
+        return self
+
     async def close(self) -> None:
         await self("aclose" if isinstance(self.client, AsyncNasClient) else "close")
 

@@ -16,7 +16,6 @@ from nas_sdk import (
     ServerError,
     TokenError,
     UnauthorizedError,
-    aclient,
     client,
 )
 from nas_sdk._core.bulk import Batch
@@ -104,9 +103,9 @@ async def test_what_no_item_can_escape_stops_the_batch(
     outcomes = await call("provision_many", arms(500))
     assert len(outcomes) == 500
     assert {type(outcome.error) for outcome in outcomes} == {kind_of_error}
-    assert len(nas.requests) <= client._CONNECTIONS
+    assert len(nas.requests) <= 32
     unsent = [outcome for outcome in outcomes if outcome.attempts == 0]
-    assert len(unsent) >= 500 - client._CONNECTIONS
+    assert len(unsent) >= 468
 
 
 async def test_the_deadline_is_that_of_the_batch(kind: str, nas: InMemoryNas) -> None:
@@ -214,7 +213,7 @@ async def test_an_outcome_names_its_job() -> None:
 
 
 def test_no_more_threads_than_connections() -> None:
-    barrier = threading.Barrier(client._CONNECTIONS)
+    barrier = threading.Barrier(32)
     lock, now, most = threading.Lock(), 0, 0
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -228,11 +227,11 @@ def test_no_more_threads_than_connections() -> None:
         return httpx.Response(200, json={"ok": True})
 
     call = driver("sync", transport=httpx.MockTransport(answer))
-    count = 3 * client._CONNECTIONS
+    count = 96
     assert isinstance(call.client, client.NasClient)
     outcomes = call.client.cancel_many([f"job-{number}" for number in range(count)])
     assert all(outcome.ok for outcome in outcomes)
-    assert most == client._CONNECTIONS == 32
+    assert most == 32
 
 
 async def test_no_more_tasks_than_connections() -> None:
@@ -250,4 +249,4 @@ async def test_no_more_tasks_than_connections() -> None:
     call = driver("async", transport=httpx.MockTransport(answer))
     outcomes = await call("cancel_many", [f"job-{number}" for number in range(100)])
     assert all(outcome.ok for outcome in outcomes)
-    assert most == aclient._CONNECTIONS == 16
+    assert most == 16

@@ -16,9 +16,6 @@ from nas_sdk import (
     UnexpectedStatusError,
 )
 from nas_sdk._core.retry import (
-    FIRST_STEP,
-    LAST_STEP,
-    RETRY_AFTER_MAX,
     is_retryable,
     next_wait,
     parse_retry_after,
@@ -59,8 +56,8 @@ def test_waits_double_up_to_a_bound_with_full_jitter() -> None:
     tops = [next_wait(DOWN, attempts, None, 1.0) for attempts in range(1, 8)]
     assert tops == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
     assert next_wait(DOWN, 5, None, 0.0) == 0.0
-    assert next_wait(DOWN, 5, None, 0.25) == LAST_STEP / 4
-    assert next_wait(DOWN, 10_000, None, 1.0) == LAST_STEP
+    assert next_wait(DOWN, 5, None, 0.25) == 2.0
+    assert next_wait(DOWN, 10_000, None, 1.0) == 8.0
 
 
 @settings(deadline=None)
@@ -73,10 +70,10 @@ def test_a_wait_never_outlasts_the_deadline(attempts: int, chance: float, left: 
 def test_retry_after_is_a_lower_bound_and_never_shortened() -> None:
     asked = RateLimitedError("x", status=429, retry_after=30.0)
     assert next_wait(asked, 1, None, 0.0) == 30.0
-    assert next_wait(asked, 1, None, 1.0) == 30.0 + FIRST_STEP
-    longest = RateLimitedError("x", status=429, retry_after=RETRY_AFTER_MAX)
-    assert next_wait(longest, 1, None, 0.0) == RETRY_AFTER_MAX
-    for seconds in (RETRY_AFTER_MAX + 1, 3600.0, 1e9):
+    assert next_wait(asked, 1, None, 1.0) == 30.5
+    longest = RateLimitedError("x", status=429, retry_after=60.0)
+    assert next_wait(longest, 1, None, 0.0) == 60.0
+    for seconds in (61.0, 3600.0, 1e9):
         too_long = RateLimitedError("x", status=429, retry_after=seconds)
         assert next_wait(too_long, 1, None, 0.0) is None
 

@@ -150,12 +150,11 @@ async def test_silence_times_out_and_frees_the_connection(kind: str) -> None:
 
 @pytest.mark.off_contract("response")
 async def test_an_answer_that_is_cut_off_frees_the_connection(
-    kind: str, monkeypatch: pytest.MonkeyPatch
+    kind: str,
 ) -> None:
-    monkeypatch.setattr("nas_sdk._core.call_state.MAX_BODY", 1000)
     with loopback(always(http_answer(b" " * 200_000))) as server:
-        call = client_of(kind, server, deadline=10, clock=None)
-        for _ in range(40):  # more than there are lanes
+        call = client_of(kind, server, deadline=10, clock=None).with_policy(body_max=1000)
+        for _ in range(40):  # more than there are connections
             with pytest.raises(ContractError, match="longer than 1000 bytes"):
                 await call("list_armed")
         await call.close()
