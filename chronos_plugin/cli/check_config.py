@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,11 @@ from . import hermes_env
 from .findings import Finding, ok, problem, skipped, warning
 from .formatting import distance
 
+SWITCHES = ("watchdog", "allow_http")
+KINDS: Mapping[str, type] = dict.fromkeys(NEEDED, str) | dict.fromkeys(SWITCHES, bool)
+"""Every key of `cron.chronos`, and what its value has to be."""
+CLOSE = 0.55
+"""How alike a misspelt key is at least (difflib): two letters wrong, wherever they are."""
 URLS = ("portal_url", "callback_url", "nas_jwks_url")
 NOUS_PORTAL = "https://portal.nousresearch.com"
 
@@ -47,29 +53,102 @@ def _portal_url() -> str:
 
 
 def config(home: Path) -> Iterator[Finding]:
-    """The provider and each key of `cron.chronos`."""
-    file, written = home / "config.yaml", hermes_env.written()
+    """config.yaml itself, the provider, and each key of `cron.chronos` as it is written."""
+    file = home / "config.yaml"
+    if unreadable := _unreadable(file):
+        yield unreadable
+        yield from _skipped(("provider", *NEEDED), "config.yaml comes first")
+        return
+    yield _provider(file)
+    yield from keys(hermes_env.written(), file, _meant("chronos"))
+
+
+def keys(written: Mapping[str, Any], file: Path, hint: str = "") -> Iterator[Finding]:
+    """Each key of `cron.chronos`: those that are needed, and what is wrong with any other.
+
+    `hint` goes with the advice to set one.
+    """
+    for key in NEEDED:
+        yield _key(key, written, file, hint)
+    for key, value in written.items():
+        if key not in KINDS:
+            yield _stranger(key, file)
+        elif key not in NEEDED and not isinstance(value, KINDS[key]):
+            yield _wrong_kind(key, value, file)
+
+
+def _unreadable(file: Path) -> Finding | None:
+    """What keeps hermes from reading its configuration; it then takes its defaults."""
+    import yaml  # hermes brings it
+
+    fix = f"mend {file}; until then hermes takes its defaults"
+    try:
+        document = yaml.safe_load(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        fix = f"let the user that hermes runs as read {file}"
+        return problem("config", f"config.yaml cannot be read: {why}", fix)
+    except yaml.MarkedYAMLError as error:
+        at = error.problem_mark
+        where = f", line {at.line + 1}, column {at.column + 1}" if at else ""
+        return problem("config", f"config.yaml is no YAML{where}: {error.problem}", fix)
+    except (yaml.YAMLError, ValueError):  # such as control characters, or no UTF-8
+        return problem("config", "config.yaml is no YAML: it is no text in UTF-8", fix)
+    if document is None or isinstance(document, dict):
+        return None
+    return problem("config", f"config.yaml is {_kind(document)}, not a mapping", fix)
+
+
+def _provider(file: Path) -> Finding:
     chosen = hermes_env.provider()
     if chosen == "chronos":
-        yield ok("provider", "cron.provider is chronos")
-    else:
-        reason = f"cron.provider is {chosen or 'empty'}, so hermes's own ticker fires the jobs"
-        yield problem("provider", reason, f"set it to chronos in {file}")
-    for key in NEEDED:
-        yield _key(key, written, file)
+        return ok("provider", "cron.provider is chronos")
+    reason = f"cron.provider is {chosen or 'empty'}, so hermes's own ticker fires the jobs"
+    return problem("provider", reason, f"set it to chronos in {file}{_meant('provider')}")
 
 
-def _key(key: str, written: Mapping[str, Any], file: Path) -> Finding:
-    text = str(written.get(key) or "")
+def _meant(key: str) -> str:
+    """What of `cron` may be `key` misspelt, as a hint."""
+    sections = hermes_env.written_sections()
+    near = [] if key in sections else get_close_matches(key, sections, 1, 0.7)
+    return f"; is cron.{near[0]} meant to be cron.{key}?" if near else ""
+
+
+def _key(key: str, written: Mapping[str, Any], file: Path, hint: str) -> Finding:
+    value = written.get(key)
     fix = f"set cron.chronos.{key} in {file}"
-    if not text:
-        return problem(key, "is not set", fix)
+    if value is None or value == "":
+        return problem(key, "is not set", fix + hint)
+    if not isinstance(value, str):
+        return _wrong_kind(key, value, file)
     if key in URLS:
-        return _url(key, text, fix, allow_http=written.get("allow_http") is True)
-    if not text.startswith("agent:"):
-        reason = f"{text} does not look like agent:{{instance_id}}"
+        return _url(key, value, fix, allow_http=written.get("allow_http") is True)
+    if not value.startswith("agent:"):
+        reason = f"{value} does not look like agent:{{instance_id}}"
         return warning(key, reason, f"{fix} as the portal shows it")
-    return ok(key, text)
+    return ok(key, value)
+
+
+def _wrong_kind(key: str, value: object, file: Path) -> Finding:
+    if KINDS[key] is str:
+        return problem(key, f"is {_kind(value)}, not a text", f"set it to a text in {file}")
+    reason = f"is {_kind(value)}, not true or false, and has no effect"
+    return problem(key, reason, f"set cron.chronos.{key} to true or false, unquoted, in {file}")
+
+
+def _stranger(key: str, file: Path) -> Finding:
+    reason = f"cron.chronos.{key} is no setting, and has no effect"
+    if near := get_close_matches(key.lower(), KINDS, 1, CLOSE):
+        return problem("config", f"{reason}; did you mean {near[0]}?", f"rename it in {file}")
+    return warning("config", reason, f"take it out of {file}")
+
+
+def _kind(value: object) -> str:
+    names = {str: "a text", bool: "true or false", list: "a list", dict: "a mapping"}
+    names |= {int: "a number", float: "a number", type(None): "empty"}
+    return names.get(type(value), f"a {type(value).__name__}")
 
 
 def _url(key: str, text: str, fix: str, *, allow_http: bool) -> Finding:
@@ -117,5 +196,15 @@ def login(now: float) -> Iterator[Finding]:
 
 def without_config(*checks: str) -> Iterator[Finding]:
     """The checks that make no sense yet."""
+    return _skipped(checks, "the configuration or the login is not usable yet")
+
+
+def is_complete() -> bool:
+    """Whether every key that is needed is written; hermes's default may be a foreign portal."""
+    written = hermes_env.written()
+    return all(isinstance(written.get(key), str) and written[key] for key in NEEDED)
+
+
+def _skipped(checks: Sequence[str], why: str) -> Iterator[Finding]:
     for check in checks:
-        yield skipped(check, "the configuration or the login is not usable yet")
+        yield skipped(check, why)

@@ -11,7 +11,7 @@ from nas_sdk.errors import NasError
 
 from . import check_hermes, check_nas, hermes_env
 from .check_arms import arms
-from .check_config import config, login, without_config
+from .check_config import config, is_complete, login, without_config
 from .findings import Finding, problem, skipped
 from .formatting import width
 from .problems import Problem
@@ -55,7 +55,7 @@ def examine(*, fire: bool) -> Iterator[Finding]:
     yield from check_hermes.hermes()
     yield from config(reconciler.home)
     yield from login(reconciler.runtime.time())
-    if settings.unusable() or not hermes_env.login()["there"]:
+    if settings.unusable() or not is_complete() or not hermes_env.login()["there"]:
         yield from without_config("nas", "clock", "keys", "callback", "fire", "arms", "watchdog")
         yield from check_hermes.running(reconciler.home, active=settings.active)
         return
@@ -75,6 +75,8 @@ def examine(*, fire: bool) -> Iterator[Finding]:
     if armed is None or reachable.state != "ok" or not fire:
         fired = skipped("fire", "NAS and the callback URL come first" if fire else "left out")
     else:
+        if not armed:  # what is armed may be all that is left of a store
+            hermes_env.begin_store(reconciler.home)
         fired = check_nas.fire(client, settings, hermes_env.log_file(reconciler.home))
     yield fired
     # After the fire, at which a dashboard loads the provider.

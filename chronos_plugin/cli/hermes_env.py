@@ -13,6 +13,7 @@ from nas_sdk.errors import NasError
 
 from ..host import Host
 from ..keeper import PLUGIN, HomeReconciler, PluginRuntime
+from ..store import was_store_seen
 from .problems import ElsewhereError, Problem
 
 
@@ -55,15 +56,35 @@ def onlooker(**client_options: Any) -> HomeReconciler:
 
 
 def written() -> Mapping[str, Any]:
-    """`cron.chronos` as config.yaml has it; empty when that is no mapping."""
+    """`cron.chronos` as it is written, without what hermes fills in; empty for no mapping."""
     from hermes_cli.config import cfg_get, load_config_readonly
 
-    ours = cfg_get(load_config_readonly(), "cron", "chronos")
-    return ours if isinstance(ours, dict) else {}
+    effective = cfg_get(load_config_readonly(), "cron", "chronos")
+    there = {key: value for cron in _sections() for key, value in _mapping(cron, "chronos").items()}
+    used = effective if isinstance(effective, dict) else {}  # with ${VARIABLES} filled in
+    return {str(key): used.get(key, value) for key, value in there.items()}
+
+
+def written_sections() -> list[str]:
+    """The keys of `cron` that are written."""
+    return [str(key) for cron in _sections() for key in cron]
+
+
+def _sections() -> list[dict[Any, Any]]:
+    """`cron` of config.yaml and, which wins, of what an administrator manages."""
+    from hermes_cli.config import read_raw_config
+    from hermes_cli.managed_scope import load_managed_config
+
+    return [_mapping(config, "cron") for config in (read_raw_config(), load_managed_config())]
+
+
+def _mapping(config: Any, key: str) -> dict[Any, Any]:
+    value = config.get(key) if isinstance(config, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def provider() -> str:
-    """`cron.provider` as config.yaml has it."""
+    """`cron.provider` as hermes takes it."""
     from hermes_cli.config import cfg_get, load_config_readonly
 
     return str(cfg_get(load_config_readonly(), "cron", "provider") or "").strip()
@@ -103,6 +124,17 @@ def shared_login() -> Path:
     named = os.environ.get("HERMES_SHARED_AUTH_DIR", "").strip()
     shared = Path(named).expanduser() if named else Path(get_default_hermes_root()) / "shared"
     return shared / "nous_auth.json"
+
+
+def begin_store(home: Path) -> None:
+    """Give a home that never had a job store one without jobs.
+
+    Else a process that is fired takes it for lost: somebody must have armed that fire.
+    """
+    if host().store(home).is_missing and not was_store_seen(home):
+        from cron.jobs import save_jobs
+
+        save_jobs([])
 
 
 def gateway_pid() -> int | None:

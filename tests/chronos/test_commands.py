@@ -203,6 +203,7 @@ def test_doctor_compares_the_store_with_what_is_armed_then(
         monkeypatch.setattr(check_hermes, name, nothing)
     monkeypatch.setattr(doctor, "config", nothing)
     monkeypatch.setattr(doctor, "login", nothing)
+    monkeypatch.setattr(doctor, "is_complete", lambda: True)
     monkeypatch.setattr(hermes_env, "login", lambda: {"there": True})
     monkeypatch.setattr(check_nas, "keys", lambda settings: skipped("keys", "not here"))
     monkeypatch.setattr(check_nas, "callback", meanwhile)

@@ -54,3 +54,13 @@ def new_agent(
 def main_agent(new_agent: AgentMaker) -> Agent:
     """An agent on the main release, shared by the tests of a module."""
     return new_agent()
+
+
+@pytest.fixture
+def patient(main_agent: Agent) -> Iterator[Agent]:
+    """The agent of this module, with its configuration as it was before the test."""
+    files = [main_agent.hermes.home.hermes / name for name in ("config.yaml", "auth.json")]
+    texts = [file.read_text() for file in files]
+    yield main_agent
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)

@@ -1,6 +1,5 @@
 """`chronos doctor`: every check, well and ailing, on a real hermes with a real NAS."""
 
-import json
 import os
 import subprocess
 import sys
@@ -17,8 +16,8 @@ from chronos_plugin.cli.install import HOOK
 from nas_sdk import NasClient
 from tests.hermes.conftest import AgentMaker
 from tests.support.agents import Agent
+from tests.support.doctor import Answers, configure, doctor
 from tests.support.hermes_env import MAIN, HermesEnvironment, run
-from tests.support.hermes_host import Hermes
 from tests.support.nas_process import NasProcess
 
 WRITTEN = ("portal_url", "callback_url", "expected_audience", "nas_jwks_url")
@@ -33,46 +32,6 @@ records.serve("/an/older/chronos_plugin", "0.0.9", 5.0)
 print("serving", flush=True)
 sys.stdin.read()
 """
-
-
-class Answers:
-    """What `chronos doctor` said: its exit status, and what each check found."""
-
-    def __init__(self, done: "subprocess.CompletedProcess[str]") -> None:
-        assert "Traceback" not in done.stderr, done.stderr
-        self.status = done.returncode
-        self.found: list[dict[str, str]] = json.loads(done.stdout)
-
-    def states(self, state: str) -> set[str]:
-        return {each["check"] for each in self.found if each["state"] == state}
-
-    def told(self, check: str, state: str = "problem") -> str:
-        """The reasons and remedies of a check that is in that state; each has a remedy."""
-        told = [each for each in self.found if (each["check"], each["state"]) == (check, state)]
-        assert told, self.found
-        assert state == "ok" or all(each["fix"] for each in told)
-        return "\n".join(f"{each['reason']} -> {each['fix']}" for each in told)
-
-
-def doctor(hermes: Hermes, *arguments: str, **variables: str) -> Answers:
-    python = str(hermes.environment.python)
-    command = [python, "-P", "-m", "chronos_plugin.cli", "doctor", "--json"]
-    return Answers(run([*command, *arguments], hermes.variables(**variables)))
-
-
-@pytest.fixture
-def patient(main_agent: Agent) -> Iterator[Agent]:
-    """The agent of this module, with its configuration as it was before the test."""
-    files = [main_agent.hermes.home.hermes / name for name in ("config.yaml", "auth.json")]
-    texts = [file.read_text() for file in files]
-    yield main_agent
-    for file, text in zip(files, texts, strict=True):
-        file.write_text(text)
-
-
-def configure(agent: Agent, **values: object) -> None:
-    for key, value in values.items():
-        agent.rewrite("config.yaml", f"cron.chronos.{key}", value)
 
 
 @contextmanager
