@@ -1,14 +1,18 @@
 """The commands beside `serve`: they work on the store, while a server runs on it or not."""
 
+import contextlib
 import json
 import re
 from argparse import Namespace
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
 from nas_sdk._core.instants import format_instant
 from nas_server.accounts import AccountError, Accounts, AgentAccount
+from nas_server.cli import token_file
+from nas_server.cli.options import OptionError
 from nas_server.clock import system_clock
 from nas_server.keys import KeyRing
 from nas_server.logins import Logins
@@ -23,17 +27,30 @@ _PASSWORD: Final = re.compile(r"//.*@")
 
 
 async def run(options: Namespace) -> None:
-    """Run the command in ``options.act`` on the store; AccountError or StoreError."""
-    store = await open_store(options.store, serving=False, create=_creates(options))
+    """Run the command in ``options.act`` on the store; AccountError, StoreError, OptionError."""
+    create = getattr(options, "create", None)  # None: what makes no sense before a server has run
+    if create is False and (file := _missing_file(options.store)):
+        raise OptionError(
+            f"there is no store {file}: --create makes it, --store names the one that you mean"
+        )
+    store = await open_store(options.store, serving=False, create=bool(create))
     try:
-        await options.act(store, options)
+        with token_file.opened(getattr(options, "token_file", None)) as options.write_token:
+            await options.act(store, options)
     finally:
         await store.close()
 
 
-def _creates(options: Namespace) -> bool:
-    """Tell whether this is what people may do before a server has ever run."""
-    return options.act is add_agent or (options.act is admin_token and not options.off)
+def _missing_file(url: str) -> Path | None:
+    """Return the file of a store that is not there, in a directory that is."""
+    scheme, _, rest = url.partition(":")
+    if scheme != "sqlite" or not rest:
+        return None
+    with contextlib.suppress(RuntimeError):  # of a user who is not there; to open it says so
+        file = Path(rest).expanduser().absolute()
+        if file.parent.is_dir() and not file.exists():
+            return file
+    return None
 
 
 def _show(options: Namespace, facts: dict[str, Any]) -> None:
@@ -51,12 +68,22 @@ def _facts(agent: AgentAccount) -> dict[str, Any]:
 
 
 async def add_agent(store: Store, options: Namespace) -> None:
-    """Provision an agent and print its token, this once."""
+    """Provision an agent and print its token, this once, or write it into a file."""
     had = len(await store.armed(options.name))
     agent, token = await Accounts(store).add(
         options.name, options.instance_id, system_clock(), token=not options.no_token
     )
-    _show(options, {**_facts(agent), **({"token": token} if token else {}), **_armed(agent, had)})
+    _show(options, {**_facts(agent), **_token(options, token), **_armed(agent, had)})
+
+
+def _token(options: Namespace, token: str | None) -> dict[str, str]:
+    """Return a new token to be shown, or the file that has it now."""
+    if not token:
+        return {}
+    if options.token_file is None:
+        return {"token": token}
+    options.write_token(token)
+    return {"token_file": options.token_file}
 
 
 async def rotate_agent(store: Store, options: Namespace) -> None:
@@ -64,7 +91,7 @@ async def rotate_agent(store: Store, options: Namespace) -> None:
     had = len(await store.armed(options.name))
     keep = not options.compromised
     agent, token = await Accounts(store).rotate(options.name, keep_armed=keep)
-    _show(options, {**_facts(agent), "token": token, **_armed(agent, had)})
+    _show(options, {**_facts(agent), **_token(options, token), **_armed(agent, had)})
 
 
 def _armed(agent: AgentAccount, had: int) -> dict[str, Any]:
@@ -132,7 +159,7 @@ async def admin_token(store: Store, options: Namespace) -> None:
         await access.turn_off()
         _show(options, {"page": "off"})
     else:
-        _show(options, {"page": "on", "token": await access.new_token()})
+        _show(options, {"page": "on", **_token(options, await access.new_token())})
 
 
 async def rotate_keys(store: Store, options: Namespace) -> None:

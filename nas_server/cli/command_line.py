@@ -13,6 +13,9 @@ from nas_server.cli import admin, options
 from nas_server.cli.options import OptionError
 from nas_server.store import StoreError
 
+_AGENT = "what the agent is called here"
+_CODE = "as hermes shows it"
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and knows options by their whole names.
@@ -72,20 +75,26 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
         required=True, metavar="ACTION"
     )
     add = _add(agents, "add", admin.add_agent, "provision an agent; prints its token", store)
-    add.add_argument("name", metavar="NAME")
+    add.add_argument("name", metavar="NAME", help=_AGENT)
     add.add_argument("--instance-id", metavar="ID", help="its tokens' audience is agent:ID")
-    add.add_argument(
+    given = add.add_mutually_exclusive_group()
+    given.add_argument(
         "--no-token", action="store_true", help="print none: its credential will be a login"
     )
+    _add_token_file(given)
+    _add_create(add)
     words = "let the hermes that waits under a code log in; what the agent had before is void"
     approve = _add(agents, "approve", admin.approve_login, words, store)
-    approve.add_argument("code", metavar="CODE", help="as hermes shows it")
+    approve.add_argument("code", metavar="CODE", help=_CODE)
     approve.add_argument("name", metavar="NAME", nargs="?", help="the agent, if there are several")
     words = "refuse the login that waits under a code"
-    _add(agents, "deny", admin.deny_login, words, store).add_argument("code", metavar="CODE")
+    _add(agents, "deny", admin.deny_login, words, store).add_argument(
+        "code", metavar="CODE", help=_CODE
+    )
     words = "give an agent a new token; the old one is void at once"
     rotate = _add(agents, "rotate", admin.rotate_agent, words, store)
-    rotate.add_argument("name", metavar="NAME")
+    rotate.add_argument("name", metavar="NAME", help=_AGENT)
+    _add_token_file(rotate)
     armed = rotate.add_mutually_exclusive_group()
     armed.add_argument(
         "--keep-armed", action="store_true", help="its one-shots stay armed (default)"
@@ -94,7 +103,9 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
         "--compromised", action="store_true", help="drop its one-shots: a thief may have armed them"
     )
     words = "refuse an agent's calls and deliver nothing to it"
-    _add(agents, "revoke", admin.revoke_agent, words, store).add_argument("name", metavar="NAME")
+    _add(agents, "revoke", admin.revoke_agent, words, store).add_argument(
+        "name", metavar="NAME", help=_AGENT
+    )
     _add(agents, "list", admin.list_agents, "show all agents", store)
     keys = commands.add_parser("keys", help="signing keys").add_subparsers(
         required=True, metavar="ACTION"
@@ -104,9 +115,11 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
         required=True, metavar="ACTION"
     )
     words = "print a new admin token, in place of the one before; its sessions end"
-    _add(page, "token", admin.admin_token, words, store).add_argument(
-        "--off", action="store_true", help="have no token, and so no page"
-    )
+    token = _add(page, "token", admin.admin_token, words, store)
+    kinds = token.add_mutually_exclusive_group()
+    kinds.add_argument("--off", action="store_true", help="have no token, and so no page")
+    _add_token_file(kinds)
+    _add_create(token)
     _add(commands, "status", admin.status, "show what is armed, due, late and dead", store)
     return parser
 
@@ -135,6 +148,16 @@ def _add(
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=admin.run, act=act)
     return parser
+
+
+def _add_token_file(parser: Any) -> None:
+    words = "write the token into a new file, for its owner alone, instead of printing it"
+    parser.add_argument("--token-file", metavar="FILE", help=words)
+
+
+def _add_create(parser: argparse.ArgumentParser) -> None:
+    words = "make the store if it is not there, as `serve` does"
+    parser.add_argument("--create", action="store_true", help=words)
 
 
 def _add_serve(commands: Any, store: argparse.ArgumentParser, defaults: dict[str, Any]) -> None:

@@ -93,7 +93,7 @@ class NasServer:
     def add_agent(self, name: str = "agent", *, instance_id: str | None = None) -> AgentLogin:
         """Provision an agent; works while the server runs and before it."""
         given = () if instance_id is None else ("--instance-id", instance_id)
-        return _login(self.command("agent", "add", name, *given, "--json"))
+        return _login(self.command("agent", "add", name, *given, "--create", "--json"))
 
     def rotate_token(self, name: str = "agent", *flags: str) -> AgentLogin:
         """Give an agent a new token; the old one is void at once."""

@@ -94,7 +94,7 @@ async def _add_agent(directory: Path) -> tuple[dict[str, Any], Served]:
     """A NAS that knows one agent: what the agent must know, and the server, not yet running."""
     store = f"sqlite:{directory / 'nas.db'}"
     added = await _run(
-        [*_NAS, "agent", "add", "demo", "--store", store, "--json"], dict(os.environ)
+        [*_NAS, "agent", "add", "demo", "--create", "--store", store, "--json"], dict(os.environ)
     )
     serve = [*_NAS, "serve", "--host", "127.0.0.1", "--port", "0", "--store", store]
     server = Served(

@@ -285,7 +285,7 @@ def test_wrong_use_is_one_line(tmp_path: Path, terminal: Terminal) -> None:
     assert "admin_token is too short" in short
     assert "secret" not in short
     assert "write sqlite:PATH" in terminal.complaint("status", "--store", "redis:x")
-    for command in (["status"], ["agent", "list"], ["keys", "rotate"], ["admin", "token", "--off"]):
+    for command in (["status"], ["agent", "list"], ["keys", "rotate"]):
         assert "nas.db: No such file" in terminal.complaint(*command, "--store", store)
     nowhere = f"sqlite:{tmp_path}/no/x.db"
     assert "No such file" in terminal.complaint("agent", "add", "a", "--store", nowhere)
@@ -319,7 +319,8 @@ def test_wrong_use_is_one_line(tmp_path: Path, terminal: Terminal) -> None:
 
 def test_an_empty_variable_says_nothing(tmp_path: Path, terminal: Terminal) -> None:
     store = f"sqlite:{tmp_path / 'nas.db'}"
-    assert terminal.run("agent", "add", "a", "--store", store, NAS_SERVER_PORT="")[0] == 0
+    add = ("agent", "add", "a", "--create", "--store", store)
+    assert terminal.run(*add, NAS_SERVER_PORT="")[0] == 0
 
 
 def test_help_shows_no_password(terminal: Terminal) -> None:
@@ -351,7 +352,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(
     config.write_text(f'store = "{names["file.db"]}"\n')
 
     def made(*flags: str, **environment: str) -> list[str]:
-        add = ("agent", "add", "a", *flags)
+        add = ("agent", "add", "a", "--create", *flags)
         status, _, err = terminal.run(*add, NAS_SERVER_CONFIG=str(config), **environment)
         assert status == 0, err
         files = sorted(tmp_path.glob("*.db"))
@@ -390,6 +391,70 @@ def test_wrong_configuration_names_where_it_stands(tmp_path: Path, terminal: Ter
 
 def test_variables_that_are_no_options_are_told(tmp_path: Path, terminal: Terminal) -> None:
     store = f"sqlite:{tmp_path / 'nas.db'}"
-    status, _, err = terminal.run("agent", "add", "a", "--store", store, NAS_SERVER_PROT="1")
+    add = ("agent", "add", "a", "--create", "--store", store)
+    status, _, err = terminal.run(*add, NAS_SERVER_PROT="1")
     assert status == 0
     assert "NAS_SERVER_PROT is no option and has no effect; did you mean NAS_SERVER_PORT?" in err
+
+
+ADDS = (("agent", "add", "a"), ("admin", "token"))
+
+
+@pytest.mark.parametrize("command", ADDS)
+def test_no_store_is_made_unasked(
+    command: tuple[str, ...], tmp_path: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "nas.db"
+    assert f"there is no store {file}: --create makes it" in terminal.complaint(*command)
+    assert list(tmp_path.iterdir()) == []
+    assert terminal.run(*command, "--create")[0] == 0
+    assert file.exists()
+    assert terminal.run("agent", "add", "b")[0] == 0  # one that is there
+
+
+TOKENS = (("agent", "add", "b"), ("agent", "rotate", "a"), ("admin", "token"))
+
+
+@pytest.mark.parametrize("command", TOKENS)
+@pytest.mark.parametrize("json_too", [(), ("--json",)])
+def test_a_token_goes_into_a_file_of_its_owner(
+    command: tuple[str, ...], json_too: tuple[str, ...], tmp_path: Path, terminal: Terminal
+) -> None:
+    store = f"sqlite:{tmp_path / 'nas.db'}"
+    assert terminal.run("agent", "add", "a", "--create", "--store", store)[0] == 0
+    file = tmp_path / "token"
+    full = (*command, "--token-file", str(file), "--store", store)
+    before = os.umask(0)
+    try:
+        status, out, err = terminal.run(*full, *json_too)
+    finally:
+        os.umask(before)
+    token = file.read_text("ascii").removesuffix("\n")
+    assert (status, err) == (0, "")
+    assert str(file) in out
+    assert token.startswith("nas_")
+    assert token not in out
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert f"--token-file {file} is there already" in terminal.complaint(*full)
+    assert file.read_text("ascii") == f"{token}\n"
+
+
+def test_a_token_file_that_cannot_be(tmp_path: Path, terminal: Terminal) -> None:
+    store = f"sqlite:{tmp_path / 'nas.db'}"
+    add = ("agent", "add", "a", "--create", "--store", store)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for name, said in (
+        (f"{tmp_path}/no/token", "No such file"),
+        (str(tmp_path), "is there already"),
+        (str(tmp_path / "link"), "is there already"),
+        ("a\0b", "no file name"),
+    ):
+        assert said in terminal.complaint(*add, "--token-file", name)
+    assert "not allowed with" in terminal.complaint(*add, "--no-token", "--token-file", "x")
+    listed = terminal.run("agent", "list", "--store", store)
+    assert (listed[0], listed[1]) == (0, "")  # nor was the agent added
+    assert terminal.run(*add)[0] == 0
+    left = tmp_path / "left"
+    assert "agent a exists" in terminal.complaint(*add, "--token-file", str(left))
+    assert not left.exists()  # no file without a token

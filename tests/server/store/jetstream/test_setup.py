@@ -178,7 +178,7 @@ async def test_the_command_line_works_on_a_cluster(nats_one: NatsCluster) -> Non
         found: dict[str, object] = json.loads(said)
         return found
 
-    assert (await nas_server("agent", "add", "one"))["name"] == "one"
+    assert (await nas_server("agent", "add", "one", "--create"))["name"] == "one"
     told = await nas_server("status")
     assert (told["agents"], told["armed"], told["dead"]) == (1, 0, [])
 
