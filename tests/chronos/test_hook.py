@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chronos_plugin import keeper
+from tests.support.patience import PATIENCE_S
 
 ROOT, PROFILE = Path("/agent/home"), Path("/agent/home/profiles/one")
 
@@ -93,7 +94,7 @@ def test_a_web_server_starts_with_a_look_beside_it(
     hook.attend(server)
     assert not looked.is_set()
     assert server.start_server("here", port=1) == ("here", 1)
-    assert looked.wait(30)
+    assert looked.wait(PATIENCE_S)
 
 
 def test_a_web_server_starts_whatever_happens(

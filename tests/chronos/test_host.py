@@ -16,6 +16,7 @@ import chronos_plugin
 from chronos_plugin.host import Host
 from chronos_plugin.store import Job
 from nas_sdk.reconcile import Runtime
+from tests.support.patience import PATIENCE_S
 
 Config = dict[str, Any]
 
@@ -249,7 +250,7 @@ def test_the_home_is_known_while_another_thread_imports_the_store(
     del sys.modules["cron.jobs"]
     with ThreadPoolExecutor(2) as pool:
         importing = pool.submit(importlib.import_module, "cron.jobs")
-        assert entered.wait(30)
+        assert entered.wait(PATIENCE_S)
         home = pool.submit(Host().home)
         may_go.set()
         assert home.result() == modules.home

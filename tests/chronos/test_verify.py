@@ -12,6 +12,7 @@ from chronos_plugin import verify
 from nas_sdk.webhooks import jwks as jwks_module
 from tests.chronos.conftest import World
 from tests.support.jwks_server import JwksServer, jwks_server
+from tests.support.patience import PATIENCE_S
 from tests.support.tokens import AUDIENCE, ISSUER, broken_tokens, good_token, key_set
 
 
@@ -92,7 +93,7 @@ def test_the_keys_are_fetched_ahead(world: World, jwks: JwksServer) -> None:
     world.hermes.config = {"jwks_url": jwks.url}
     world.provider().start(threading.Event())
     world.runtime.sleep(1)
-    assert jwks.arrived.acquire(timeout=30)
+    assert jwks.arrived.acquire(timeout=PATIENCE_S)
     assert ask(good_token(time.time()), jwks)
     assert jwks.fetches == 1
 
@@ -112,7 +113,7 @@ def test_threads_that_come_at_once_share_the_keys(
 
     class Slow(jwks_module.JwksCache):
         def __init__(self, url: str, **options: Any) -> None:
-            both.wait(30)
+            both.wait(PATIENCE_S)
             super().__init__(url, **options)
 
     monkeypatch.setattr(jwks_module, "JwksCache", Slow)

@@ -21,6 +21,7 @@ from tests.hermes.conftest import AgentMaker
 from tests.support.agents import Agent
 from tests.support.bodies import generated_bodies
 from tests.support.jwks_server import JwksServer, jwks_server
+from tests.support.patience import PATIENCE_S
 from tests.support.tokens import (
     AUDIENCE,
     ISSUER,
@@ -62,7 +63,7 @@ class Server:
 
     def fire(self, token: str, body: bytes) -> Answer:
         if not hasattr(self._own, "connection"):
-            self._own.connection = HTTPConnection(self._address, timeout=60)
+            self._own.connection = HTTPConnection(self._address, timeout=PATIENCE_S)
             self._all.append(self._own.connection)
         connection: HTTPConnection = self._own.connection
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}

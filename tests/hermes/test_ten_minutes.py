@@ -10,7 +10,10 @@ import httpx
 import pytest
 
 from tests.support.hermes_env import ROOT, VERSIONS, HermesEnvironment
-from tests.support.hermes_host import _free_port, eventually
+from tests.support.hermes_host import eventually
+from tests.support.patience import PATIENCE_S
+from tests.support.ports import free_port
+from tools.demo.process import tied
 
 PAGE = (ROOT / "docs" / "guides" / "ten-minutes.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -25,7 +28,7 @@ class Terminal:
         self._pasted = 0
         with log.open("w") as output:
             self._shell = subprocess.Popen(
-                ["bash"],
+                tied(["bash"]),
                 env=variables,
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -33,13 +36,18 @@ class Terminal:
                 text=True,
             )
 
+        self._write("trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n")
+
+    def _write(self, text: str) -> None:
+        assert self._shell.stdin is not None
+        self._shell.stdin.write(text)
+        self._shell.stdin.flush()
+
     def paste(self, block: str) -> None:
         """Paste a block, and go on at once. What fails in it ends the shell."""
-        assert self._shell.stdin is not None
         self._pasted += 1
         mark = f"{END}-{self._pasted}"
-        self._shell.stdin.write(f"set -e\n{block}set +e\necho {mark}\n")
-        self._shell.stdin.flush()
+        self._write(f"set -e\n{block}set +e\necho {mark}\n")
 
     def said(self) -> str:
         return self._log.read_text(errors="replace")
@@ -60,10 +68,8 @@ class Terminal:
     def close(self) -> None:
         """End it and what it runs in the background."""
         assert self._shell.stdin is not None
-        if self._shell.poll() is None:
-            self._shell.stdin.write("kill $(jobs -p) 2>/dev/null; wait; exit\n")
         self._shell.stdin.close()
-        self._shell.wait(60)
+        self._shell.wait(PATIENCE_S)
 
 
 @pytest.fixture
@@ -106,7 +112,7 @@ def test_pasted_in_order_it_ends_with_a_run(
     terminal: Callable[[HermesEnvironment], Terminal],
 ) -> None:
     environment = HermesEnvironment.create(version, tmp_path / "environment")
-    ports = {"8787": str(_free_port()), "8642": str(_free_port())}
+    ports = {"8787": str(free_port()), "8642": str(free_port())}
     blocks = [re.sub(r"8787|8642", lambda found: ports[found[0]], block) for block in BLOCKS]
     nas, agent, login, approve, job, gateway, look, stop = blocks
     first, second = terminal(environment), terminal(environment)

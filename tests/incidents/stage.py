@@ -21,6 +21,7 @@ from tests.support.hermes_env import VERSIONS, HermesEnvironment
 from tests.support.hermes_host import HermesServer, eventually
 from tests.support.hermes_session import HermesSession, hermes_session
 from tests.support.nas_over_http import NasOverHttp, nas_over_http
+from tests.support.patience import PATIENCE_S
 from tests.support.recorder import Seen
 
 BUNDLED = {"CHRONOS_HOOK": "0"}
@@ -119,7 +120,7 @@ class Stage:
 
     def deliver(self) -> list[int | None]:
         """Have NAS send what is due to the server that runs: what was answered."""
-        with httpx.Client(timeout=30, trust_env=False) as client:
+        with httpx.Client(timeout=PATIENCE_S, trust_env=False) as client:
             return [one.status for one in self.nas.double.deliver(client.send)]
 
     def deliver_to(self, session: HermesSession) -> list[str]:
@@ -167,7 +168,11 @@ def kill(server: HermesServer) -> None:
 
 @contextmanager
 def stage(
-    environment: HermesEnvironment, directory: Path, *, ours: bool = True, patience: float = 30.0
+    environment: HermesEnvironment,
+    directory: Path,
+    *,
+    ours: bool = True,
+    patience: float = PATIENCE_S,
 ) -> Iterator[Stage]:
     """A new agent in `directory`, which does not exist, on a new NAS."""
     with nas_over_http() as nas, agent(nas, environment, directory) as made:

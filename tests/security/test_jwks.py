@@ -16,6 +16,7 @@ from aiohttp import web
 from nas_sdk.webhooks import AsyncFireVerifier, FireRefused, FireVerifier, JwksCache
 from tests.support.jwks_server import JwksServer, jwks_server, rescue
 from tests.support.mint import good_claims, signed
+from tests.support.patience import PATIENCE_S
 from tests.support.tokens import AUDIENCE, ISSUER, good_token, key_set
 
 NOW = 1_790_000_000.0
@@ -71,7 +72,7 @@ def test_thirty_fires_with_a_cold_cache_cost_one_fetch(server: JwksServer, wall:
     server.close()
     with ThreadPoolExecutor(30) as pool:
         verdicts = [pool.submit(verdict, verifier, good_token(NOW)) for _ in range(30)]
-        assert server.arrived.acquire(timeout=20)
+        assert server.arrived.acquire(timeout=PATIENCE_S)
         server.open()
         assert {future.result() for future in verdicts} == {"accepted"}
     assert server.fetches == 1
@@ -84,7 +85,7 @@ async def test_thirty_tasks_with_a_cold_cache_cost_one_fetch(
     verifier = AsyncFireVerifier(cache, audience=AUDIENCE, issuer=ISSUER, clock=wall)
     server.close()
     tasks = [asyncio.create_task(verifier.verify_token(good_token(NOW))) for _ in range(30)]
-    assert await asyncio.to_thread(server.arrived.acquire, timeout=20)
+    assert await asyncio.to_thread(server.arrived.acquire, timeout=PATIENCE_S)
     server.open()
     assert {claims.audience for claims in await asyncio.gather(*tasks)} == {AUDIENCE}
     assert server.fetches == 1
@@ -154,7 +155,7 @@ def test_a_rotation_is_noticed_at_the_first_token(server: JwksServer, wall: Wall
 
 
 def test_keys_at_hand_never_wait_for_a_refresh(server: JwksServer, wall: Wall) -> None:
-    cache = JwksCache(server.url, timeout=60, clock=wall)
+    cache = JwksCache(server.url, timeout=PATIENCE_S, clock=wall)
     verifier = verifier_of(cache, wall)
     assert verdict(verifier, good_token(NOW)) == "accepted"
     server.close()
@@ -162,8 +163,8 @@ def test_keys_at_hand_never_wait_for_a_refresh(server: JwksServer, wall: Wall) -
     with rescue(server.gate) as needed:
         for _ in range(100):
             assert verdict(verifier, good_token(wall.now)) == "accepted"
-        assert server.arrived.acquire(timeout=20)
-        assert server.arrived.acquire(timeout=20)
+        assert server.arrived.acquire(timeout=PATIENCE_S)
+        assert server.arrived.acquire(timeout=PATIENCE_S)
         assert not needed.is_set()
     assert server.fetches == 2
 
@@ -171,7 +172,7 @@ def test_keys_at_hand_never_wait_for_a_refresh(server: JwksServer, wall: Wall) -
 def test_a_cold_cache_holds_an_event_loop_up_once_and_no_longer_than_agreed(
     server: JwksServer, wall: Wall
 ) -> None:
-    cache = JwksCache(server.url, timeout=60, max_wait=0.05, clock=wall)
+    cache = JwksCache(server.url, timeout=PATIENCE_S, max_wait=0.05, clock=wall)
     verifier = verifier_of(cache, wall)
     server.close()
     with rescue(server.gate) as needed:
@@ -187,7 +188,7 @@ def test_a_cold_cache_holds_an_event_loop_up_once_and_no_longer_than_agreed(
 async def test_the_loop_answers_others_while_a_task_waits_for_keys(
     server: JwksServer, wall: Wall
 ) -> None:
-    cache = JwksCache(server.url, timeout=60, clock=wall)
+    cache = JwksCache(server.url, timeout=PATIENCE_S, clock=wall)
     verifier = AsyncFireVerifier(cache, audience=AUDIENCE, issuer=ISSUER, clock=wall)
 
     async def fire(request: web.Request) -> web.Response:
@@ -195,9 +196,9 @@ async def test_the_loop_answers_others_while_a_task_waits_for_keys(
         return web.json_response({"audience": claims.audience}, status=202)
 
     server.close()
-    async with serve(fire) as url, httpx.AsyncClient(timeout=60) as client:
+    async with serve(fire) as url, httpx.AsyncClient(timeout=PATIENCE_S) as client:
         waiting = asyncio.create_task(client.post(f"{url}/fire"))
-        assert await asyncio.to_thread(server.arrived.acquire, timeout=20)
+        assert await asyncio.to_thread(server.arrived.acquire, timeout=PATIENCE_S)
         assert (await client.get(f"{url}/health")).status_code == 200
         assert not waiting.done()
         server.open()
@@ -207,7 +208,7 @@ async def test_the_loop_answers_others_while_a_task_waits_for_keys(
 async def test_a_verifier_called_on_the_loop_refuses_unknown_kids_without_waiting(
     server: JwksServer, wall: Wall
 ) -> None:
-    cache = JwksCache(server.url, timeout=60, max_wait=60, clock=wall)
+    cache = JwksCache(server.url, timeout=PATIENCE_S, max_wait=PATIENCE_S, clock=wall)
     verifier = verifier_of(cache, wall)
     cache.prefetch()
     await asyncio.to_thread(settle)
@@ -218,7 +219,7 @@ async def test_a_verifier_called_on_the_loop_refuses_unknown_kids_without_waitin
 
     server.close()
     with rescue(server.gate) as needed:
-        async with serve(fire) as url, httpx.AsyncClient(timeout=60) as client:
+        async with serve(fire) as url, httpx.AsyncClient(timeout=PATIENCE_S) as client:
             for _ in range(20):
                 assert (await client.post(f"{url}/fire")).json() == {"verdict": "key"}
                 assert (await client.get(f"{url}/health")).status_code == 200

@@ -26,6 +26,8 @@ from nas_server.store import MemoryStore
 from tests.support.agent_stub import agent_stub, held
 from tests.support.nas_in_process import eventually, hosted
 from tests.support.nas_server import nas_server
+from tests.support.patience import PATIENCE_S
+from tools.demo.process import tied
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,9 @@ async def test_of_a_burst_no_more_are_let_in_than_there_is_room_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         server = await gates.listen(Runner(), listener, 100)  # type: ignore[arg-type]  # as above
-        burst = [socket.create_connection(listener.getsockname(), timeout=30) for _ in range(10)]
+        burst = [
+            socket.create_connection(listener.getsockname(), timeout=PATIENCE_S) for _ in range(10)
+        ]
         told = [await asyncio.to_thread(sock.recv, 12) for sock in burst[3:]]
         assert set(told) == {b"HTTP/1.1 503"}
         assert len(gates.open) == 3
@@ -157,7 +161,7 @@ async def test_a_server_at_the_limit_fires_all_and_tells_callers_to_come_again(
             host, port = server.url.removeprefix("http://").split(":")
             half: list[socket.socket] = []
             for _ in range(100):
-                half.append(socket.create_connection((host, int(port)), timeout=30))
+                half.append(socket.create_connection((host, int(port)), timeout=PATIENCE_S))
                 with suppress(OSError):  # those beyond even what is refused are hung up on
                     half[-1].sendall(b"GET /healthz HTTP/1.1\r\n")
                 half[-1].setblocking(False)
@@ -187,7 +191,7 @@ async def test_a_log_that_nobody_reads_stops_no_fire(tmp_path: Path) -> None:
     store = f"sqlite:{tmp_path / 'nas.db'}"
     command = [sys.executable, "-m", "nas_server", "serve", "--port", "0", "--store", store]
     process = subprocess.Popen(  # noqa: ASYNC220 - a pipe of asyncio's would be read
-        [*command, "--allow-private-callbacks"],
+        tied([*command, "--allow-private-callbacks"]),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,  # and nobody reads
         text=True,
@@ -223,7 +227,7 @@ def test_lines_are_lost_and_counted_when_there_is_no_room(
     go_on, write = threading.Event(), os.write
 
     def slow(handle: int, data: bytes) -> int:
-        go_on.wait(30)
+        go_on.wait(PATIENCE_S)
         return write(handle, data)
 
     monkeypatch.setattr(os, "write", slow)

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 import attrs
 from aiohttp import web
 
-PATIENCE_S = 30.0
+from tests.support.patience import PATIENCE_S
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -42,7 +43,7 @@ class AgentStub:
         return [fire.job_id for fire in self.fires]
 
     async def until(self, count: int) -> None:
-        """Wait until that many fires have arrived; AssertionError after 30 s."""
+        """Wait until that many fires have arrived; AssertionError."""
         async with self._news:
             try:
                 async with asyncio.timeout(PATIENCE_S):

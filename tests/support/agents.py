@@ -104,8 +104,14 @@ class Agent:
         file.write_text(json.dumps(document))
 
     def await_runs(self, name: str, count: int) -> None:
-        """Wait until job `name` has run `count` times; more is a failure."""
-        eventually(lambda: self.hermes.runs(name) >= count, f"run {count} of {name}")
+        """Wait until job `name` has run `count` times; more is a failure.
+
+        AssertionError with what hermes's store and logs have when it has not.
+        """
+        try:
+            eventually(lambda: self.hermes.runs(name) >= count, f"run {count} of {name}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.hermes.state()}") from None
         assert self.hermes.runs(name) == count
 
 

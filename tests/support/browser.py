@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, Page, async_playwright
 
+from tests.support.patience import PATIENCE_S
 from tools.bootstrap import CHROMIUM
 
-PATIENCE_MS: Final = 30_000
+PATIENCE_MS: Final = PATIENCE_S * 1_000
 FLAGS: Final = [
     "--disable-gpu",
     "--disable-quic",

@@ -19,6 +19,7 @@ from nas_server.app import Nas
 from nas_server.policy import ServerConfig
 from nas_server.store import MemoryStore
 from tests.support.nas_in_thread import nas_in_thread
+from tests.support.patience import PATIENCE_S
 from tests.support.surface import unsurfaced
 from tools.contract.spec import Operation
 from tools.contract.spec import operations as contract_operations
@@ -139,7 +140,7 @@ def _delivered(send: Send) -> dict[str, Any]:
         example = schemas.schema("ProvisionRequest")["examples"][0]
         body = {**example, "job_id": "fired", "fire_at": fire_at, "dedup_key": f"fired:{fire_at}"}
         send("POST", CALLS["provision"][0], {**body, "agent_callback_url": receiver.url})
-        if not receiver.wait(lambda: receiver.count("fired") > 0, 30):
+        if not receiver.wait(lambda: receiver.count("fired") > 0, PATIENCE_S):
             return {}
         fire: dict[str, Any] = receiver.deliveries("fired")[0].json()
         return fire

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,16 +16,15 @@ import httpx
 from nas_sdk._version import __version__
 from tests.support import loaded_probe
 from tests.support.hermes_env import ROOT, HermesEnvironment, run
+from tests.support.patience import PATIENCE_S
+from tests.support.ports import free_port
 from tools.demo.home import AgentHome
-from tools.demo.process import Served
+from tools.demo.process import Served, tail
 
 T = TypeVar("T")
 
 API_KEY = "a-key-of-this-test-only"
 """What the API of a server asks for."""
-_PATIENCE = 30.0
-_START_LIMIT = 120.0
-"""Seconds: a hermes that starts for the first time compiles hundreds of modules."""
 _POLL = 0.05
 _CREATED = re.compile(r"^Created job: (\w+)$", re.MULTILINE)
 _SERVERS: Mapping[str, tuple[Sequence[str], str]] = {
@@ -39,7 +37,7 @@ _SERVERS: Mapping[str, tuple[Sequence[str], str]] = {
 }
 
 
-def eventually(attempt: Callable[[], T], what: str, patience: float = _PATIENCE) -> T:
+def eventually(attempt: Callable[[], T], what: str, patience: float = PATIENCE_S) -> T:
     """The first true answer of `attempt`. AssertionError naming `what` after `patience` s."""
     deadline = time.monotonic() + patience
     while not (answer := attempt()):
@@ -103,9 +101,10 @@ class Hermes:
     def add_script(self, name: str, held_by: Path | None = None) -> str:
         """Add a script that counts its runs for `runs(name)`. Returns its file name.
 
-        It ends at once, or when the file `held_by` is gone.
+        It ends at once, or when the file `held_by` or hermes is gone.
         """
-        wait = f'while [ -e "{held_by}" ]; do sleep 0.1; done\n' if held_by else ""
+        held = f'while [ -e "{held_by}" ] && kill -0 $PPID; do sleep 0.1; done\n'
+        wait = held if held_by else ""
         text = f'echo run >>"{self._runs(name)}"\n{wait}echo "{name} ran"\n'
         self.home.add_script(f"{name}.sh", text)
         return f"{name}.sh"
@@ -124,6 +123,12 @@ class Hermes:
         """How often the script of job `name` ran."""
         file = self._runs(name)
         return len(file.read_text().splitlines()) if file.exists() else 0
+
+    def state(self) -> str:
+        """Its jobs, and how its logs end: for whoever reads a failure."""
+        logs = {log.name: tail(log) for log in self.home.root.rglob("*.log")}
+        told = {"jobs": self.home.jobs(), **logs}
+        return "\n".join(f"{name}: {what}" for name, what in told.items())
 
     def loaded_by_last_command(self) -> Loaded:
         """What the `hermes …` that ended last had loaded."""
@@ -145,7 +150,7 @@ class Hermes:
     def _running(
         self, kind: str, gateway: "HermesServer | None" = None
     ) -> Iterator["HermesServer"]:
-        port = _free_port()
+        port = free_port()
         arguments, ready = _SERVERS[kind]
         api = {
             "API_SERVER_HOST": "127.0.0.1",
@@ -164,7 +169,7 @@ class Hermes:
         server = HermesServer(self, process, f"http://127.0.0.1:{port}", jobs)
         try:
             process.start()
-            eventually(server.answers, f"hermes {kind} at {server.url}", _START_LIMIT)
+            eventually(server.answers, f"hermes {kind} at {server.url}")
             yield server
         finally:
             process.close()
@@ -204,7 +209,7 @@ class HermesServer:
             f"{self.url}{self.jobs}{path}",
             headers={"Authorization": f"Bearer {API_KEY}"},
             json=body or None,
-            timeout=_PATIENCE,
+            timeout=PATIENCE_S,
             trust_env=False,
         )
         assert answer.is_success, answer.text
@@ -224,7 +229,7 @@ class HermesServer:
             f"{self.url}/api/cron/fire",
             json={"job_id": job_id, "fire_at": fire_at},
             headers={"Authorization": f"Bearer {token}"},
-            timeout=_PATIENCE,
+            timeout=PATIENCE_S,
             trust_env=False,
         )
 
@@ -248,10 +253,3 @@ def created(done: subprocess.CompletedProcess[str]) -> str:
 def _loaded(file: Path) -> Loaded:
     told = json.loads(file.read_text())
     return Loaded(told["provider"], told["verifier"], told["version"])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

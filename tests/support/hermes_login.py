@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.hermes_host import Hermes, eventually
+from tests.support.patience import PATIENCE_S
+from tools.demo.process import tied
 
 _CODE = re.compile(r"enter code: *(\S+)")
 
@@ -18,7 +20,7 @@ class LoginCommand:
     def __init__(self, hermes: Hermes, portal_url: str) -> None:
         command = ["auth", "add", "nous", "--type", "oauth", "--no-browser"]
         self._process = subprocess.Popen(
-            [hermes.environment.hermes, *command, "--portal-url", portal_url],
+            tied([hermes.environment.hermes, *command, "--portal-url", portal_url]),
             env=hermes.variables(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -52,7 +54,7 @@ class LoginCommand:
 
     def ends(self) -> int:
         """Its exit status, once it has ended."""
-        status = self._process.wait(60)
+        status = self._process.wait(PATIENCE_S)
         self._reader.join()
         return status
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.support.hermes_host import Hermes
+from tools.demo.process import tied
 
 # What hermes prints goes to stderr, so that nothing but the results is on stdout.
 _LOOP = """
@@ -29,7 +30,7 @@ class HermesSession:
         self._log = hermes.home.root / "session.log"
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                [hermes.environment.python, "-c", _LOOP],
+                tied([hermes.environment.python, "-c", _LOOP]),
                 env=hermes.variables(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -21,8 +21,8 @@ from nas_server.store.jetstream.job_record import Alarm
 from nas_server.store.jetstream.link import JetStreamClient, Names
 from nas_server.store.jetstream.store import JetStreamStore
 from tests.support.nats_cluster import NatsCluster, Node
+from tests.support.patience import PATIENCE_S
 
-PATIENCE_S = 30.0
 EVER_AHEAD = JetStreamPolicy(lead_ms=10**15, room=10_000)
 """Every alarm rings at once, so that only the ``now`` of a call decides what is due."""
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from tests.support.patience import PATIENCE_S
+
 
 class Seen(NamedTuple):
     """A request as it came: which connection (from 0), request line, headers, body."""
@@ -54,7 +56,7 @@ class Loopback:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.drop_connections()
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
 
     def _accept(self) -> None:
         workers = []
@@ -68,7 +70,7 @@ class Loopback:
                 worker.start()
                 workers.append(worker)
         for worker in workers:
-            worker.join(30)
+            worker.join(PATIENCE_S)
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         with suppress(OSError), connection, connection.makefile("rb") as stream:

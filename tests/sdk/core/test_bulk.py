@@ -21,6 +21,7 @@ from nas_sdk import (
 from nas_sdk._core.bulk import Batch
 from nas_sdk.testing import InMemoryNas
 from tests.support.both_clients import CALLBACK, FIRE_AT, KINDS, driver, nas_driver
+from tests.support.patience import PATIENCE_S
 
 
 def arms(count: int) -> list[Arm]:
@@ -153,7 +154,7 @@ async def test_progress_that_fails_ends_the_batch(
         nonlocal count
         count += 1
         if count > 100:  # so that not all is done before the failure is noticed
-            overrun.extend([] if stopped.wait(10) else [count])
+            overrun.extend([] if stopped.wait(PATIENCE_S) else [count])
             assert not overrun
         return httpx.Response(200, json={"schedule_id": "os_1"})
 
@@ -221,7 +222,7 @@ def test_no_more_threads_than_connections() -> None:
         with lock:
             now += 1
             most = max(most, now)
-        barrier.wait(30)  # passes only when all connections are in use
+        barrier.wait(PATIENCE_S)  # passes only when all connections are in use
         with lock:
             now -= 1
         return httpx.Response(200, json={"ok": True})

@@ -9,6 +9,7 @@ import pytest
 from nas_sdk import ConfigurationError, TokenError
 from nas_sdk._core.tokens import AsyncTokens, RenewingSource, Token, Tokens
 from nas_sdk.testing.time import VirtualClock
+from tests.support.patience import PATIENCE_S
 
 SECRET = "s3cr3t-t0ken"
 
@@ -27,7 +28,7 @@ class Source:
         token = self.tokens[min(self.calls, len(self.tokens) - 1)]
         self.calls += 1
         self.called.set()
-        assert self.may_go.wait(30)
+        assert self.may_go.wait(PATIENCE_S)
         if isinstance(token, Exception):
             raise token
         return token
@@ -136,7 +137,7 @@ def test_one_thread_fetches_for_all(outcome: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         results = [pool.submit(get) for _ in range(8)]
         for _ in range(8):
-            assert tokens.queued.acquire(timeout=30)
+            assert tokens.queued.acquire(timeout=PATIENCE_S)
         source.may_go.set()
         values = {result.result(30) for result in results}
     assert values == {"one" if outcome == "token" else "the token source raised ValueError"}

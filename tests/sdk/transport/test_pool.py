@@ -23,6 +23,7 @@ from nas_sdk._transport import dial
 from nas_sdk.testing import VirtualClock
 from tests.support.both_clients import KINDS, Driver
 from tests.support.loopback import Answer, Loopback, Seen, http_answer, loopback
+from tests.support.patience import PATIENCE_S
 
 DONE = http_answer(b'{"ok": true}')
 
@@ -133,7 +134,7 @@ async def test_silence_times_out_and_frees_the_connection(kind: str) -> None:
 
     def answer(seen: Seen) -> bytes | None:
         if b"hang" in seen.body:
-            release.wait(30)
+            release.wait(PATIENCE_S)
             return None
         return DONE
 
@@ -142,7 +143,7 @@ async def test_silence_times_out_and_frees_the_connection(kind: str) -> None:
         for _ in range(40):  # more than there are lanes
             with pytest.raises(NasTimeoutError):
                 await call("cancel", "hang")
-        patient = Driver(call.client.with_options(timeout=30))
+        patient = Driver(call.client.with_options(timeout=PATIENCE_S))
         await patient("cancel", "job-1")
         release.set()
         await call.close()
@@ -199,7 +200,7 @@ async def test_a_cancelled_call_frees_its_connection() -> None:
     def answer(seen: Seen) -> bytes | None:
         if b"hang" in seen.body:
             arrived.set()
-            release.wait(30)
+            release.wait(PATIENCE_S)
             return None
         return DONE
 

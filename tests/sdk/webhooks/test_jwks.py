@@ -16,6 +16,7 @@ import pytest
 from nas_sdk.errors import ConfigurationError
 from nas_sdk.webhooks import JwksCache
 from tests.support.jwks_server import JwksServer, jwks_server, rescue
+from tests.support.patience import PATIENCE_S
 from tests.support.tokens import key_set
 
 URL = "https://nas.example.com/.well-known/jwks.json"
@@ -67,7 +68,7 @@ def test_prefetching_does_not_wait_and_spares_the_first_caller_the_fetch(
     server.close()
     cache.prefetch()
     cache.prefetch()
-    assert server.arrived.acquire(timeout=20)
+    assert server.arrived.acquire(timeout=PATIENCE_S)
     server.open()
     assert cache.get("p256") is not None
     cache.prefetch()
@@ -80,7 +81,7 @@ async def test_a_task_that_is_cancelled_leaves_the_fetch_to_the_others(
     cache = JwksCache(server.url)
     server.close()
     first, second = (asyncio.create_task(cache.get_async("p256")) for _ in range(2))
-    assert await asyncio.to_thread(server.arrived.acquire, timeout=20)
+    assert await asyncio.to_thread(server.arrived.acquire, timeout=PATIENCE_S)
     first.cancel()
     server.open()
     assert await second is not None
@@ -96,7 +97,7 @@ def test_a_loop_that_is_gone_when_the_keys_arrive_disturbs_nobody(
 
     async def leave() -> None:
         task = asyncio.create_task(cache.get_async("p256"))
-        assert await asyncio.to_thread(server.arrived.acquire, timeout=20)
+        assert await asyncio.to_thread(server.arrived.acquire, timeout=PATIENCE_S)
         task.cancel()
 
     asyncio.run(leave())
@@ -106,7 +107,7 @@ def test_a_loop_that_is_gone_when_the_keys_arrive_disturbs_nobody(
 
 
 def test_the_wait_for_the_first_keys_ends_when_they_arrive(server: JwksServer) -> None:
-    cache = JwksCache(server.url, timeout=60, max_wait=60)
+    cache = JwksCache(server.url, timeout=PATIENCE_S, max_wait=PATIENCE_S)
     with rescue(server.gate) as needed:
         assert cache.get("p256") is not None
         assert not needed.is_set()
@@ -174,7 +175,7 @@ def after_an_outage(server: JwksServer, look: Look, fetch_seconds: float) -> Jwk
         server.gate.wait()
         return document()
 
-    cache = JwksCache(fetch, timeout=60, max_wait=60, clock=lambda: now[0])
+    cache = JwksCache(fetch, timeout=PATIENCE_S, max_wait=PATIENCE_S, clock=lambda: now[0])
     assert look(cache) is None
     now[0] += 31
     return cache

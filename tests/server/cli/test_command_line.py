@@ -22,6 +22,7 @@ from tests.support.agent_stub import AgentStub, agent_stub, held
 from tests.support.hermes_host import eventually as wait_for
 from tests.support.nas_in_process import eventually
 from tests.support.nas_server import NasServer, NasServerError, nas_server
+from tests.support.patience import PATIENCE_S
 
 
 class Terminal:
@@ -200,7 +201,7 @@ def test_rotated_keys_are_published_by_the_running_server(server: NasServer) -> 
 
 def _wait_for_key(jwks_url: str, kid: str) -> None:
     # The server looks every two seconds; each request is a chance for it to do so.
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     with httpx.Client() as client:
         while time.monotonic() < end:
             if kid in {key["kid"] for key in client.get(jwks_url).json()["keys"]}:
@@ -332,7 +333,7 @@ def test_help_shows_no_password(terminal: Terminal) -> None:
 
 def test_a_broken_request_does_not_get_into_the_log(server: NasServer) -> None:
     host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
         connection.sendall(
             b"GET /healthz HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hunter\x01\r\n\r\n"
         )

@@ -29,6 +29,7 @@ from tests.support.jetstream_store import (
     opened,
 )
 from tests.support.nats_cluster import NatsCluster, nats_cluster
+from tools.demo.process import tied
 
 HOLD_S = 1.0
 
@@ -104,7 +105,7 @@ async def test_a_killed_process_has_its_fires_taken_over(nats_one: NatsCluster) 
     async with opened(url, policy, serving=False) as store:
         await arm(store, 40, now)
     holder = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.lease_holder"),
+        *tied([sys.executable, "-m", "tests.support.lease_holder"]),
         *(url, str(now), "40", str(HOLD_S)),
         stdout=asyncio.subprocess.PIPE,
     )

@@ -24,7 +24,8 @@ from nas_server.store.jetstream.store import JetStreamStore
 from tests.support.jetstream_store import new_url, opened
 from tests.support.nas_in_process import eventually
 from tests.support.nas_server import NasServer
-from tests.support.nats_cluster import NatsCluster, free_ports, nats_cluster
+from tests.support.nats_cluster import NatsCluster, nats_cluster
+from tests.support.ports import free_port
 
 SECRET = "s3cret-word"
 
@@ -63,7 +64,7 @@ async def test_a_bad_url_is_refused_without_repeating_a_password(url: str) -> No
 
 
 async def test_nobody_there() -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     with pytest.raises(StoreError, match=f"cannot reach NATS at 127.0.0.1:{port}") as caught:
         await open_store(f"nats://me:{SECRET}@127.0.0.1:{port}", serving=False)
     assert SECRET not in str(caught.value)
