@@ -1,0 +1,107 @@
+"""Every number that a package states: constants, defaults of fields and of parameters."""
+
+import ast
+import importlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACT = ROOT / "openapi" / "nas-agent-cron.yaml"
+
+
+def numbers_of(package: str) -> dict[str, Any]:
+    """By dotted name: numbers but 0, and collections with numbers.
+
+    Of module constants, fields of classes, and defaults of parameters (those beyond 1).
+    """
+    return {name: value for name, value in _all(package) if _is_number(value)}
+
+
+def _all(package: str) -> Iterator[tuple[str, Any]]:
+    for path in sorted((ROOT / package).rglob("*.py")):
+        if "_generated" in path.parts:
+            continue
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(part for part in parts if part != "__init__")
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        yield from _in_body(tree.body, name, vars(importlib.import_module(name)))
+
+
+def _in_body(body: list[ast.stmt], where: str, names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield from _in_body(node.body, f"{where}.{node.name}", names)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _defaults(node, f"{where}.{node.name}", names)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            value = _value(node.value, names)
+            if isinstance(target, ast.Name):
+                yield f"{where}.{target.id}", value
+            elif isinstance(target, ast.Tuple) and isinstance(value, tuple):
+                yield from zip(
+                    [f"{where}.{ast.unparse(each)}" for each in target.elts], value, strict=True
+                )
+
+
+def _defaults(
+    node: ast.FunctionDef | ast.AsyncFunctionDef, where: str, names: dict[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    given = node.args
+    positional = [*given.posonlyargs, *given.args]
+    pairs = [*zip(positional[len(positional) - len(given.defaults) :], given.defaults, strict=True)]
+    pairs += [
+        (arg, each) for arg, each in zip(given.kwonlyargs, given.kw_defaults, strict=True) if each
+    ]
+    for arg, default in pairs:
+        value = _value(default, names)
+        if isinstance(value, int | float) and abs(value) > 1:
+            yield f"{where}({arg.arg})", value
+
+
+def _value(node: ast.expr, names: dict[str, Any]) -> Any:
+    """What an expression without calls is; None for any other."""
+    if any(isinstance(each, ast.Call | ast.Lambda | ast.Attribute) for each in ast.walk(node)):
+        return None
+    try:
+        return eval(compile(ast.Expression(node), "", "eval"), dict(names))
+    except Exception:
+        return None
+
+
+def _is_number(value: Any) -> bool:
+    if type(value) in (tuple, list, dict):
+        parts = [*value.values()] if isinstance(value, dict) else [*value]
+        return any(map(_is_number, parts))
+    return isinstance(value, int | float) and not isinstance(value, bool) and value != 0
+
+
+class Limit(NamedTuple):
+    """A number as people and the contract know it."""
+
+    value: Any
+    why: str
+    contract: str = ""
+    """The contract's words for it, where it has any."""
+
+
+def disagreements(package: str, stated: Mapping[str, Limit]) -> list[str]:
+    """Where the code of a package and what is `stated`, by name, are not the same."""
+    told = {f"{package}.{name}": limit for name, limit in stated.items()}
+    found = numbers_of(package)
+    contract = " ".join(CONTRACT.read_text(encoding="utf-8").split())
+    return [
+        *(f"{name} = {found[name]!r}: is stated nowhere" for name in found.keys() - told.keys()),
+        *(f"{name}: is no number of the code any more" for name in told.keys() - found.keys()),
+        *(
+            f"{name} = {found[name]!r}: {limit.value!r} is stated ({limit.why})"
+            for name, limit in told.items()
+            if name in found and found[name] != limit.value
+        ),
+        *(
+            f"{name}: the contract does not say {limit.contract!r}"
+            for name, limit in told.items()
+            if limit.contract and limit.contract not in contract
+        ),
+    ]
