@@ -84,7 +84,6 @@ class Nas:
         )
         page = Page(
             store,
-            self._counts,
             lambda: self.relay,
             self.oauth.logins,
             clock=clock,

@@ -1,7 +1,7 @@
 """What became of deliveries: every attempt with its answer, kept for a while. Pure."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from heapq import nlargest
 from itertools import chain, count
 from typing import Any, Final, Self
@@ -114,8 +114,20 @@ class History:
         kept = self._kept.setdefault(attempt.agent, deque(maxlen=self._policy.per_agent))
         kept.append((next(self._count), attempt))
 
-    def newest(self, now: int, limit: int, agent: str | None) -> list[Attempt]:
-        """Return up to ``limit`` attempts, of one agent or of all, the newest first."""
+    def newest(
+        self,
+        now: int,
+        limit: int,
+        agent: str | None,
+        fits: Callable[[str, str], bool],
+        offset: int = 0,
+    ) -> list[Attempt]:
+        """Return up to ``limit`` attempts whose agent and job fit, the newest first."""
         kept = chain(*self._kept.values()) if agent is None else self._kept.get(agent, ())
-        recent = ((n, each) for n, each in kept if is_kept(each, now, self._policy))
-        return [each for _, each in nlargest(limit, recent, key=lambda one: one[0])]
+        recent = (
+            (n, each)
+            for n, each in kept
+            if is_kept(each, now, self._policy) and fits(each.agent, each.job_id)
+        )
+        newest = nlargest(offset + limit, recent, key=lambda one: one[0])
+        return [each for _, each in newest[offset:]]

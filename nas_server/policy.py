@@ -132,18 +132,14 @@ class PagePolicy:
     """How many addresses are counted apart."""
     body_bytes: int = 16_384
     """Of a form."""
-    one_shots: int = 5_000
-    """How many one-shots are looked at, the first."""
-    dead: int = 200
-    """How many of the dead are looked at, the newest."""
     rows: int = 20
-    """How many rows of a table are shown at a time."""
+    """How many rows of a table are shown, and read, at a time."""
     fresh_s: float = 0.5
     """How long what was gathered is shown again, at the least."""
     share: int = 10
     """It is shown again for so many times as long as gathering took, too."""
-    views: int = 32
-    """How many are kept so."""
+    views: int = 64
+    """How many tables and sets of figures are kept so."""
 
 
 @attrs.frozen(kw_only=True)
@@ -236,6 +232,8 @@ class JetStreamPolicy:
     """How many ended attempts may wait to be kept; those beyond are not kept."""
     attempts_at_once: int = 4
     """How many are written at a time, so that in a burst the fires come first."""
+    attempts_read: int = 10_000
+    """How many of all agents' attempts are looked at, the newest; all that are kept of one."""
     attempts_s: float = 5.0
     """How long the end, and whoever asks for attempts, waits for those."""
     history: HistoryPolicy = HistoryPolicy()

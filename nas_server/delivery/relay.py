@@ -15,7 +15,7 @@ from nas_server.delivery.caller import Caller
 from nas_server.logs import log_event
 from nas_server.metrics import Metrics
 from nas_server.policy import ServerConfig
-from nas_server.store.base import GoneError, Store, StoreError
+from nas_server.store.base import GoneError, Store, StoreError, Which
 
 T = TypeVar("T")
 
@@ -63,6 +63,10 @@ class Relay:
     def under_way(self) -> int:
         """How many deliveries are under way."""
         return len(self._tasks)
+
+    def delivering(self, which: Which) -> int:
+        """How many of the deliveries under way are of those."""
+        return sum(which.fits(one.agent, one.job_id) for one in self._tasks.values())
 
     def start(self) -> None:
         """Deliver from now on until `stop`."""

@@ -16,14 +16,13 @@ from nas_server.http import bodies, request_body
 from nas_server.http.throttle import Throttle
 from nas_server.logins import Logins, plain_code, shown_code
 from nas_server.logs import log_event
-from nas_server.metrics import CountsCache
 from nas_server.page import approve, files
 from nas_server.page.access import Access
 from nas_server.page.contract import contract_html
 from nas_server.page.guard import guard, protect
 from nas_server.page.watch import Wanted, Watch
 from nas_server.policy import ServerConfig
-from nas_server.store.base import Store
+from nas_server.store.base import Store, Which
 
 COOKIE: Final = "nas_admin_"
 """What the cookie's name begins with; the rest is the server's: browsers look at no port."""
@@ -44,7 +43,6 @@ class Page:
     def __init__(
         self,
         store: Store,
-        counts: CountsCache,
         relay: Callable[[], Relay],
         logins: Logins,
         *,
@@ -65,7 +63,7 @@ class Page:
         self._throttle = Throttle(
             self._policy.tries, self._policy.try_every_ms, self._policy.addresses
         )
-        self._watch = Watch(store, counts, clock, settings)
+        self._watch = Watch(store, clock, settings)
         self.app = web.Application(middlewares=[guard, self._on])
         self.app.on_response_prepare.append(protect)
         self.app.add_routes(
@@ -87,6 +85,9 @@ class Page:
     @web.middleware
     async def _on(self, request: web.Request, handler: Any) -> web.StreamResponse:
         if not await self._access.is_on():
+            if "text/html" in request.headers.get("Accept", ""):
+                page = files.read("off.html")
+                return web.Response(text=page, content_type=_HTML, status=HTTPStatus.NOT_FOUND)
             return _refusal(HTTPStatus.NOT_FOUND, "not_found", OFF)
         response: web.StreamResponse = await handler(request)
         return response
@@ -188,7 +189,8 @@ class Page:
         if not await self._is_logged_in(request):
             return _logged_out()
         wanted = _wanted(request.query)
-        return web.json_response(await self._watch.see(wanted, self._relay().under_way))
+        firing = self._relay().delivering(wanted.which)
+        return web.json_response(await self._watch.see(wanted, firing))
 
     async def _fire(self, request: web.Request) -> web.Response:
         if not await self._is_logged_in(request):
@@ -266,7 +268,8 @@ def _wanted(query: Any) -> Wanted:
     if hours not in map(str, HOURS):
         raise InvalidRequestError("hours: is not one of 1, 6, 24", field="hours")
     offsets = {name: _offset(query, name) for name in TABLES}
-    return Wanted(agent=query.get("agent") or None, hours=int(hours), offsets=offsets)
+    which = Which(query.get("agent") or None, query.get("text", ""))
+    return Wanted(which=which, hours=int(hours), offsets=offsets)
 
 
 def _offset(query: Any, name: str) -> int:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nas_server.store.base import Counts, Record, Store, StoreError, TooManyError
+from nas_server.store.base import Counts, Record, Store, StoreError, TooManyError, Which
 from nas_server.store.memory import MemoryStore
 from nas_server.store.sqlite.store import SqliteStore
 
@@ -14,6 +14,7 @@ __all__ = [
     "Store",
     "StoreError",
     "TooManyError",
+    "Which",
     "open_store",
 ]
 

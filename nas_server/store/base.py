@@ -5,7 +5,7 @@ reads no clock: ``now`` is always an argument, in milliseconds since the epoch.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -50,6 +50,43 @@ class Counts:
     dead: int
     oldest_due_ms: int | None = None
     """Since when the first of those that are due waits."""
+
+
+@attrs.frozen
+class Which:
+    """Which one-shots, or attempts, are meant."""
+
+    agent: str | None = None
+    """Those of this agent; None: of any."""
+    text: str = ""
+    """Those with this in the name of the agent or the job, in the case it is written in."""
+
+    def fits(self, agent: str, job_id: str) -> bool:
+        """Tell whether a job is among them."""
+        return self.agent in (None, agent) and (self.text in agent or self.text in job_id)
+
+
+ALL: Final = Which()
+
+
+@attrs.frozen
+class Lane:
+    """When one agent's one-shots fire, within a span of time."""
+
+    agent: str
+    next_ms: int
+    bins: Mapping[int, int]
+    """How many fire in which of the span's equal parts; what is due already is in the first."""
+
+
+@attrs.frozen
+class Lanes:
+    """When one-shots fire, within a span of time."""
+
+    lanes: Sequence[Lane]
+    """Of the agents that are next."""
+    others: int
+    """How many there are of other agents."""
 
 
 class Store(Protocol):
@@ -118,26 +155,39 @@ class Store(Protocol):
     async def release(self, held: Sequence[StoredOneShot]) -> None:
         """Hand back deliveries that were leased and not made."""
 
-    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[StoredOneShot]:
-        """Return up to ``limit`` given up, of one agent or of all, the newest first.
+    async def dead(
+        self, now: int, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[StoredOneShot]:
+        """Return up to ``limit`` given up, the newest first, without the first ``offset``.
 
         They are shown for a week, by `rules.is_kept`.
         """
 
-    async def upcoming(self, limit: int) -> list[StoredOneShot]:
-        """Return the first ``limit`` of all agents in order of when they need attention.
+    async def upcoming(
+        self, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[StoredOneShot]:
+        """Return up to ``limit`` in order of when they fire, without the first ``offset``.
 
-        Dead ones are not among them. Raises TooManyError.
+        Those being delivered are where they were before; dead ones are not among them. Raises
+        TooManyError.
         """
 
-    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
-        """Return up to ``limit`` ended deliveries, of one agent or of all, the newest first.
+    async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
+        """Count in ``bins`` parts what fires before ``end``, of ``most`` agents at the most.
+
+        Raises TooManyError.
+        """
+
+    async def attempts(
+        self, now: int, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[Attempt]:
+        """Return up to ``limit`` ended deliveries, the newest first, without the first ``offset``.
 
         They are kept as long, and as many, as `nas_server.history` says.
         """
 
-    async def counts(self, now: int) -> Counts:
-        """Count what is held."""
+    async def counts(self, now: int, which: Which = ALL) -> Counts:
+        """Count what is held. Raises TooManyError, of `ALL` never."""
 
     async def trouble(self) -> StoreError | None:
         """Return why nothing more can be armed; None: it can be."""

@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from heapq import nlargest, nsmallest
+from heapq import nlargest
 from random import random
 
 from nas_sdk.protocol.book import OneShotTable
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt, History
 from nas_server.policy import HISTORY, HistoryPolicy
-from nas_server.store.base import Counts, Record, StoreError
+from nas_server.store.base import ALL, Counts, Lanes, Record, StoreError, Which
+from nas_server.store.lanes import in_order, lanes
 
 
 class MemoryStore:
@@ -80,25 +81,39 @@ class MemoryStore:
         for one in held:
             self._table.release(one)
 
-    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[StoredOneShot]:
+    async def dead(
+        self, now: int, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[StoredOneShot]:
         """See `Store.dead`."""
-        dead = (one for one in self._table.dead(now) if agent in (None, one.agent))
-        return nlargest(limit, dead, key=lambda one: one.not_before_ms)
+        dead = (one for one in self._table.dead(now) if which.fits(one.agent, one.job_id))
+        return nlargest(offset + limit, dead, key=lambda one: one.not_before_ms)[offset:]
 
-    async def upcoming(self, limit: int) -> list[StoredOneShot]:
+    async def upcoming(
+        self, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[StoredOneShot]:
         """See `Store.upcoming`."""
-        live = (one for one in self._table if not one.dead)
-        return nsmallest(limit, live, key=lambda one: (one.wake_ms, one.agent, one.job_id))
+        return in_order(self._live(which))[offset : offset + limit]
 
-    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
+    async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
+        """See `Store.lanes`."""
+        return lanes(self._live(which), start, end, bins, most)
+
+    def _live(self, which: Which) -> list[StoredOneShot]:
+        ones = (one for one in self._table if which.fits(one.agent, one.job_id))
+        return [one for one in ones if not one.dead]
+
+    async def attempts(
+        self, now: int, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[Attempt]:
         """See `Store.attempts`."""
-        return self._history.newest(now, limit, agent)
+        return self._history.newest(now, limit, which.agent, which.fits, offset)
 
-    async def counts(self, now: int) -> Counts:
+    async def counts(self, now: int, which: Which = ALL) -> Counts:
         """See `Store.counts`."""
-        live = [one.wake_ms for one in self._table if not one.dead]
+        live = [one.wake_ms for one in self._live(which)]
         due = [wake for wake in live if wake <= now]
-        return Counts(len(live), len(due), len(self._table.dead(now)), min(due, default=None))
+        dead = await self.dead(now, len(self._table.dead(now)), which)
+        return Counts(len(live), len(due), len(dead), min(due, default=None))
 
     async def trouble(self) -> StoreError | None:
         """See `Store.trouble`."""

@@ -12,7 +12,7 @@ import pytest
 from nas_server import keys
 from nas_server.policy import HttpPolicy
 from nas_server.store import MemoryStore, Store, StoreError
-from nas_server.store.base import Counts
+from nas_server.store.base import ALL, Counts, Which
 from tests.support.nas_in_process import Hosted, eventually, hosted
 
 PROVISION = "/api/agent-cron/provision"
@@ -355,7 +355,7 @@ class CountingStore(MemoryStore):
         self.asked = 0
         self.go_on = asyncio.Event()
 
-    async def counts(self, now: int) -> Counts:
+    async def counts(self, now: int, which: Which = ALL) -> Counts:
         self.asked += 1
         await self.go_on.wait()
         return Counts(armed=self.asked, due=0, dead=0)

@@ -78,9 +78,11 @@ class Viewer:
 
 
 @asynccontextmanager
-async def viewer(running: Browser, url: str, **options: Any) -> AsyncIterator[Viewer]:
+async def viewer(
+    running: Browser, url: str, zone: str = "UTC", **options: Any
+) -> AsyncIterator[Viewer]:
     """A viewer with cookies of their own; `options` are those of a browser context."""
-    context = await running.new_context(timezone_id="UTC", locale="en-GB", **options)
+    context = await running.new_context(timezone_id=zone, locale="en-GB", **options)
     context.set_default_timeout(PATIENCE_MS)
     try:
         yield Viewer(await context.new_page(), url)

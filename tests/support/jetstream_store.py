@@ -16,6 +16,7 @@ from nas_server.delivery.relay import Relay
 from nas_server.metrics import Metrics
 from nas_server.policy import JetStreamPolicy, ServerConfig
 from nas_server.store import Counts, Store
+from nas_server.store.base import ALL, Which
 from nas_server.store.jetstream.alarms import Alarms
 from nas_server.store.jetstream.job_record import Alarm
 from nas_server.store.jetstream.link import JetStreamClient, Names
@@ -68,8 +69,10 @@ class PromptStore(JetStreamStore):
 
     alarms = PromptAlarms
 
-    async def counts(self, now: int) -> Counts:
+    async def counts(self, now: int, which: Which = ALL) -> Counts:
         """Count once the answers to alarms took effect: those left are all here."""
+        if which != ALL:
+            return await super().counts(now, which)
         async with asyncio.timeout(PATIENCE_S):
             while (found := await super().counts(now)).armed != len(self._alarms):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

@@ -20,6 +20,7 @@ PICTURES: Final[dict[str, dict[str, Any]]] = {
     "page": {"viewport": WIDE},
     "page-dark": {"viewport": WIDE, "color_scheme": "dark"},
     "page-fired": {"viewport": WIDE},
+    "page-agent": {"viewport": WIDE},
     "page-phone": {"viewport": NARROW, "is_mobile": True, "has_touch": True},
     "page-phone-armed": {"viewport": NARROW, "is_mobile": True, "has_touch": True},
     "page-without-colour": {"viewport": WIDE},
@@ -27,6 +28,8 @@ PICTURES: Final[dict[str, dict[str, Any]]] = {
 
 SECTIONS: Final = {"page-fired": "attempts-head", "page-phone-armed": "armed-head"}
 """What some of them begin with."""
+VIEWS: Final = {"page-agent": "?agent=weekly-digest"}
+"""What some of them show in place of everything."""
 
 
 async def main(into: Path) -> None:
@@ -42,6 +45,9 @@ async def main(into: Path) -> None:
                         " document.adoptedStyleSheets.push(sheet); }",
                         rule,
                     )
+                if view := VIEWS.get(name):
+                    await somebody.page.goto(f"{nas.url}/admin/{view}")
+                    await somebody.live()
                 if section := SECTIONS.get(name):
                     await somebody.page.evaluate("id => location.assign(`#${id}`)", section)
                 file = into / f"{name}.png"

@@ -2,13 +2,14 @@
 
 import { element, show } from "./tables.js";
 import { draw } from "./timeline.js";
-import { OUTCOMES, STATES, attemptsInWords, fromNow, span, timeOf } from "./words.js";
+import { OUTCOMES, STATES, attemptsInWords, fromNow, span, time, timeOf, useZone, zoneName } from "./words.js";
 
 const EVERY_MS = 2000;
 const PATIENCE_MS = 10000;
 const id = (name) => document.getElementById(name);
-const TABLES = { armed: "first", attempts: "newest", dead: "newest" }; // what they begin with
-const wanted = { agent: "", hours: "6", armed: 0, attempts: 0, dead: 0 };
+const TABLES = ["armed", "attempts", "dead"];
+const FILTERS = ["agent", "text", "hours", "zone"];
+const wanted = { agent: "", text: "", hours: "6", zone: "", armed: 0, attempts: 0, dead: 0 };
 let told = null; // what the server said last
 let ahead = 0; // of this machine's clock, the server's
 let timer = 0;
@@ -22,14 +23,14 @@ async function look() {
   const mine = (asking = new AbortController());
   const limit = setTimeout(() => mine.abort(), PATIENCE_MS);
   try {
-    const answer = await fetch(`state?${new URLSearchParams(wanted)}`, { signal: mine.signal });
+    const answer = await fetch(`state?${question(Object.keys(wanted))}`, { signal: mine.signal });
     if (answer.status === 401 || answer.status === 404) return location.assign("login");
     if (!answer.ok) throw new Error((await answer.json()).error_description);
     told = await answer.json();
     ahead = told.now_ms - Date.now();
     render();
     if (told.trouble) live(`Live, but ${told.trouble}.`, true);
-    else live(`Live · as of ${timeOf(told.now_ms, told.now_ms)} · version ${told.version}`, false);
+    else live(`Live · as of ${timeOf(told.now_ms, 0)}, ${zoneName()} · version ${told.version}`, false);
   } catch (error) {
     if (mine !== asking) return; // a newer question took its place
     const why = error instanceof TypeError || error.name === "AbortError" ? "no answer" : error.message;
@@ -46,29 +47,49 @@ function live(text, stale) {
   if (line.textContent !== text) line.textContent = text;
 }
 
+const question = (names) => new URLSearchParams(names.filter((name) => wanted[name]).map((name) => [name, wanted[name]]));
+const linkTo = (agent) => `./?${new URLSearchParams({ agent, zone: wanted.zone })}`;
+const number = (n) => (n === null ? "?" : n.toLocaleString());
+const at = (ms) => time(ms, timeOf(ms, now()));
+
 function render() {
   const { counts, lateness } = told;
-  for (const name of ["armed", "due", "firing", "dead"]) id(`count-${name}`).textContent = counts[name];
+  for (const name of ["armed", "due", "firing", "dead"]) id(`count-${name}`).textContent = number(counts[name]);
   id("count-late").textContent = lateness.of
     ? `median ${span(lateness.p50_ms)}, 99 % ${span(lateness.p99_ms)}, worst ${span(lateness.worst_ms)}`
     : "nothing fired yet";
-  draw(id("timeline"), told.timeline, now());
+  draw(id("timeline"), told.timeline, now(), linkTo);
+  chart();
   rest();
   agents();
-  show(id("armed-rows"), told.armed.rows, keyOf, armedCells);
-  show(id("dead-rows"), told.dead.rows, keyOf, deadCells);
-  show(id("attempts-rows"), told.attempts.rows, (one) => `${one.schedule_id} ${one.number} ${one.ended_ms}`, attemptCells);
-  id("armed-none").textContent = told.too_many
-    ? "More are armed than this store puts in order: choose an agent." : "Nothing is armed.";
-  Object.keys(TABLES).forEach(pager);
+  show(id("armed-rows"), told.armed.rows, keyOf, nameOf, armedCells);
+  show(id("dead-rows"), told.dead.rows, keyOf, nameOf, deadCells);
+  show(id("attempts-rows"), told.attempts.rows, (one) => `${one.schedule_id} ${one.number} ${one.ended_ms}`, nameOf, attemptCells);
+  id("armed-none").textContent = none();
+  id("armed-note").textContent = number(told.armed.of);
+  id("dead-note").textContent = number(told.dead.of);
+  TABLES.forEach(pager);
+}
+
+function none() {
+  if (told.too_many) return "More are armed than this store puts in order: choose an agent.";
+  if (!told.agent_known) return `There is no agent named ${wanted.agent}.`;
+  return wanted.text || wanted.agent ? "Nothing that fits is armed." : "Nothing is armed.";
+}
+
+function chart() {
+  id("lateness").hidden = !told.chart;
+  if (!told.chart || id("chart").dataset.told === told.chart) return;
+  id("chart").dataset.told = told.chart;
+  const drawn = new DOMParser().parseFromString(told.chart, "text/html").querySelector("svg");
+  id("chart").replaceChildren(document.adoptNode(drawn));
 }
 
 function rest() {
   const { others, beyond, to_ms: to } = told.timeline;
   const parts = [];
-  if (others) parts.push(`${others} of other agents within these hours`);
-  if (beyond) parts.push(`${beyond} later than ${timeOf(to, now())}`);
-  if (!told.armed.whole || told.too_many) parts.push(`only the first ${told.armed.of} are looked at`);
+  if (others) parts.push(`${number(others)} of other agents within these hours`);
+  if (beyond) parts.push(`${number(beyond)} later than ${timeOf(to, now())}`);
   id("timeline-rest").textContent = parts.length ? `Not shown: ${parts.join("; ")}.` : "";
 }
 
@@ -82,19 +103,21 @@ function agents() {
 }
 
 const keyOf = (one) => one.schedule_id;
+const nameOf = (one) => `${one.job_id} of ${one.agent}`;
 const label = ([shape, word]) => `${shape} ${word}`;
+const agentOf = (one) => ({ agent: one.agent, href: linkTo(one.agent) });
 
 function armedCells(one, row) {
   const state = STATES[one.state];
   const firing = one.state === "firing";
-  const again = one.attempts ? `${attemptsInWords(one.attempts)}, fire time ${timeOf(one.due_ms, now())}` : "";
+  const again = one.attempts ? [attemptsInWords(one.attempts), ["fire time ", at(one.due_ms)]] : [];
   return [
-    ["State", label(state), "", `state ${state[2]}`],
-    ["Agent", one.agent, one.callback_url],
-    ["Job", one.job_id, credential(one)],
-    ["Fires", firing ? "now" : fromNow(one.wake_ms, now()), firing ? again : [timeOf(one.wake_ms, now()), again].filter(Boolean).join("; ")],
+    ["State", label(state), `main state ${state[2]}`],
+    ["Agent", [agentOf(one), one.callback_url]],
+    ["Job", [one.job_id, credential(one)], "main job"],
+    ["Fires", firing ? ["now", ...again] : [time(one.wake_ms, fromNow(one.wake_ms, now())), at(one.wake_ms), ...again], "main when"],
     ["Last answer", one.last_answer || "–"],
-    ["Do", actions(one, row, ["fire", "cancel"], firing), "", "act"],
+    ["Do", actions(one, row, ["fire", "cancel"], firing), "act"],
   ];
 }
 
@@ -106,27 +129,26 @@ function credential(one) {
 
 function deadCells(one, row) {
   return [
-    ["State", label(STATES.dead), "", "state bad"],
-    ["Agent", one.agent, one.callback_url],
-    ["Job", one.job_id, credential(one)],
-    ["Was to fire", timeOf(one.due_ms, now()), fromNow(one.due_ms, now())],
-    ["Why", one.last_answer, `${attemptsInWords(one.attempts)} and no 2xx within a day`],
-    ["Do", actions(one, row, ["fire", "cancel"], false), "", "act"],
+    ["State", label(STATES.dead), "main state bad"],
+    ["Agent", [agentOf(one), one.callback_url]],
+    ["Job", [one.job_id, credential(one)], "main job"],
+    ["Was to fire", [at(one.due_ms), fromNow(one.due_ms, now())], "main when"],
+    ["Why", [one.last_answer, `${attemptsInWords(one.attempts)} and no 2xx within a day`]],
+    ["Do", actions(one, row, ["fire", "cancel"], false), "act"],
   ];
 }
 
 function attemptCells(one) {
   const outcome = OUTCOMES[one.then];
-  const next = one.next_ms === null ? "" : `next ${timeOf(one.next_ms, now())}`;
   return [
-    ["Outcome", label(outcome), "", `state ${outcome[2]}`],
-    ["Agent", one.agent],
-    ["Job", one.job_id],
+    ["Outcome", label(outcome), `main state ${outcome[2]}`],
+    ["Agent", agentOf(one)],
+    ["Job", one.job_id, "main job"],
     ["Attempt", String(one.number)],
-    ["Began", timeOf(one.began_ms, now()), `for ${timeOf(one.due_ms, now())}`],
-    ["Late", span(one.late_ms)],
-    ["Took", span(one.ended_ms - one.began_ms)],
-    ["Answer", one.answer, next],
+    ["Began", [at(one.began_ms), ["for ", at(one.due_ms)]], "main when"],
+    ["Late", span(one.late_ms), "when"],
+    ["Took", span(one.ended_ms - one.began_ms), "when"],
+    ["Answer", [one.answer, one.next_ms === null ? "" : ["next ", at(one.next_ms)]]],
   ];
 }
 
@@ -177,32 +199,44 @@ async function change(name, { agent, job_id, schedule_id }) {
 }
 
 function pager(name) {
-  const { offset, page, of, whole } = told[name];
-  if (offset >= of) wanted[name] = Math.max(0, of - 1 - ((of - 1) % page)); // the last page
-  id(`${name}-none`).hidden = of > 0;
+  const { offset, page, of, more, rows } = told[name];
   const nav = id(`${name}-pager`);
-  const [back, which, on] = nav.children;
-  nav.hidden = of <= page && !offset;
-  const all = whole ? of : `the ${TABLES[name]} ${of}`;
-  which.textContent = of ? `${Math.min(offset + 1, of)} to ${Math.min(offset + page, of)} of ${all}` : "";
+  const [back, which, on, last] = nav.children;
+  id(`${name}-none`).hidden = rows.length > 0;
+  nav.hidden = !more && !offset;
+  which.textContent = `${number(offset + 1)} to ${number(offset + rows.length)}${of === null ? "" : ` of ${number(of)}`}`;
   back.disabled = offset === 0;
-  on.disabled = offset + page >= of;
+  on.disabled = !more;
+  if (last) last.disabled = !more || of === null;
+  if (!rows.length && offset) turn(name, offset - page); // what was there is gone
 }
 
-for (const name of Object.keys(TABLES)) {
-  const turn = (pages) => {
-    wanted[name] = Math.max(0, wanted[name] + pages * told[name].page);
-    look();
-  };
-  const [back, , on] = id(`${name}-pager`).children;
-  back.addEventListener("click", () => turn(-1));
-  on.addEventListener("click", () => turn(1));
-}
-id("filter").addEventListener("submit", (event) => {
-  event.preventDefault();
-  Object.assign(wanted, { agent: id("agent").value.trim(), hours: id("hours").value, armed: 0, attempts: 0, dead: 0 });
+function turn(name, offset) {
+  wanted[name] = Math.max(0, offset);
+  history.replaceState(null, "", `?${question([...FILTERS, ...TABLES])}`);
   look();
-});
-id("hours").addEventListener("change", () => id("filter").requestSubmit());
+}
+
+for (const name of TABLES) {
+  const [back, , on, last] = id(`${name}-pager`).children;
+  back.addEventListener("click", () => turn(name, wanted[name] - told[name].page));
+  on.addEventListener("click", () => turn(name, wanted[name] + told[name].page));
+  last?.addEventListener("click", () => turn(name, Math.floor((told[name].of - 1) / told[name].page) * told[name].page));
+}
+
+// What is wanted stands in the address, so that it can be kept and sent.
+for (const [name, value] of new URLSearchParams(location.search)) {
+  if (name in wanted && value) wanted[name] = TABLES.includes(name) ? Number(value) || 0 : value;
+}
+for (const name of FILTERS) id(name).value = wanted[name];
+useZone(id("zone").value);
+id("zone").options[0].textContent = `local (${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
+id("whose").hidden = !wanted.agent;
+id("whose").firstElementChild.textContent = `Agent ${wanted.agent}`;
+if (wanted.agent) document.title = `${wanted.agent} · nas-server`;
+for (const name of ["hours", "zone"]) id(name).addEventListener("change", () => id("filter").requestSubmit());
+if (matchMedia("(max-width: 56rem)").matches) {
+  for (const each of document.querySelectorAll("section:not(#armed):not(#lateness) > details")) each.open = false;
+}
 document.addEventListener("visibilitychange", () => document.hidden || look());
 look();

@@ -8,34 +8,57 @@ export function element(name, text, attributes = {}) {
   return made;
 }
 
-// cells(item) gives [label, node or text, detail, class] for each column.
-export function show(body, items, keyOf, cells) {
+// cells(item, row) gives [label, lines or node, class] for each column. A line is a text, or a
+// time of words.js; the first is what matters.
+export function show(body, items, keyOf, nameOf, cells) {
   const old = new Map([...body.rows].map((row) => [row.dataset.key, row]));
   items.forEach((item, index) => {
     const key = keyOf(item);
     const row = old.get(key) ?? element("tr", undefined, { role: "row" });
     old.delete(key);
     row.dataset.key = key;
-    cells(item, row).forEach((cell, column) => fill(row, column, cell));
+    const all = [...cells(item, row), ["", toggle(row, nameOf(item)), "toggle"]];
+    all.forEach((cell, column) => fill(row, column, cell));
     if (body.rows[index] !== row) body.insertBefore(row, body.rows[index] ?? null);
   });
   old.forEach((row) => row.remove());
   body.closest("table").hidden = items.length === 0;
 }
 
-function fill(row, column, [label, content, detail, kind]) {
+// Where there is room for little, a row shows little until it is opened.
+function toggle(row, name) {
+  const made = row.querySelector(".toggle button");
+  if (made) return made;
+  const button = element("button", "More", { type: "button", "aria-expanded": "false", "aria-label": `More about ${name}` });
+  button.addEventListener("click", () => {
+    const open = row.classList.toggle("open");
+    button.setAttribute("aria-expanded", String(open));
+    button.textContent = open ? "Less" : "More";
+  });
+  return button;
+}
+
+function fill(row, column, [label, content, kind]) {
   const cell = row.cells[column] ?? row.appendChild(element("td", undefined, { role: "cell" }));
-  if (content instanceof Node) {
-    if (!cell.firstChild) cell.append(content);
-    cell.className = kind ?? "";
-    cell.dataset.label = label;
-    return;
-  }
-  const said = JSON.stringify([content, detail, kind]);
-  if (cell.dataset.said === said) return;
-  cell.dataset.said = said;
   cell.dataset.label = label;
   cell.className = kind ?? "";
-  cell.replaceChildren(element("span", content));
-  if (detail) cell.append(element("small", detail));
+  if (content instanceof Node) {
+    if (!cell.firstChild) cell.append(content);
+    return;
+  }
+  const lines = [content].flat().filter((line) => line !== "");
+  const said = JSON.stringify(lines);
+  if (cell.dataset.said === said) return;
+  cell.dataset.said = said;
+  cell.replaceChildren(...lines.map(lineOf));
+}
+
+function lineOf(line, index) {
+  const made = element(index ? "small" : "span");
+  for (const part of [line].flat()) {
+    if (part.ms !== undefined) made.append(element("time", part.text, { datetime: new Date(part.ms).toISOString(), title: part.title }));
+    else if (part.agent !== undefined) made.append(element("a", part.agent, { href: part.href }));
+    else made.append(part);
+  }
+  return made;
 }

@@ -5,7 +5,7 @@ import { fromNow, hourOf, timeOf } from "./words.js";
 
 const MOST = 100; // a bar of so many, or more, is as high as a lane
 
-export function draw(into, told, now) {
+export function draw(into, told, now, linkTo) {
   const hours = Math.round((told.to_ms - told.from_ms) / 3600000);
   const step = hours > 6 ? 4 : hours > 1 ? 1 : 0.25;
   const ticks = [];
@@ -14,7 +14,8 @@ export function draw(into, told, now) {
   const place = (ms) => (100 * (ms - told.from_ms)) / (told.to_ms - told.from_ms);
   const lanes = element("div", undefined, { class: "lanes", role: "list" });
   lanes.append(scale(ticks, place));
-  for (const lane of told.lanes) lanes.append(laneOf(lane, told, ticks, place, now));
+  for (const lane of told.lanes) lanes.append(laneOf(lane, told, ticks, place, now, linkTo));
+  if (into.contains(document.activeElement)) return; // a link of it has the focus
   into.replaceChildren(told.lanes.length ? lanes : element("p", "Nothing is armed for these hours.", { class: "hint" }));
 }
 
@@ -31,9 +32,10 @@ function scale(ticks, place) {
   return row;
 }
 
-function laneOf(lane, told, ticks, place, now) {
+function laneOf(lane, told, ticks, place, now, linkTo) {
   const row = element("div", undefined, { class: "lane", role: "listitem" });
-  const who = element("div", lane.agent, { class: "who" });
+  const who = element("div", undefined, { class: "who" });
+  who.append(element("a", lane.agent, { href: linkTo(lane.agent) }));
   who.append(element("small", `${lane.armed} armed, the next ${fromNow(lane.next_ms, now, false)}`));
   const track = element("div", undefined, { class: "track", "aria-hidden": "true" });
   for (const at of ticks) {

@@ -1,13 +1,29 @@
 // Times, durations and states in words. Nothing here touches the page.
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
+const LOCAL = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+let zone, clock, hour, day, whole;
 
+export function useZone(name) {
+  zone = name || LOCAL;
+  const format = (parts) => new Intl.DateTimeFormat(undefined, { ...parts, timeZone: zone });
+  clock = format(CLOCK);
+  hour = format({ ...CLOCK, second: undefined });
+  day = format({ weekday: "short", day: "numeric", month: "short", year: "numeric" });
+  whole = format({ dateStyle: "full", timeStyle: "long" });
+}
+useZone("");
+
+export const zoneName = () => zone;
+
+// With the day and the year, unless it is today.
 export function timeOf(ms, now) {
   const far = day.format(ms) !== day.format(now);
-  return far ? `${day.format(ms)} ${clock.format(ms)}` : clock.format(ms);
+  return far ? `${day.format(ms)}, ${clock.format(ms)}` : clock.format(ms);
 }
+
+// What never stands in two lines, and says all of a time to whoever points at it.
+export const time = (ms, text) => ({ ms, text, title: whole.format(ms) });
 
 export const hourOf = (ms) => hour.format(ms);
 

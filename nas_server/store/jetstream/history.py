@@ -9,7 +9,7 @@ from typing import Final
 from nas_server import history
 from nas_server.history import Attempt
 from nas_server.logs import log_event
-from nas_server.store.base import StoreError
+from nas_server.store.base import StoreError, Which
 from nas_server.store.jetstream.direct import AWAY, direct, words
 from nas_server.store.jetstream.job_record import token
 from nas_server.store.jetstream.link import TROUBLE, JetStreamClient
@@ -56,22 +56,26 @@ class NatsHistory:
         if self._writing:
             await asyncio.wait(list(self._writing), timeout=self._link.policy.attempts_s)
 
-    async def newest(self, now: int, limit: int, agent: str | None) -> list[Attempt]:
-        """Return up to ``limit`` attempts, of one agent or of all, the newest first."""
+    async def newest(self, now: int, limit: int, which: Which, offset: int) -> list[Attempt]:
+        """Return up to ``limit`` attempts, the newest first, without the first ``offset``."""
         await self.written()
+        agent, enough = which.agent, offset + limit
         subject = self._subject(">" if agent is None else token(agent))
         patience = self._link.patience()
         while newest := await self._link.newest(self._link.names.history, subject):
             # Among the newest of all none is missing: an agent's oldest go first. Those of one
             # agent may be anywhere.
-            first = max(1, newest - limit + 1) if agent is None else 1
+            most = self._link.policy.attempts_read
+            some = most if which.text else min(enough, most)
+            first = max(1, newest - some + 1) if agent is None else 1
             try:
                 found = await self._from(first, newest, subject)
             except AWAY as error:
                 await patience.wait(words(error))
                 continue
-            recent = [attempt for attempt in found if history.is_kept(attempt, now, self._kept)]
-            return recent[: -limit - 1 : -1]
+            fits = (attempt for attempt in found if which.fits(attempt.agent, attempt.job_id))
+            recent = [attempt for attempt in fits if history.is_kept(attempt, now, self._kept)]
+            return recent[::-1][offset:enough]
         return []
 
     async def _from(self, first: int, newest: int, subject: str) -> list[Attempt]:

@@ -20,7 +20,7 @@ import attrs
 
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import StoredOneShot
-from nas_server.store.base import StoreError
+from nas_server.store.base import ALL, StoreError, Which
 from nas_server.store.jetstream.alarms import Alarms
 from nas_server.store.jetstream.job_record import Alarm, Job, JobRecord, text_of, token
 from nas_server.store.jetstream.link import ConflictError, Found, JetStreamClient
@@ -55,9 +55,9 @@ class JobRecords:
         """Return the jobs of an agent that have a slot, those without a one-shot among them."""
         return [_job(subject) for subject in await self._all_of("one", agent)]
 
-    async def dead(self, now: int, limit: int, agent: str | None) -> list[StoredOneShot]:
+    async def dead(self, now: int, limit: int, which: Which, offset: int) -> list[StoredOneShot]:
         """Return what was given up, the newest first."""
-        jobs = await self.marked_dead(agent)
+        jobs = (await self.marked_dead(which))[offset:]
         dead: list[StoredOneShot] = []
         while jobs and len(dead) < limit:  # a few at a time: fires must not wait for a day's worth
             slots = await asyncio.gather(*map(self.read, jobs[:AT_ONCE]))
@@ -66,10 +66,11 @@ class JobRecords:
             del jobs[:AT_ONCE]
         return dead[:limit]
 
-    async def marked_dead(self, agent: str | None = None) -> list[Job]:
+    async def marked_dead(self, which: Which = ALL) -> list[Job]:
         """Return the jobs that have, or had of late, a one-shot given up, the newest first."""
-        marks = await self._all_of("dead", agent)
-        return [_job(subject) for subject in sorted(marks, key=marks.__getitem__, reverse=True)]
+        marks = await self._all_of("dead", which.agent)
+        jobs = map(_job, sorted(marks, key=marks.__getitem__, reverse=True))
+        return [job for job in jobs if which.fits(*job)]
 
     async def _all_of(self, kind: str, agent: str | None) -> dict[str, Found]:
         whose = "*" if agent is None else token(agent)

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from heapq import nsmallest
 from random import random
 from typing import Final, Self
 
@@ -19,7 +18,7 @@ from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
 from nas_server.logs import log_event
 from nas_server.policy import JETSTREAM, JetStreamPolicy
-from nas_server.store.base import Counts, Record, StoreError, TooManyError
+from nas_server.store.base import ALL, Counts, Lanes, Record, StoreError, TooManyError, Which
 from nas_server.store.jetstream.alarms import Alarms, PendingAlarm
 from nas_server.store.jetstream.history import NatsHistory
 from nas_server.store.jetstream.job_record import Job, JobRecord
@@ -27,6 +26,7 @@ from nas_server.store.jetstream.link import ConflictError, JetStreamClient
 from nas_server.store.jetstream.records import NatsKeyValue
 from nas_server.store.jetstream.setup import CONSUMER, Place, connect, prepare
 from nas_server.store.jetstream.slots import JobRecords
+from nas_server.store.lanes import in_order, lanes
 
 AT_ONCE: Final = 64
 """How many slots may have to be read to put what is armed in order."""
@@ -264,27 +264,42 @@ class JetStreamStore:
                 return
             slot = await self._slots.read(job)
 
-    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[StoredOneShot]:
+    async def dead(
+        self, now: int, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[StoredOneShot]:
         """See `Store.dead`."""
-        return await self._slots.dead(now, limit, agent)
+        return await self._slots.dead(now, limit, which, offset)
 
-    async def upcoming(self, limit: int) -> list[StoredOneShot]:
+    async def upcoming(
+        self, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[StoredOneShot]:
         """See `Store.upcoming`. The cluster keeps no order; it takes all slots to find it."""
+        return in_order(await self._live(which))[offset : offset + limit]
+
+    async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
+        """See `Store.lanes`."""
+        return lanes(await self._live(which), start, end, bins, most)
+
+    async def _live(self, which: Which) -> list[StoredOneShot]:
         most = self._link.policy.sorted
-        if await self._slots.count() > most:
+        if which.agent is None and await self._slots.count() > most:
             raise TooManyError(f"more than {most} jobs have one, or had of late; ask for one agent")
-        armed = await self._slots.live(None)
-        return nsmallest(limit, armed, key=lambda one: (one.wake_ms, one.agent, one.job_id))
+        armed = await self._slots.live(which.agent)
+        return [one for one in armed if which.fits(one.agent, one.job_id)]
 
-    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
+    async def attempts(
+        self, now: int, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[Attempt]:
         """See `Store.attempts`. One may be missing when the cluster had no leader for long."""
-        return await self._history.newest(now, limit, agent)
+        return await self._history.newest(now, limit, which, offset)
 
-    async def counts(self, now: int) -> Counts:
+    async def counts(self, now: int, which: Which = ALL) -> Counts:
         """See `Store.counts`. What rang for another process counts as due.
 
         How long the dead count is by the cluster's clock.
         """
+        if which != ALL:
+            return await self._counts_of(which, now)
         names = self._link.names
         stream, consumer, dead = await asyncio.gather(
             self._link.api(f"STREAM.INFO.{names.alarms}", {}),
@@ -294,6 +309,12 @@ class JetStreamStore:
         rang = consumer["num_pending"] + consumer["num_ack_pending"]
         due = max(0, rang - self._alarms.parked(now))
         return Counts(stream["state"]["messages"], due, len(dead), self._alarms.first_due(now))
+
+    async def _counts_of(self, which: Which, now: int) -> Counts:
+        live = await self._live(which)
+        due = [one.wake_ms for one in live if one.wake_ms <= now]
+        dead = await self._slots.marked_dead(which)
+        return Counts(len(live), len(due), len(dead), min(due, default=None))
 
     async def trouble(self) -> StoreError | None:
         """See `Store.trouble`."""

@@ -14,7 +14,7 @@ import attrs
 
 from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server.history import Attempt
-from nas_server.store.base import Counts
+from nas_server.store.base import Counts, Which
 
 Job = tuple[str, str]
 _FEW: Final = 1_000
@@ -126,9 +126,11 @@ class HeldOneShots:
                 self._delivered.pop((held.row.agent, held.row.dedup_key), None)
         self.attempts.clear()
 
-    def counted(self, counts: Counts, first: list[tuple[str, str, int]], now: int) -> Counts:
+    def counted(
+        self, counts: Counts, first: list[tuple[str, str, int]], now: int, which: Which
+    ) -> Counts:
         """Return ``counts`` of rows, and of the ``first`` due, as what the rows stand for."""
-        held = dict(self._held)
+        held = {job: each for job, each in dict(self._held).items() if which.fits(*job)}
         waits = {job for job, each in held.items() if each.row.wake_ms <= now < _wake_ms(each)}
         due = [min(wake, now) for agent, job_id, wake in first if (agent, job_id) not in waits]
         return Counts(

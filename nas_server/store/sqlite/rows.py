@@ -12,7 +12,7 @@ from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server import history
 from nas_server.history import Attempt
 from nas_server.policy import HistoryPolicy
-from nas_server.store.base import Counts, Record
+from nas_server.store.base import Counts, Lane, Lanes, Record, Which
 
 _NAMES: Final = tuple(field.name for field in attrs.fields(StoredOneShot))
 _COLUMNS: Final = ", ".join(_NAMES)
@@ -71,17 +71,53 @@ def armed(db: sqlite3.Connection, agent: str) -> list[StoredOneShot]:
     return [_one_shot(row) for row in rows]
 
 
-def dead(db: sqlite3.Connection, now: int, limit: int, agent: str | None) -> list[StoredOneShot]:
+def dead(
+    db: sqlite3.Connection, now: int, limit: int, which: Which, offset: int
+) -> list[StoredOneShot]:
     """Return what was given up, the newest first."""
-    which = "WHERE wake_ms IS NULL AND agent = coalesce(?, agent)"
-    rows = db.execute(f"{_ROW} {which} ORDER BY not_before_ms DESC LIMIT ?", (agent, limit))
+    order = "ORDER BY not_before_ms DESC LIMIT :limit OFFSET :offset"
+    asked = {**_values(which), "limit": limit, "offset": offset}
+    rows = db.execute(f"{_ROW} WHERE wake_ms IS NULL{_and(which)} {order}", asked)
     return [one for one in map(_one_shot, rows) if one_shot.is_kept(one, now)]
 
 
-def upcoming(db: sqlite3.Connection, limit: int) -> list[StoredOneShot]:
-    """Return what is armed, of all agents, in order of when it needs attention."""
-    order = "WHERE wake_ms IS NOT NULL ORDER BY wake_ms, agent, job_id LIMIT ?"
-    return [_one_shot(row) for row in db.execute(f"{_ROW} {order}", (limit,))]
+def upcoming(db: sqlite3.Connection, limit: int, which: Which, offset: int) -> list[StoredOneShot]:
+    """Return what is armed in order of when it fires."""
+    order = "ORDER BY wake_ms, agent, job_id LIMIT :limit OFFSET :offset"
+    asked = {**_values(which), "limit": limit, "offset": offset}
+    rows = db.execute(f"{_ROW} WHERE wake_ms IS NOT NULL{_and(which)} {order}", asked)
+    return [_one_shot(row) for row in rows]
+
+
+def lanes(
+    db: sqlite3.Connection, start: int, end: int, bins: int, most: int, which: Which
+) -> Lanes:
+    """Count what fires before ``end``, from the index of times alone."""
+    within = f"FROM one_shots WHERE wake_ms < :end{_and(which)}"
+    asked = {**_values(which), "start": start, "end": end, "bins": bins, "most": most}
+    (every,) = db.execute(f"SELECT count(*) {within}", asked).fetchone()
+    first = f"SELECT agent, min(wake_ms) {within} GROUP BY agent ORDER BY 2, 1 LIMIT :most"
+    agents = db.execute(first, asked).fetchall()
+    counted: dict[str, dict[int, int]] = {agent: {} for agent, _ in agents}
+    names = ", ".join(f":lane{n}" for n in range(len(agents)))
+    asked |= {f"lane{n}": agent for n, (agent, _) in enumerate(agents)}
+    place = "max(0, wake_ms - :start) * :bins / (:end - :start)"
+    parts = f"SELECT agent, {place}, count(*) {within} AND agent IN ({names}) GROUP BY 1, 2"
+    for agent, part, count in db.execute(parts, asked):
+        counted[agent][part] = count
+    shown = [Lane(agent, next_ms, counted[agent]) for agent, next_ms in agents]
+    return Lanes(shown, every - sum(sum(lane.bins.values()) for lane in shown))
+
+
+def _and(which: Which, job_id: str = "job_id") -> str:
+    """Return the condition that `_values` are for."""
+    of_agent = "" if which.agent is None else " AND agent = :agent"
+    has_text = f" AND (instr(agent, :text) OR instr({job_id}, :text))" if which.text else ""
+    return of_agent + has_text
+
+
+def _values(which: Which) -> dict[str, Any]:
+    return {"agent": which.agent, "text": which.text}
 
 
 def waking(db: sqlite3.Connection, after: int, until: int) -> Iterable[tuple[str, str, int]]:
@@ -146,22 +182,29 @@ def count_due(db: sqlite3.Connection, now: int) -> int:
     return int(past)
 
 
-def first_due(db: sqlite3.Connection, now: int, limit: int) -> list[tuple[str, str, int]]:
+def first_due(
+    db: sqlite3.Connection, now: int, limit: int, which: Which
+) -> list[tuple[str, str, int]]:
     """Return agent, job id and time of the first that are due."""
     return db.execute(
-        "SELECT agent, job_id, wake_ms FROM one_shots WHERE wake_ms <= ? ORDER BY wake_ms LIMIT ?",
-        (now, limit),
+        f"SELECT agent, job_id, wake_ms FROM one_shots WHERE wake_ms <= :now{_and(which)} "  # noqa: S608
+        "ORDER BY wake_ms LIMIT :limit",
+        {**_values(which), "now": now, "limit": limit},
     ).fetchall()
 
 
-def counts(db: sqlite3.Connection, now: int) -> Counts:
+def counts(db: sqlite3.Connection, now: int, which: Which) -> Counts:
     """Count what is held."""
-    (live,) = db.execute("SELECT count(*) FROM one_shots WHERE wake_ms IS NOT NULL").fetchone()
-    (lost,) = db.execute(
-        "SELECT count(*) FROM one_shots WHERE wake_ms IS NULL AND not_before_ms > ?",
-        (now - one_shot.KEEP_DEAD_MS,),
-    ).fetchone()
-    return Counts(armed=live, due=count_due(db, now), dead=lost)
+    asked = {**_values(which), "now": now, "dead": now - one_shot.KEEP_DEAD_MS}
+    live, due, lost = (
+        db.execute(f"SELECT count(*) FROM one_shots WHERE {each}{_and(which)}", asked).fetchone()[0]  # noqa: S608
+        for each in (
+            "wake_ms IS NOT NULL",
+            "wake_ms <= :now",
+            "wake_ms IS NULL AND not_before_ms > :dead",
+        )
+    )
+    return Counts(armed=live, due=due, dead=lost)
 
 
 def keep_attempt(db: sqlite3.Connection, attempt: Attempt, policy: HistoryPolicy) -> None:
@@ -179,14 +222,15 @@ def keep_attempt(db: sqlite3.Connection, attempt: Attempt, policy: HistoryPolicy
 
 
 def attempts(
-    db: sqlite3.Connection, now: int, limit: int, agent: str | None, policy: HistoryPolicy
+    db: sqlite3.Connection, now: int, limit: int, which: Which, offset: int, policy: HistoryPolicy
 ) -> list[Attempt]:
     """Return attempts, the newest first."""
-    mine = "" if agent is None else "WHERE agent = :agent"
-    order = "number" if agent is not None else "id"
+    job = "json_extract(record, '$.job_id')"
+    order = "id" if which.agent is None else "number"
     rows = db.execute(
-        f"SELECT record FROM attempts {mine} ORDER BY {order} DESC LIMIT :limit",  # noqa: S608 - ours
-        {"agent": agent, "limit": limit},
+        f"SELECT record FROM attempts WHERE true{_and(which, job)} "  # noqa: S608 - ours
+        f"ORDER BY {order} DESC LIMIT :limit OFFSET :offset",
+        {**_values(which), "limit": limit, "offset": offset},
     )
     found = [Attempt.from_record(json.loads(record)) for (record,) in rows]
     return [attempt for attempt in found if history.is_kept(attempt, now, policy)]

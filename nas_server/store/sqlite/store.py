@@ -8,7 +8,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from heapq import nsmallest
 from pathlib import Path
 from random import random
 from typing import TypeVar
@@ -17,7 +16,7 @@ from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
 from nas_server.logs import log_event
 from nas_server.policy import SQLITE, SqlitePolicy
-from nas_server.store.base import Counts, Record, StorageFullError, StoreError
+from nas_server.store.base import ALL, Counts, Lanes, Record, StorageFullError, StoreError, Which
 from nas_server.store.sqlite import rows, schema
 from nas_server.store.sqlite.file_guard import FileGuard
 from nas_server.store.sqlite.held import Held
@@ -158,15 +157,22 @@ class SqliteStore:
         """See `Store.release`."""
         await self._writer.look(lambda: self._ledger.release(held))
 
-    async def dead(self, now: int, limit: int, agent: str | None = None) -> list[StoredOneShot]:
+    async def dead(
+        self, now: int, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[StoredOneShot]:
         """See `Store.dead`."""
-        return await self._read(lambda db: rows.dead(db, now, limit, agent))
+        return await self._read(lambda db: rows.dead(db, now, limit, which, offset))
 
-    async def upcoming(self, limit: int) -> list[StoredOneShot]:
+    async def upcoming(
+        self, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[StoredOneShot]:
         """See `Store.upcoming`."""
-        enough = limit + len(self._ledger.held)  # those held wake at another time than their rows
-        found = self._as_they_are(await self._read(lambda db: rows.upcoming(db, enough)))
-        return nsmallest(limit, found, key=lambda one: (one.wake_ms, one.agent, one.job_id))
+        found = await self._read(lambda db: rows.upcoming(db, limit, which, offset))
+        return self._as_they_are(found)
+
+    async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
+        """See `Store.lanes`."""
+        return await self._read(lambda db: rows.lanes(db, start, end, bins, most, which))
 
     def _as_they_are(self, found: list[StoredOneShot]) -> list[StoredOneShot]:
         """Return what rows stand for."""
@@ -174,20 +180,22 @@ class SqliteStore:
         ones = (held.current(row.agent, row.job_id, row) for row in found)
         return [one for one in ones if one is not None and not one.dead]
 
-    async def attempts(self, now: int, limit: int, agent: str | None = None) -> list[Attempt]:
+    async def attempts(
+        self, now: int, limit: int, which: Which = ALL, offset: int = 0
+    ) -> list[Attempt]:
         """See `Store.attempts`."""
         return await self._read(
-            lambda db: rows.attempts(db, now, limit, agent, self._policy.history)
+            lambda db: rows.attempts(db, now, limit, which, offset, self._policy.history)
         )
 
-    async def counts(self, now: int) -> Counts:
+    async def counts(self, now: int, which: Which = ALL) -> Counts:
         """See `Store.counts`."""
         held = self._ledger.held
         some = len(held) + 1  # one of them is not held
         counts, first = await self._read(
-            lambda db: (rows.counts(db, now), rows.first_due(db, now, some))
+            lambda db: (rows.counts(db, now, which), rows.first_due(db, now, some, which))
         )
-        return held.counted(counts, first, now)
+        return held.counted(counts, first, now, which)
 
     async def trouble(self) -> StoreError | None:
         """See `Store.trouble`."""

@@ -1,6 +1,9 @@
 """The page in a real browser: what a person sees, does, and is kept from."""
 
 import asyncio
+import itertools
+import math
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
@@ -120,32 +123,98 @@ async def test_what_agents_say_is_never_markup(running: Browser) -> None:
         assert HOSTILE in await page.locator("#armed-rows").inner_text()
         assert HOSTILE in await page.locator("#attempts-rows").inner_text()
         assert await page.locator("main img, main script").count() == 0
-        await page.get_by_role("button", name="Cancel").first.click()
+        await page.get_by_role("button", name="Cancel", disabled=False).first.click()
         assert await page.locator("dialog img").count() == 0
         assert await page.title() == "One-shots · nas-server"
 
 
-async def test_many_are_shown_in_pages_and_one_agent_alone(running: Browser) -> None:
+async def arm_many(store: MemoryStore, now: int, count: int) -> None:
+    for n in range(count):
+        at = format_instant(now + 60_000 + n * 1_711)
+        agent, job = f"agent-{n % 40:02}", f"job-{n:05}"
+        name = one_shot.new_schedule_id()
+        await store.provision(one_shot.fresh(agent, job, at, DEAF, job, name, now), now)
+
+
+async def test_many_are_shown_in_pages_to_the_last_one(running: Browser) -> None:
     store = MemoryStore()
     async with looking(running, store) as (nas, somebody):
-        now = nas.clock.now
-        for n in range(10_000):
-            at = format_instant(now + 60_000 + n)
-            agent, job = f"agent-{n % 40:02}", f"job-{n:05}"
-            name = one_shot.new_schedule_id()
-            await store.provision(one_shot.fresh(agent, job, at, DEAF, job, name, now), now)
+        await arm_many(store, nas.clock.now, 10_000)
         page, rows = somebody.page, somebody.page.locator("#armed-rows tr")
-        await expect(page.get_by_text("1 to 20 of the first 5000")).to_be_visible()
+        pager = page.get_by_role("navigation", name="Pages of one-shots")
+        await expect(pager.get_by_text("1 to 20 of 10,000")).to_be_visible()
         assert await page.get_by_role("button", name="Older").count() == 0
-        await page.get_by_role("button", name="Later").click()
-        await expect(page.get_by_text("21 to 40 of the first 5000")).to_be_visible()
+        await pager.get_by_role("button", name="Later").click()
+        await expect(pager.get_by_text("21 to 40 of 10,000")).to_be_visible()
         await expect(rows.first).to_contain_text("job-00020")
-        await page.get_by_label("Agent", exact=True).fill("agent-07")
-        await page.get_by_role("button", name="Show").click()
-        await expect(page.get_by_text("1 to 20 of 250")).to_be_visible()
-        assert all("agent-07" in text for text in await somebody.rows("armed"))
-        assert await page.locator("#timeline .lane").count() == 1
+        await pager.get_by_role("button", name="Last").click()
+        await expect(pager.get_by_text("9,981 to 10,000 of 10,000")).to_be_visible()
+        await expect(rows.last).to_contain_text("job-09999")
+        await page.reload()  # the address says where one is
+        await expect(rows.last).to_contain_text("job-09999")
         assert await page.locator("*").count() < 2_000
+
+
+async def test_a_search_is_for_jobs_and_agents_and_filters_every_figure(running: Browser) -> None:
+    store = MemoryStore()
+    async with looking(running, store) as (nas, somebody):
+        await arm_many(store, nas.clock.now, 1_000)
+        page, rows = somebody.page, somebody.page.locator("#armed-rows tr")
+        for text, count in (("job-0007", "10"), ("agent-07", "25"), ("<b>", "0")):
+            await page.get_by_label("Search").fill(text)
+            await page.keyboard.press("Enter")
+            await expect(page.locator("#count-armed")).to_have_text(count)
+            await expect(rows).to_have_count(min(int(count), 20))
+            await expect(page.get_by_label("Search")).to_have_value(text)
+        await expect(page.get_by_text("Nothing that fits is armed.")).to_be_visible()
+        await page.get_by_label("Agent", exact=True).fill("agnet")
+        await page.get_by_label("Search").fill("")
+        await page.get_by_role("button", name="Show").click()
+        await expect(page.get_by_text("There is no agent named agnet.")).to_be_visible()
+
+
+async def test_each_agent_has_a_view_of_its_own(running: Browser) -> None:
+    async with stage() as (nas, token), viewer(running, nas.url) as somebody:
+        await somebody.log_in(token)
+        page = somebody.page
+        await page.locator("#armed-rows").get_by_role("link", name="weekly-digest").first.click()
+        await expect(page.get_by_role("heading", name="Agent weekly-digest")).to_be_visible()
+        assert await page.title() == "weekly-digest · nas-server"
+        chart = page.get_by_role("img", name="Lateness over 24 hours: 91 first attempts")
+        await expect(chart).to_be_visible()
+        assert await chart.locator("rect.worst").count() > 40
+        for row in ("armed", "attempts"):
+            await expect(page.locator(f"#{row}-rows tr").first).to_be_visible()
+            assert all("weekly-digest" in text for text in await somebody.rows(row))
+        await expect(page.locator("#count-armed")).to_have_text("2")
+        assert await page.locator("#timeline .lane").count() == 1
+        await page.get_by_role("link", name="All agents").click()
+        await expect(page.locator("#count-armed")).to_have_text("28")
+        assert await chart.count() == 0
+        assert somebody.complaints == []
+
+
+YEARS = {"today": 3_600_000, "next-week": 7 * 86_400_000, "in-a-year": 365 * 86_400_000}
+
+
+async def test_times_have_a_day_a_year_and_a_zone(running: Browser) -> None:
+    async with stage() as (nas, token), viewer(running, nas.url, zone="Asia/Kathmandu") as somebody:
+        for job, in_ms in YEARS.items():
+            await nas.provision(job, in_ms, DEAF)
+        await somebody.log_in(token)
+        page = somebody.page
+        await page.get_by_label("Agent", exact=True).fill("agent")
+        await page.get_by_role("button", name="Show").click()
+        rows = page.locator("#armed-rows tr")
+        times = rows.locator("td.when small time")
+        await expect(times).to_have_text(
+            ["18:45:00", "Fri, 22 Jan 2027, 17:45:00", "Sat, 15 Jan 2028, 17:45:00"]
+        )
+        await expect(times.first).to_have_attribute("title", re.compile("2027 at 18:45:00 .*5:45"))
+        await expect(page.locator("#live")).to_contain_text("Fri, 15 Jan 2027, 17:45:00, Asia/K")
+        await page.get_by_label("Times").select_option("UTC")
+        await expect(times.first).to_have_text("13:00:00")
+        await expect(page.locator("#live")).to_contain_text("12:00:00, UTC")
 
 
 async def test_what_fired_is_shown_in_pages(running: Browser) -> None:
@@ -162,11 +231,11 @@ async def test_what_fired_is_shown_in_pages(running: Browser) -> None:
                 one, DeliveryResult(ended=True, note="202"), now + 60_000 + int(one.job_id[-2:])
             )
         page, rows = somebody.page, somebody.page.locator("#attempts-rows tr")
-        await expect(page.get_by_text("1 to 20 of 30")).to_be_visible()
+        await expect(page.get_by_text("1 to 20", exact=True)).to_be_visible()
         await expect(rows.first).to_contain_text("job-29")
         pager = page.get_by_role("navigation", name="Pages of attempts")
         await pager.get_by_role("button", name="Older").click()
-        await expect(page.get_by_text("21 to 30 of 30")).to_be_visible()
+        await expect(page.get_by_text("21 to 30", exact=True)).to_be_visible()
         await expect(rows).to_have_count(10)
         await expect(rows.last).to_contain_text("job-00")
         await expect(pager.get_by_role("button", name="Older")).to_be_disabled()
@@ -203,15 +272,93 @@ async def test_who_is_logged_out_is_asked_to_log_in(running: Browser) -> None:
         await expect(somebody.page.get_by_label("Admin token")).to_be_visible()
 
 
-@pytest.mark.parametrize("place", ["", "contract"])
-async def test_a_phone_does_not_scroll_sideways(running: Browser, place: str) -> None:
+@asynccontextmanager
+async def many(count: int) -> AsyncIterator[tuple[Hosted, str]]:
+    """A NAS with so many armed, and the admin token of its page."""
+    store = MemoryStore()
+    async with hosted(store) as nas:
+        await arm_many(store, nas.clock.now, count)
+        yield nas, await Access(store).new_token()
+
+
+TALLEST = {360: 3_000, 768: 3_000, 1_280: 4_000}
+"""Of a width: the page is not longer, however much there is."""
+
+
+@pytest.mark.parametrize("count", [0, 28, 5_000, 50_000])
+async def test_it_fits_every_screen_however_many_are_armed(running: Browser, count: int) -> None:
+    async with stage() if count == 28 else many(count) as (nas, token):
+        for width, scheme in itertools.product((360, 768, 1_280), ("light", "dark")):
+            size = {"width": width, "height": 740}
+            async with viewer(running, nas.url, viewport=size, color_scheme=scheme) as somebody:
+                await somebody.log_in(token)
+                page = somebody.page
+                await expect(page.locator("#count-armed")).to_have_text(f"{count:,}")
+                await expect(page.locator("#armed-rows tr")).to_have_count(min(count, 20))
+                await looks_well(page, width, TALLEST[width])
+                closed = page.locator("details:not([open]) > summary")
+                while await closed.count():
+                    await closed.first.click()
+                for row in await page.get_by_role("button", name="More about").all():
+                    if await row.is_visible():
+                        await row.click()
+                await looks_well(page, width, math.inf)
+                assert somebody.complaints == []
+
+
+async def looks_well(page: Page, width: int, tallest: float) -> None:
+    looks = await page.evaluate(
+        """() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight,
+        [...document.querySelectorAll("time")].filter((each) => each.getClientRects().length > 1)
+        .map((each) => each.textContent)]"""
+    )
+    assert looks[0] <= width
+    assert looks[1] <= tallest
+    assert looks[2] == []
+    assert await page.evaluate(f"{LOOKS}.faint()") == []
+    assert await page.evaluate(f"{LOOKS}.nameless()") == []
+
+
+async def test_on_a_phone_a_row_opens_by_keyboard(running: Browser) -> None:
+    async with stage() as (nas, token), viewer(running, nas.url, viewport=NARROW) as somebody:
+        await somebody.log_in(token)
+        page = somebody.page
+        row = page.locator("#armed-rows tr").first
+        await expect(row.get_by_role("button", name="Cancel")).to_be_hidden()
+        more = row.get_by_role("button", name="More about pump of garden-watch")
+        await more.focus()
+        await page.keyboard.press("Enter")
+        await expect(row.get_by_role("button", name="Cancel")).to_be_visible()
+        await expect(more).to_have_attribute("aria-expanded", "true")
+        async with page.expect_response("**/admin/state?*"):
+            pass  # what is shown anew stays open
+        await expect(row.get_by_role("button", name="Cancel")).to_be_visible()
+        await page.keyboard.press("Enter")
+        await expect(row.get_by_role("button", name="Cancel")).to_be_hidden()
+        for section, kind in (("What fired", "attempts"), ("Dead", "dead")):
+            rows = page.locator(f"#{kind}-rows tr").first
+            await expect(rows).to_be_hidden()
+            await page.locator("summary", has_text=section).focus()
+            await page.keyboard.press("Enter")
+            await expect(rows).to_be_visible()
+
+
+@pytest.mark.parametrize("place", ["login", "contract", "approve"])
+async def test_the_other_pages_fit_a_phone(running: Browser, place: str) -> None:
     async with stage() as (nas, token), viewer(running, nas.url, viewport=NARROW) as somebody:
         await somebody.log_in(token)
         await somebody.page.goto(f"{nas.url}/admin/{place}")
-        await expect(somebody.page.locator("table tbody tr").first).to_be_visible()
+        await expect(somebody.page.get_by_role("heading").first).to_be_visible()
         width = await somebody.page.evaluate("document.documentElement.scrollWidth")
         assert width <= NARROW["width"]
         assert somebody.complaints == []
+
+
+async def test_a_page_that_is_off_says_so_in_words(running: Browser) -> None:
+    async with hosted(MemoryStore()) as nas, viewer(running, nas.url) as somebody:
+        await somebody.page.goto(f"{nas.url}/admin/")
+        await expect(somebody.page.get_by_role("heading", name="The page is off")).to_be_visible()
+        await expect(somebody.page.get_by_text("nas-server admin token")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,8 +1,11 @@
 """What the page is told, and what it may do."""
 
+import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +15,18 @@ from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server import history
 from nas_server.page import files
+from nas_server.page.access import Access
 from nas_server.page.contract import contract_html, render
 from nas_server.policy import PagePolicy
-from nas_server.store import MemoryStore, Store, TooManyError
+from nas_server.store import Counts, MemoryStore, SqliteStore, Store, TooManyError, Which
+from nas_server.store.base import ALL, Lanes
 from tests.server.page.conftest import Admin, administered
 from tests.support.agent_stub import agent_stub
+from tests.support.agent_stub import held as held_until
 from tests.support.durations import DAY
 from tests.support.nas_in_process import eventually
 
+PAGE = 20
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 MINUTE = 60_000
 
@@ -135,33 +142,128 @@ async def test_a_change_of_nothing_is_refused(admin: Admin, body: bytes) -> None
     assert (await admin.ask("POST", "fire", data=body, headers=json_body)).status == 400
 
 
-async def test_ten_thousand_armed_are_shown_in_parts() -> None:
-    store = MemoryStore()
+@pytest.fixture(params=["memory", "sqlite"])
+async def local(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """A store of one machine, which puts any number in order."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    store = await SqliteStore.open(tmp_path / "nas.db")
+    yield store
+    await store.close()
+
+
+async def arm_many(admin: Admin, store: Store, count: int) -> None:
+    now = admin.nas.clock.now
+    ones = [shot(admin, f"job{n:05}", MINUTE + n, f"agent{n % 50:02}") for n in range(count)]
+    for start in range(0, count, 1_000):
+        await asyncio.gather(*(store.provision(one, now) for one in ones[start : start + 1_000]))
+
+
+async def test_every_page_of_many_can_be_reached_a_screenful_at_a_time(local: Store) -> None:
+    async with administered(local) as admin:
+        await admin.log_in()
+        await arm_many(admin, local, 6_000)
+        text = await (await admin.ask("GET", "state")).text()
+        assert len(text) < 25_000
+        state = json.loads(text)
+        assert (state["armed"]["of"], state["armed"]["more"]) == (6_000, True)
+        for start in (0, 2 * PAGE, 5_980):
+            part = (await admin.state(f"armed={start}"))["armed"]
+            assert [one["job_id"] for one in part["rows"]] == [
+                f"job{n:05}" for n in range(start, start + PAGE)
+            ]
+            assert part["more"] == (start < 5_980)
+        assert (await admin.state("armed=6000"))["armed"]["rows"] == []
+        assert len(state["timeline"]["lanes"]) == 12
+        assert state["timeline"]["others"] == 6_000 * 38 // 50
+
+
+@pytest.mark.parametrize(
+    ("query", "armed", "lanes"),
+    [
+        ("agent=agent07", 12, 1),
+        ("text=job0001", 10, 10),
+        ("text=agent4", 120, 10),
+        ("agent=agent07&text=job000", 2, 1),
+        ("agent=nobody", 0, 0),
+    ],
+)
+async def test_a_filter_filters_every_figure(
+    store: Store, query: str, armed: int, lanes: int
+) -> None:
     async with administered(store) as admin:
         await admin.log_in()
-        now = admin.nas.clock.now
-        for n in range(10_000):
-            one = shot(admin, f"job{n:05}", MINUTE + n, f"agent{n % 50:02}")
-            await store.provision(one, now)
-        text = await (await admin.ask("GET", "state")).text()
-        assert len(text) < 20_000
-        state = json.loads(text)
-        assert state["armed"]["of"] == 5_000
-        assert not state["armed"]["whole"]
-        assert [one["job_id"] for one in state["armed"]["rows"]] == [
-            f"job{n:05}" for n in range(20)
+        await arm_many(admin, store, 600)
+        for n, agent in ((7, "agent07"), (9, "other")):  # each fails once, late
+            one = shot(admin, f"job{n:05}-late", -MINUTE, agent)
+            await store.provision(one, one.due_ms)
+        for held in await store.due(admin.nas.clock.now, 2):
+            failed = DeliveryResult(ended=False, note="503", retry_after_ms=10 * MINUTE)
+            await store.settle(held, failed, admin.nas.clock.now)
+        state = await admin.state(query)
+        fits = [
+            one
+            for one in await store.upcoming(1_000)
+            if f"agent={one.agent}" in query or "agent=" not in query
+            if all(text in one.agent + " " + one.job_id for text in re.findall("text=(.*)", query))
         ]
-        page = (await admin.state("armed=40"))["armed"]
-        assert page["rows"][0]["job_id"] == "job00040"
-        assert len(state["timeline"]["lanes"]) == 12
-        assert state["timeline"]["others"] == 3_800
-        mine = (await admin.state("agent=agent07"))["armed"]
-        assert (mine["of"], mine["whole"]) == (200, True)
+        late = sum(one.job_id.endswith("late") for one in fits)
+        assert len(fits) == armed + late
+        assert state["counts"] == {"armed": len(fits), "due": 0, "dead": 0, "firing": 0}
+        assert (state["armed"]["of"], state["lateness"]["of"]) == (len(fits), late)
+        assert len(state["attempts"]["rows"]) == late
+        assert len(state["timeline"]["lanes"]) == lanes
+        assert sum(lane["armed"] for lane in state["timeline"]["lanes"]) == len(fits)
+        assert state["agent_known"] == ("agent=" not in query)
+
+
+async def test_what_is_being_delivered_is_counted_by_the_filter() -> None:
+    gate = asyncio.Event()
+    async with administered(MemoryStore()) as admin, agent_stub(lambda: 0) as agent:
+        await admin.log_in()
+        agent.answers.append(held_until(gate))
+        await admin.nas.provision("job", 0, agent.url)
+        await agent.until(1)
+        for query, firing in (("", 1), ("agent=agent", 1), ("text=jo", 1), ("text=none", 0)):
+            assert (await admin.state(query))["counts"]["firing"] == firing, query
+        gate.set()
+
+
+class Reading(MemoryStore):
+    """A store that notes how many of what it holds it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = 0
+
+    def _note(self, found: list[Any]) -> list[Any]:
+        self.most = max(self.most, len(found))
+        return found
+
+    async def upcoming(self, *asked: Any, **more: Any) -> list[StoredOneShot]:
+        return self._note(await super().upcoming(*asked, **more))
+
+    async def dead(self, *asked: Any, **more: Any) -> list[StoredOneShot]:
+        return self._note(await super().dead(*asked, **more))
+
+    async def armed(self, agent: str) -> list[StoredOneShot]:
+        return self._note(await super().armed(agent))
+
+
+async def test_a_page_reads_no_more_one_shots_than_it_shows() -> None:
+    store = Reading()
+    async with administered(store) as admin:
+        await admin.log_in()
+        await arm_many(admin, store, 1_000)
+        for query in ("", "armed=980", "agent=agent07", "text=job", "agent=agent07&text=job"):
+            await admin.state(query)
+        assert store.most == PAGE + 1
 
 
 async def test_attempts_and_the_dead_are_shown_in_parts() -> None:
     store = MemoryStore()
-    async with administered(store, page=PagePolicy(dead=22)) as admin:
+    async with administered(store) as admin:
         await admin.log_in()
         start = admin.nas.clock.now + MINUTE  # before its time the relay does not touch one
         for n in range(25):
@@ -170,30 +272,45 @@ async def test_attempts_and_the_dead_are_shown_in_parts() -> None:
             failed = DeliveryResult(ended=False, note="503", retry_after_ms=10**9)
             for n, held in enumerate(await store.due(at, 100)):
                 await store.settle(held, failed, at + n)
-        first, rest = await admin.state(), await admin.state("attempts=20&dead=20")
-        for name, of, whole in (("attempts", 50, True), ("dead", 22, False)):
-            assert (first[name]["of"], first[name]["whole"], first[name]["offset"]) == (
-                of,
-                whole,
-                0,
-            )
-            assert rest[name]["offset"] == 20
+        first, rest = await admin.state(), await admin.state(f"attempts={PAGE}&dead={PAGE}")
+        for name, of, more in (("attempts", None, True), ("dead", PAGE + 5, False)):
+            assert (first[name]["of"], first[name]["more"], first[name]["offset"]) == (of, True, 0)
+            assert (rest[name]["of"], rest[name]["more"], rest[name]["offset"]) == (of, more, PAGE)
             rows = first[name]["rows"] + rest[name]["rows"]
             shown = [(one["schedule_id"], one.get("number")) for one in rows]
-            assert len(set(shown)) == len(shown) == min(of, 40)
+            assert len(set(shown)) == len(shown) == min(of or 2 * PAGE, 2 * PAGE)
         assert first["armed"]["rows"] == []
 
 
 async def test_a_store_that_does_not_sort_so_many_still_shows_agents() -> None:
     class Vast(MemoryStore):
-        async def upcoming(self, limit: int) -> list[StoredOneShot]:
-            raise TooManyError("too many")
+        async def upcoming(
+            self, limit: int, which: Which = ALL, offset: int = 0
+        ) -> list[StoredOneShot]:
+            if which.agent is None:
+                raise TooManyError("too many")
+            return await super().upcoming(limit, which, offset)
+
+        async def counts(self, now: int, which: Which = ALL) -> Counts:
+            if which.agent is None and which != ALL:
+                raise TooManyError("too many")
+            return await super().counts(now, which)
+
+        async def lanes(
+            self, start: int, end: int, bins: int, most: int, which: Which = ALL
+        ) -> Lanes:
+            if which.agent is None:
+                raise TooManyError("too many")
+            return await super().lanes(start, end, bins, most, which)
 
     store = Vast()
     async with administered(store) as admin:
         await admin.log_in()
         await store.provision(shot(admin, "job", MINUTE), admin.nas.clock.now)
-        assert (await admin.state())["too_many"]
+        state = await admin.state()
+        assert (state["too_many"], state["counts"]["armed"]) == (True, 1)
+        searched = await admin.state("text=job")
+        assert (searched["too_many"], searched["counts"]["armed"]) == (True, None)
         mine = await admin.state("agent=agent")
         assert (mine["armed"]["of"], mine["too_many"]) == (1, False)
 
@@ -203,9 +320,9 @@ async def test_the_store_is_asked_once_for_all_who_look() -> None:
     asked: list[int] = []
 
     class Counting(MemoryStore):
-        async def upcoming(self, limit: int) -> list[StoredOneShot]:
+        async def upcoming(self, limit: int, *more: Any) -> list[StoredOneShot]:
             asked.append(limit)
-            return await super().upcoming(limit)
+            return await super().upcoming(limit, *more)
 
     async with administered(Counting(), page=page) as admin:
         await admin.log_in()
@@ -219,13 +336,15 @@ async def test_the_store_is_asked_once_for_all_who_look() -> None:
 
 
 async def test_what_was_gathered_does_not_pile_up() -> None:
-    page = PagePolicy(fresh_s=3_600.0, views=2)
-    asked: list[str] = []
+    page = PagePolicy(fresh_s=3_600.0, views=8)  # a view is four things
+    asked: list[str | None] = []
 
     class Counting(MemoryStore):
-        async def armed(self, agent: str) -> list[StoredOneShot]:
-            asked.append(agent)
-            return await super().armed(agent)
+        async def upcoming(
+            self, limit: int, which: Which = ALL, offset: int = 0
+        ) -> list[StoredOneShot]:
+            asked.append(which.agent)
+            return await super().upcoming(limit, which, offset)
 
     async with administered(Counting(), page=page) as admin:
         await admin.log_in()
@@ -264,7 +383,7 @@ async def test_the_page_is_found_without_the_slash(admin: Admin) -> None:
 
 async def test_it_says_when_the_store_fails() -> None:
     class Failing(MemoryStore):
-        async def dead(self, now: int, limit: int, agent: str | None = None) -> list[StoredOneShot]:
+        async def dead(self, *asked: Any) -> list[StoredOneShot]:
             from nas_server.store import StoreError
 
             raise StoreError("gone")
@@ -322,6 +441,21 @@ def test_nothing_in_the_contract_is_markup() -> None:
     page = render(spec)
     assert "<img" not in page
     assert "\"'&" not in page
+
+
+OFF = {"text/html,application/xhtml+xml": "text/html", "*/*": "application/json"}
+
+
+@pytest.mark.parametrize(("asked", "told"), OFF.items())
+@pytest.mark.parametrize("place", ["", "login", "approve?code=BCDF-GHJK", "state"])
+async def test_a_page_that_is_off_says_so_in_words(asked: str, told: str, place: str) -> None:
+    store = MemoryStore()
+    async with administered(store) as admin:
+        await Access(store).turn_off()
+        answer = await admin.ask("GET", place, headers={"Accept": asked})
+        assert (answer.status, answer.content_type) == (404, told)
+        assert "page is off" in (await answer.text())
+        assert "nas-server admin token" in await answer.text()
 
 
 async def test_it_shows_which_credential_armed_a_one_shot(admin: Admin) -> None:

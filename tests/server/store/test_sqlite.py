@@ -16,7 +16,7 @@ from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.policy import HistoryPolicy, SqlitePolicy
-from nas_server.store import SqliteStore, StoreError, open_store
+from nas_server.store import SqliteStore, StoreError, Which, open_store
 from nas_server.store.sqlite import rows, schema
 from nas_server.store.sqlite.lock import FileLock
 from nas_server.store.sqlite.writer import Writer
@@ -198,7 +198,7 @@ async def test_attempts_do_not_pile_up(path: Path) -> None:
     await store.close()
     store = await SqliteStore.open(path, policy=keeping(10_000))
     assert await settle(range(2_000), day, "b") <= 132 + 500 + rows.FORGET_EVERY
-    assert len(await store.attempts(day, 200, "a")) == 100
+    assert len(await store.attempts(day, 200, Which("a"))) == 100
     await store.close()
 
 

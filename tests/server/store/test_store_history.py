@@ -1,11 +1,15 @@
 """What every store keeps of deliveries, and what a person may do about a one-shot."""
 
+import random
+from typing import Any
+
 import attrs
 
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import DEAD, DONE, DROPPED, EARLY, NOT_RUN, RETRY, Attempt
-from nas_server.store import Counts, Store
+from nas_server.store import Counts, Store, Which
+from nas_server.store.lanes import in_order, lanes
 from tests.server.store.test_store import ACCEPTED, FAILED, T, arm, shot
 from tests.support.durations import DAY
 
@@ -89,9 +93,9 @@ async def test_attempts_are_of_one_agent_or_of_all(store: Store) -> None:
         await arm(store, shot(f"job{n}", agent=agent))
         await deliver(store, ACCEPTED, T + n)
     assert [each.job_id for each in await store.attempts(T + 9, 3)] == ["job3", "job2", "job1"]
-    assert [each.job_id for each in await store.attempts(T + 9, 9, "a")] == ["job2", "job0"]
-    assert [each.job_id for each in await store.attempts(T + 9, 1, "a")] == ["job2"]
-    assert await store.attempts(T + 9, 9, "c") == []
+    assert [each.job_id for each in await store.attempts(T + 9, 9, Which("a"))] == ["job2", "job0"]
+    assert [each.job_id for each in await store.attempts(T + 9, 1, Which("a"))] == ["job2"]
+    assert await store.attempts(T + 9, 9, Which("c")) == []
 
 
 async def test_attempts_are_forgotten_after_a_day(store: Store) -> None:
@@ -99,7 +103,7 @@ async def test_attempts_are_forgotten_after_a_day(store: Store) -> None:
     await deliver(store, ACCEPTED, T)
     assert len(await store.attempts(T + DAY - 1, 10)) == 1
     assert await store.attempts(T + DAY, 10) == []
-    assert await store.attempts(T + DAY, 10, "a") == []
+    assert await store.attempts(T + DAY, 10, Which("a")) == []
 
 
 async def test_of_a_busy_agent_the_newest_are_kept(store: Store) -> None:
@@ -111,20 +115,86 @@ async def test_of_a_busy_agent_the_newest_are_kept(store: Store) -> None:
         held += more
     for n, one in enumerate(held):
         await store.settle(one, ACCEPTED, T + n)
-    found = await store.attempts(T + 600, 500, "a")
+    found = await store.attempts(T + 600, 500, Which("a"))
     assert [each.job_id for each in found] == [one.job_id for one in reversed(held[20:])]
     everyones = await store.attempts(T + 600, 500)
     assert everyones == found
-    assert [each.job_id for each in await store.attempts(T + 600, 9, "b")] == ["other"]
+    assert [each.job_id for each in await store.attempts(T + 600, 9, Which("b"))] == ["other"]
 
 
 async def test_upcoming_is_in_order_over_all_agents(store: Store) -> None:
     await arm(store, shot("late", T + 90), shot("first", T + 10, "b"), shot("second", T + 20))
     (held,) = await store.due(T + 10, 1)
-    assert [one.job_id for one in await store.upcoming(10)] == ["second", "late", "first"]
-    assert [one.job_id for one in await store.upcoming(2)] == ["second", "late"]
+    # What is being delivered stays where it was.
+    assert [one.job_id for one in await store.upcoming(10)] == ["first", "second", "late"]
+    assert [one.job_id for one in await store.upcoming(2)] == ["first", "second"]
     await store.settle(held, ACCEPTED, T + 11)
     assert [one.job_id for one in await store.upcoming(10)] == ["second", "late"]
+
+
+NAMES = ("a", "b", "ab", "%", "\u00e4_A", "x" * 60)
+WHICH = [
+    Which(agent, text)
+    for agent in (None, "a", "ab", "none")
+    for text in ("", "b", "%", "_", "\u00e4", "'", "job-1")
+]
+
+
+async def test_parts_of_those_meant_are_what_a_plain_list_has(store: Store) -> None:
+    """Each list, count and lane, of each filter, in pages, against the same by hand."""
+    draw = random.Random(7)
+    live = [
+        shot(f"job-{n % 40}{draw.choice(NAMES)}", T + draw.randrange(60_000), draw.choice(NAMES))
+        for n in range(120)
+    ]
+    ones = list({(one.agent, one.job_id): one for one in live}.values())
+    await arm(store, *ones)
+    begun = await store.due(T + 2_000, 5)
+    refused = [one for one in begun[:2] if await store.settle(one, FAILED, T + 2_001)]
+    now = T + 3_000
+    held = {(one.agent, one.job_id): one for one in [*ones, *begun]}
+    held |= {
+        (one.agent, one.job_id): left for one in refused if (left := await left_of(store, one))
+    }
+    for which in WHICH:
+        meant = [one for one in held.values() if which.fits(one.agent, one.job_id)]
+        expected = in_order(meant)
+        found = [await store.upcoming(7, which, start) for start in range(0, len(meant) + 7, 7)]
+        assert [one for part in found for one in part] == expected
+        due = [one.wake_ms for one in meant if one.wake_ms <= now]
+        counts = await store.counts(now, which)
+        if which != Which():  # what NATS counts of all is about rings, not records
+            assert counts == Counts(len(meant), len(due), 0, min(due, default=None))
+        for start, end, most in ((T, T + 30_000, 3), (now, now + 999_999, 99)):
+            told = await store.lanes(start, end, 9, most, which)
+            assert told == lanes(meant, start, end, 9, most)
+        tried = [one for one in reversed(refused) if which.fits(one.agent, one.job_id)]
+        pages = [await store.attempts(now, 1, which, n) for n in range(3)]
+        assert [each.schedule_id for page in pages for each in page] == [
+            one.schedule_id for one in tried
+        ]
+
+
+async def left_of(store: Store, tried: StoredOneShot) -> StoredOneShot | None:
+    armed = {one.job_id: one for one in await store.armed(tried.agent)}
+    return armed.get(tried.job_id)
+
+
+async def test_the_dead_come_in_parts(store: Store) -> None:
+    for n, agent in enumerate("ababa"):
+        await arm(store, shot(f"job{n}", T + n, agent))
+        await deliver(store, DeliveryResult(False, "503", one_shot.GIVE_UP_MS), T + n, T + n)
+    for n in range(5):
+        later = T + one_shot.GIVE_UP_MS + n
+        await deliver(store, FAILED, later, later)
+
+    async def jobs(*which: Any) -> list[str]:
+        return [one.job_id for one in await store.dead(later, 2, *which)]
+
+    assert await jobs(Which(), 1) == ["job3", "job2"]
+    assert await jobs(Which("a"), 2) == ["job0"]
+    assert await jobs(Which(text="3")) == ["job3"]
+    assert (await store.counts(later, Which("b"))).dead == 2
 
 
 async def test_withdrawing_one_leaves_another(store: Store) -> None:
@@ -185,8 +255,8 @@ async def test_the_dead_are_of_one_agent_or_of_all_the_newest_first(store: Store
         await deliver(store, FAILED, later, later)
     assert [one.job_id for one in await store.dead(later, 9)] == ["job2", "job1", "job0"]
     assert [one.job_id for one in await store.dead(later, 2)] == ["job2", "job1"]
-    assert [one.job_id for one in await store.dead(later, 9, "a")] == ["job2", "job0"]
-    assert await store.dead(later, 9, "c") == []
+    assert [one.job_id for one in await store.dead(later, 9, Which("a"))] == ["job2", "job0"]
+    assert await store.dead(later, 9, Which("c")) == []
 
 
 async def test_hasten_needs_that_one_shot(store: Store) -> None:
