@@ -114,6 +114,13 @@ class Logins:
         pending = _pending(await self._store.read(_KIND, hash_token(plain_code(user_code))), now)
         return None if pending is None or pending.agent or pending.denied else pending
 
+    def nothing_waits(self, user_code: str) -> str:
+        """Return what a person is told whose code is that of no login."""
+        return (
+            f"no login waits under the code {user_code[:40]!r}: it is mistyped, decided, or "
+            f"older than {self._policy.code_s // 60} minutes; then log in again for another"
+        )
+
     async def approve(self, user_code: str, name: str, now: int) -> AgentAccount:
         """Let the program log in as that agent; AccountError."""
         agent = await self._accounts.provisioned(name)
@@ -133,10 +140,7 @@ class Logins:
             attrs.asdict(attrs.evolve(pending, **decision)),
         )
         if not done:
-            raise AccountError(
-                f"no login waits under the code {user_code[:40]!r}: it is mistyped, decided, or "
-                f"older than {self._policy.code_s // 60} minutes; then log in again for another"
-            )
+            raise AccountError(self.nothing_waits(user_code))
 
     async def collect(self, device_code: str, client_id: str, now: int, mint: Mint) -> Grant:
         """Exchange a device code for the tokens of an approved login; GrantError."""

@@ -112,7 +112,9 @@ class Page:
         now = self._clock()
         pending = await self._logins.find(code, now)
         if pending is None:
-            return _approval(approve.ask_code(f"No login waits under the code {code}."), status=404)
+            return _approval(
+                approve.ask_code(f"Not done: {self._logins.nothing_waits(code)}."), status=404
+            )
         agents = [each.name for each in await self._accounts.everyone() if not each.revoked]
         return _approval(approve.ask_decision(code, pending, agents, now))
 

@@ -2,14 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
 from nas_server.page.access import Access
 from nas_server.store import MemoryStore, Store
+from tests.support.browser import browser
 from tests.support.nas_in_process import Hosted, hosted
+
+LOOKS = Path(__file__).with_name("looks.js").read_text().strip().removesuffix(";")
+"""What looks at a page as somebody does who sees badly."""
 
 
 class Admin:
@@ -61,3 +68,10 @@ async def admin() -> AsyncIterator[Admin]:
     """Somebody with the admin token of a NAS in memory."""
     async with administered(MemoryStore()) as somebody:
         yield somebody
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running() -> AsyncIterator[Browser]:
+    """A browser for all tests of a module."""
+    async with browser() as chromium:
+        yield chromium

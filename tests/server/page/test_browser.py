@@ -6,11 +6,9 @@ import math
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from nas_sdk._core.instants import format_instant
@@ -18,8 +16,9 @@ from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult
 from nas_server.page.access import Access
 from nas_server.store import MemoryStore
+from tests.server.page.conftest import LOOKS
 from tests.support.agent_stub import agent_stub, held
-from tests.support.browser import PATIENCE_MS, Viewer, browser, viewer
+from tests.support.browser import PATIENCE_MS, Viewer, viewer
 from tests.support.nas_in_process import Hosted, hosted
 from tools.pictures.stage import stage
 
@@ -27,14 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")  # that of the one browser
 expect.set_options(timeout=PATIENCE_MS)
 HOSTILE = "<img src=x onerror=document.title='owned'><script>alert(1)</script>"
 DEAF = "http://127.0.0.1:9"
-LOOKS = Path(__file__).with_name("looks.js").read_text().strip().removesuffix(";")
 NARROW = {"width": 360, "height": 740}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running() -> AsyncIterator[Browser]:
-    async with browser() as chromium:
-        yield chromium
 
 
 @asynccontextmanager
