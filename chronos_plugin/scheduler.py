@@ -143,7 +143,10 @@ class _TwoPhase(_Provider):
             raise PausedError("hermes is paused; `hermes resume` ends that")
         if by_a_person or reconciler.fires.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
             reconciler.look_again(CLAIM_SECONDS)  # hermes may take the claim back and tell nobody
-            return self.host.call("claim_fire", self, job_id, **options)
+            claimed = self.host.call("claim_fire", self, job_id, **options)
+            if claimed and not by_a_person:
+                reconciler.fires.claimed(job_id)
+            return claimed
         return None
 
     def rearm_aborted_claim(self, claimed_job: Any, **options: Any) -> Any:

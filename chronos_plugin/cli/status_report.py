@@ -60,7 +60,7 @@ def look(
     now = reconciler.runtime.time()
     try:
         jobs = {job["id"]: job for job in hermes_env.host().store(reconciler.home).jobs}
-        listed = None if armed is None else {one.job_id for one in armed}
+        listed = None if armed is None else {one.job_id: one.fire_at for one in armed}
         want = reconciler.desired(listed) if active else Desired()
     except Exception as error:
         raise Problem(f"the jobs of {reconciler.home} cannot be read: {error}") from None

@@ -19,13 +19,13 @@ from .desired import (
     Surroundings,
     agent_desired,
     emptied,
+    fired_anew,
     fires_here,
     overdue,
-    protection,
 )
 from .file_watcher import FileWatcher
 from .fire_gate import FireGate
-from .planning import Desired
+from .planning import Desired, latest_try
 from .reconciler import Reconciler
 from .runtime import Runtime
 
@@ -52,7 +52,7 @@ class AgentReconciler(Reconciler):
             self.log,
             # The run may outlive this process, or this process the run.
             on_wait=lambda: self.request(self.policy.delay),
-            on_fire=self.on_fire,
+            on_fire=self._on_fire,
         )
         self._watcher = FileWatcher(runtime, self.log)
         self._emptied_at: float | None = None
@@ -77,6 +77,9 @@ class AgentReconciler(Reconciler):
     def on_serving(self) -> None:
         """Called before this process follows its store, which a process that serves does."""
 
+    def on_empty(self) -> None:
+        """Called at every reconcile that takes it that there are no jobs."""
+
     def on_fire(self, job_id: str, due: float, now: float) -> None:
         """Called when a job is about to run; `due` and `now` are in seconds since the epoch."""
 
@@ -98,6 +101,11 @@ class AgentReconciler(Reconciler):
         if self.has_moved():
             self.request(self.policy.delay)
 
+    def _on_fire(self, job_id: str, due: float, now: float) -> None:
+        # Whatever key this fire had, NAS arms nothing under it for a while.
+        self.note_try(job_id, latest_try(round(due * 1000), int(now * 1000)))
+        self.on_fire(job_id, due, now)
+
     def look_again(self, seconds: float) -> None:
         """Reconcile in so many seconds, also if that was done in the meantime."""
         self._look_at = max(self._look_at, self.runtime.time() + seconds)
@@ -112,15 +120,17 @@ class AgentReconciler(Reconciler):
             self.log.warning("job %s is not armed again yet: %s", job_id, error)
         self.request(LOOK_AGAIN_SECONDS)
 
-    def desired(self, listed: Collection[str] | None) -> Desired:
+    def desired(self, listed: Mapping[str, str] | None) -> Desired:
         """The jobs that are not in progress, and the watchdog; see `agent_desired`."""
         now = self.runtime.time()
         jobs = self.jobs()
         fires = self._fires(jobs.times, now)
+        jobs = fired_anew(jobs, fires, self.fires.taken_back(jobs.times), now)
         around = Surroundings(
             now,
             self.watchdog_id,
             listed,
+            self.tried,
             self._known_others(),
             watchdog=self.watchdog,
             woken=self.woken,
@@ -140,11 +150,12 @@ class AgentReconciler(Reconciler):
         """Remember since when the store names nothing of what is armed."""
         if around.listed is None or jobs.problem:
             return
-        protected = protection(self.watchdog_id, fires.here | fires.elsewhere, around.others)
-        if not emptied(jobs, around, protected):
-            self._emptied_at = None
-        elif self._emptied_at is None:
-            self._emptied_at = around.now
+        if emptied(jobs, around, fires.here | fires.elsewhere):
+            self._emptied_at = self._emptied_at or around.now
+            return
+        self._emptied_at = None
+        if not jobs.named:
+            self.on_empty()
 
     def _known_others(self) -> Collection[str] | None:
         try:

@@ -6,7 +6,7 @@ levels, not on events: running them again when nothing changed sends no write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
@@ -20,7 +20,7 @@ from ..errors import (
     TokenError,
     UnauthorizedError,
 )
-from .planning import Armed, Desired, OneShot, Plan, plan
+from .planning import NEVER, Armed, Desired, OneShot, Plan, plan
 
 if TYPE_CHECKING:
     from .._core.bulk import Arm, BulkResult, Progress
@@ -65,11 +65,12 @@ class Report:
 
 def converge(
     client: NasClient,
-    desired: Iterable[OneShot] | Callable[[Collection[str] | None], Desired],
+    desired: Iterable[OneShot] | Callable[[Mapping[str, str] | None], Desired],
     *,
     callback_url: str,
     now: int | None = None,
     protect: Container[str] | Callable[[str], bool] = (),
+    tried: Mapping[str, int] = NEVER,
     on_progress: Progress | None = None,
 ) -> Report:
     """Make NAS's list what is desired, and say what that took.
@@ -77,8 +78,9 @@ def converge(
     `on_progress(done, total)` is told of arms, and then of cancels, where they are many.
 
     Give `desired` as a callable to have it read after the list: an arm that another
-    process added in between is then never taken for an orphan. It is told the job ids that
-    NAS lists (None: the list is unusable), and what it protects is left alone as well.
+    process added in between is then never taken for an orphan. It is told what NAS lists,
+    fire times by job id (None: the list is unusable), and what it protects is left alone as
+    well. `now` and `tried` are those of `plan`.
 
     Raises what no further request could heal now: `IdentityRejectedError`,
     `UnauthorizedError`, `TokenError`, `RateLimitedError`, `ConfigurationError`. A list
@@ -87,11 +89,15 @@ def converge(
     from .._core.bulk import Arm
 
     observed, list_error = _list(client)
-    ids = None if observed is None else {one.job_id for one in observed}
-    want = desired(ids) if callable(desired) else Desired(tuple(desired))
+    listed = None if observed is None else {one.job_id: one.fire_at for one in observed}
+    want = desired(listed) if callable(desired) else Desired(tuple(desired))
     keep = protect if callable(protect) else protect.__contains__
     todo = plan(
-        want.one_shots, observed, now=now, protect=lambda id_: keep(id_) or want.protected(id_)
+        want.one_shots,
+        observed,
+        now=now,
+        protect=lambda id_: keep(id_) or want.protected(id_),
+        tried=tried,
     )
     arms = [Arm(one.job_id, one.fire_at, callback_url) for one in todo.arms]
     blind = observed is None

@@ -12,7 +12,17 @@ import attrs
 
 from .._core.instants import format_instant
 from .fire_gate import EARLY_SECONDS
-from .planning import EVER_MS, WATCHDOG_MS, Desired, OneShot, due_ms, watchdog
+from .planning import (
+    EVER_MS,
+    NEVER,
+    WATCHDOG_MS,
+    Desired,
+    OneShot,
+    armed_at,
+    due_ms,
+    is_next_try,
+    watchdog,
+)
 
 LOOK_AGAIN_SECONDS = 60.0
 """When what can change without a word is looked at again."""
@@ -51,8 +61,10 @@ class Surroundings:
     now: float
     """Seconds since the epoch."""
     watchdog_id: str
-    listed: Collection[str] | None = None
-    """The job ids that NAS lists; None: unknown."""
+    listed: Mapping[str, str] | None = None
+    """The fire times that NAS lists, by job id; None: unknown."""
+    tried: Mapping[str, int] = NEVER
+    """When each job was last fired, or is armed to be; see `plan`."""
     others: Collection[str] | None = ()
     """The jobs that others with the same identity want; None: unknown."""
     watchdog: bool = True
@@ -83,6 +95,13 @@ def fires_here(
     )
 
 
+def fired_anew(jobs: Jobs, fires: Fires, taken_back: Collection[str], now: float) -> Jobs:
+    """The same jobs, due now where a claim was taken back: the key of that fire is spent."""
+    free = overdue(jobs.times, now) & frozenset(taken_back) - fires.here - fires.elsewhere
+    fire_at = format_instant(int(now * 1000))
+    return attrs.evolve(jobs, times={**jobs.times, **dict.fromkeys(free, fire_at)})
+
+
 def agent_desired(jobs: Jobs, fires: Fires, around: Surroundings) -> Desired:
     """The jobs that are not in progress, and the watchdog.
 
@@ -90,7 +109,7 @@ def agent_desired(jobs: Jobs, fires: Fires, around: Surroundings) -> Desired:
     """
     held = fires.here | fires.elsewhere
     protected = protection(around.watchdog_id, held, around.others)
-    problem = jobs.problem or emptied(jobs, around, protected)
+    problem = jobs.problem or emptied(jobs, around, held)
     if jobs.is_new and problem and not _is_agent_known(around, protected):
         problem = ""
     wanted = dict.fromkeys(jobs.timeless, "") | dict(jobs.times)
@@ -120,14 +139,15 @@ def protection(
     return is_protected
 
 
-def emptied(jobs: Jobs, around: Surroundings, protected: Callable[[str], bool]) -> str:
+def emptied(jobs: Jobs, around: Surroundings, held: Collection[str]) -> str:
     """Why a store that names nothing of what is armed is not believed yet; empty if it is.
 
-    One that was emptied by hand or by a restore looks like this for a while.
+    One that was emptied by hand or by a restore looks like this for a while. Where it is
+    unknown what others want, all that is armed may be of this agent.
     """
-    listed = around.listed or ()
-    lost = {id_ for id_ in listed if id_ not in jobs.named and not protected(id_)}
-    lost.discard(around.watchdog_id)
+    listed = around.listed or {}
+    known = {*jobs.named, *held, *(around.others or ())}
+    lost = {id_ for id_ in listed if id_ not in known and not id_.startswith(WATCHDOG)}
     if len(lost) < 2 or not jobs.named.isdisjoint(listed):
         return ""
     if around.emptied_at is not None and around.now - around.emptied_at >= LOOK_AGAIN_SECONDS:
@@ -149,7 +169,7 @@ def _guard(times: Mapping[str, str], around: Surroundings, problem: str) -> OneS
     One that is due does not count: its fire may be on its way, and end it.
     """
     now_ms = int(around.now * 1000)
-    wanted = [OneShot(job_id, at) for job_id, at in times.items()]
+    wanted = [OneShot(id_, _armed_at(id_, fire_at, around)) for id_, fire_at in times.items()]
     guard = watchdog(around.watchdog_id, wanted, now=now_ms)
     if not problem:
         return guard
@@ -163,10 +183,26 @@ def _look_again(jobs: Jobs, fires: Fires, around: Surroundings, problem: str) ->
     """In how many seconds to look again, though nobody asks for it.
 
     Jobs that are due, or may be by NAS's clock, are in progress elsewhere, or NAS took a
-    fire to be accepted whose process died, and arms nothing under its key.
+    fire to be accepted whose process died, and arms nothing under its key. One that is armed
+    for its next try wakes the agent by itself.
     """
     soon = overdue(jobs.times, around.now + EARLY_SECONDS) - fires.here
-    return LOOK_AGAIN_SECONDS if soon or problem else None
+    waits = {id_ for id_ in soon if _waits_for_next_try(id_, jobs.times[id_], around)}
+    return LOOK_AGAIN_SECONDS if soon - waits or problem else None
+
+
+def _armed_at(job_id: str, fire_at: str, around: Surroundings) -> str:
+    """When a job is to wake the agent: at its time, or at its next try."""
+    due, now_ms = due_ms(fire_at), int(around.now * 1000)
+    if due is None or due > now_ms:
+        return fire_at
+    return format_instant(armed_at(due, now_ms, around.tried.get(job_id)))
+
+
+def _waits_for_next_try(job_id: str, fire_at: str, around: Surroundings) -> bool:
+    """Whether NAS has an overdue job armed for its next try."""
+    due, at = due_ms(fire_at), due_ms((around.listed or {}).get(job_id, ""))
+    return due is not None and at is not None and is_next_try(due, at, int(around.now * 1000))
 
 
 def _everything(job_id: str) -> bool:

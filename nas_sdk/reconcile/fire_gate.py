@@ -41,6 +41,8 @@ class FireGate:
         self._on_wait, self._on_fire = on_wait, on_fire
         self._lock = threading.Lock()
         self._in_progress: dict[str, str | None] = {}
+        self._let_through: dict[str, tuple[str, int]] = {}
+        self._claimed: set[str] = set()
 
     @property
     def occurrences(self) -> Mapping[str, str | None]:
@@ -58,12 +60,33 @@ class FireGate:
             first = job_id not in self._in_progress
             if first:
                 self._in_progress[job_id] = occurrence
+            if occurrence is None:
+                self._claimed.discard(job_id)
+                self._let_through.pop(job_id, None)
         try:
             yield first
         finally:
             if first:
                 with self._lock:
                     del self._in_progress[job_id]
+
+    def claimed(self, job_id: str) -> None:
+        """Note that a fire that was to be run is claimed, and not `in_progress` yet."""
+        with self._lock:
+            self._claimed.add(job_id)
+
+    def taken_back(self, times: Mapping[str, str]) -> frozenset[str]:
+        """The jobs that have the time again at which they were claimed and did not run.
+
+        Only the first such claim of an occurrence counts: what is never run is to be tried
+        less and less often.
+        """
+        with self._lock:
+            return frozenset(
+                job_id
+                for job_id in self._claimed
+                if self._let_through.get(job_id) == (times.get(job_id), 1)
+            )
 
     def await_due(self, job_id: str, longest: float) -> bool:
         """Whether a fire is to be run, once that is due; False for a duplicate or no job.
@@ -76,7 +99,7 @@ class FireGate:
         while fire_at is not None:
             early = (due_ms(fire_at) or 0) / 1000 - self._runtime.time()
             if early <= 0:
-                return self._is_ours_to_run(job_id, -early)
+                return self._is_ours_to_run(job_id, fire_at, -early)
             if early > EARLY_SECONDS:
                 self._log.info("job %s: a fire %.0f s early is a duplicate", job_id, early)
                 return False
@@ -87,9 +110,13 @@ class FireGate:
             fire_at = self._times().get(job_id)
         return False
 
-    def _is_ours_to_run(self, job_id: str, late: float) -> bool:
+    def _is_ours_to_run(self, job_id: str, fire_at: str, late: float) -> bool:
         if self._is_claimed_elsewhere(job_id):
             return False
+        with self._lock:
+            before, count = self._let_through.get(job_id, ("", 0))
+            self._let_through[job_id] = fire_at, 1 + (count if before == fire_at else 0)
+            self._claimed.discard(job_id)
         now = self._runtime.time()
         self._log.info("job %s fires %.1f s after it was due", job_id, late)
         self._on_fire(job_id, now - late, now)

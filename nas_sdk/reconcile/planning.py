@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import attrs
@@ -15,7 +16,7 @@ OVERDUE_STEP_MS: Final = 30_000
 
 NAS remembers the dedup key of a fire that was accepted for 10 minutes and arms nothing
 under it. An agent that accepted a fire and was killed before it ran needs another key. The
-wait for the next one doubles, so that an agent that will not run a job is not kept awake.
+wait for the next try doubles, so that an agent that will not run a job is not kept awake.
 """
 OVERDUE_STEP_MAX_MS: Final = 900_000
 """Where the doubling ends."""
@@ -27,6 +28,7 @@ WATCHDOG_SLACK_MS: Final = 600_000
 EVER_MS: Final = 10**15
 """A `slack` or `lag` that any time lies within."""
 
+NEVER: Final[Mapping[str, int]] = MappingProxyType({})
 _log = logging.getLogger("nas_sdk")
 
 
@@ -98,18 +100,21 @@ def plan(
     *,
     now: int | None = None,
     protect: Container[str] | Callable[[str], bool] = (),
+    tried: Mapping[str, int] = NEVER,
 ) -> Plan:
     """The writes that lead from `observed` to `desired`; instants are compared to the ms.
 
     `observed` is NAS's list, or None when it is unusable: then everything desired is armed
     and nothing is cancelled. `protect` holds (or tells) job ids that are never cancelled.
     With `now` (ms since the epoch), a job that is overdue counts as armed when its arm is
-    due too, and is otherwise armed under a key NAS has not seen (`OVERDUE_STEP_MS`).
+    due too, or is for its next try. It is otherwise armed under a key NAS has not seen
+    (`OVERDUE_STEP_MS`): that of the latest try, or of the next one where `tried` has the
+    latest: when each job was last fired or armed to be, as far as known (ms since the epoch).
     """
     wanted, unusable = _instants(desired)
     armed = None if observed is None else {item.job_id: item.fire_at for item in observed}
     arms = [
-        (due, _spelled(one, due, now))
+        (due, _spelled(one, due, now, tried.get(one.job_id)))
         for due, one in wanted.values()
         if not (armed and _is_met(one, due, armed.get(one.job_id), now))
     ]
@@ -142,22 +147,46 @@ def _is_met(one: OneShot, due: int, fire_at: str | None, now: int | None) -> boo
     if observed is None:
         return False
     if now is not None and due <= now:
-        return observed <= now
+        return observed <= now or is_next_try(due, observed, now)
     return due - one.slack <= observed <= due + one.lag
 
 
-def _spelled(one: OneShot, due: int, now: int | None) -> OneShot:
-    """The one-shot as it is sent: its own text, unless it is long overdue."""
-    later = 0 if now is None else _latest_try(now - due)
-    return attrs.evolve(one, fire_at=format_instant(due + later)) if later else one
+def _spelled(one: OneShot, due: int, now: int | None, tried: int | None) -> OneShot:
+    """The one-shot as it is sent: its own text, unless it is long overdue or was tried."""
+    at = due if now is None else armed_at(due, now, tried)
+    return one if at == due else attrs.evolve(one, fire_at=format_instant(at))
 
 
-def _latest_try(overdue: int) -> int:
-    """When an occurrence that is `overdue` was last to be tried, counted from its time; in ms."""
+def armed_at(due: int, now: int, tried: int | None) -> int:
+    """When an occurrence that is `due` is armed for: its latest try, or the next one if it was
+    `tried` since the latest, or is armed for the next; all in ms since the epoch."""
+    latest = latest_try(due, now)
+    if tried is None or not (latest <= tried <= now or is_next_try(due, tried, now)):
+        return latest
+    return _next_try(due, now)
+
+
+def latest_try(due: int, now: int) -> int:
+    """When an occurrence was last to be tried; when it is `due` if that is to come."""
+    return due + _tries(now - due)[0] if due <= now else due
+
+
+def is_next_try(due: int, at: int, now: int) -> bool:
+    """Whether an occurrence that is overdue is next to be tried then."""
+    return due <= now and at == _next_try(due, now)
+
+
+def _next_try(due: int, now: int) -> int:
+    return due + _tries(now - due)[1]
+
+
+def _tries(overdue: int) -> tuple[int, int]:
+    """The latest try and the next one of what is `overdue`, counted from its time; in ms."""
     at, wait = 0, OVERDUE_STEP_MS
     while at + wait <= overdue and wait < OVERDUE_STEP_MAX_MS:
         at, wait = at + wait, min(2 * wait, OVERDUE_STEP_MAX_MS)
-    return at + max(0, overdue - at) // wait * wait
+    at += (overdue - at) // wait * wait
+    return at, at + wait
 
 
 def watchdog(job_id: str, desired: Iterable[OneShot], *, now: int) -> OneShot | None:

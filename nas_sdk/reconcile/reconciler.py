@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -23,7 +23,7 @@ from ..errors import (
     UnauthorizedError,
 )
 from .apply import Report, converge
-from .planning import Desired, OneShot, Plan, plan
+from .planning import Desired, OneShot, Plan, due_ms, plan
 from .policy import DEFAULT, ReconcilePolicy
 from .runtime import Runtime
 from .worker import Worker
@@ -88,14 +88,15 @@ class Reconciler(ABC):
         self.on_progress = on_progress
         self._worker = Worker(self._attempt, runtime, "nas-reconciler", policy)
         self._last: Sequence[OneShot] | None = None
+        self._tried: dict[str, int] = {}
 
     @abstractmethod
     def client(self) -> NasClient:
         """The client to use; asked for every reconcile."""
 
     @abstractmethod
-    def desired(self, listed: Collection[str] | None) -> Desired:
-        """What should be armed now, where NAS lists these job ids (None: that is unknown)."""
+    def desired(self, listed: Mapping[str, str] | None) -> Desired:
+        """What should be armed now, where NAS lists these fire times (None: that is unknown)."""
 
     def request(self, delay: float = 0.0) -> int:
         """Ask for a reconcile that begins in `delay` seconds at the latest; returns a ticket."""
@@ -124,6 +125,17 @@ class Reconciler(ABC):
         except FATAL_ERRORS as error:
             self._stop_for_good(error)
             raise
+        self.note_try(job_id, due_ms(fire_at))
+
+    @property
+    def tried(self) -> Mapping[str, int]:
+        """When each job was last fired, or is armed to be; see `plan`."""
+        return dict(self._tried)
+
+    def note_try(self, job_id: str, at: int | None) -> None:
+        """Note when a job was fired, or is armed to be; in ms since the epoch."""
+        if at is not None:
+            self._tried[job_id] = at
 
     def has_moved(self) -> bool:
         """Whether something else is desired than the last reconcile saw, or may be."""
@@ -164,6 +176,7 @@ class Reconciler(ABC):
                 self._desired,
                 callback_url=self.callback_url,
                 now=self._now(),
+                tried=self.tried,
                 on_progress=self.on_progress,
             )
             self._tell(report)
@@ -173,16 +186,24 @@ class Reconciler(ABC):
                 break
         return report
 
-    def _desired(self, listed: Collection[str] | None) -> Desired:
+    def _desired(self, listed: Mapping[str, str] | None) -> Desired:
+        for job_id, fire_at in (listed or {}).items():
+            self.note_try(job_id, due_ms(fire_at))
         want = self.desired(listed)
         self._last = want.one_shots
+        for job_id in self._tried.keys() - {one.job_id for one in want.one_shots}:
+            if not want.protected(job_id):
+                self._tried.pop(job_id, None)
         if want.look_again is not None:
             self.request(want.look_again)
         return want
 
     def _tell(self, report: Report) -> None:
         failed = {outcome.job_id for outcome in report.failed}
-        armed = sum(one.job_id not in failed for one in report.plan.arms)
+        arms = [one for one in report.plan.arms if one.job_id not in failed]
+        for one in arms:
+            self.note_try(one.job_id, due_ms(one.fire_at))
+        armed = len(arms)
         cancelled = sum(job_id not in failed for job_id in report.plan.cancels)
         if armed or cancelled:
             self.log.info("armed %d, cancelled %d, failed %d", armed, cancelled, len(failed))

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chronos_plugin import store
+from chronos_plugin.keeper import PluginRuntime
 from nas_sdk.reconcile.desired import WATCHDOG
 from nas_sdk.testing import InMemoryNas
 from tests.chronos.conftest import World
@@ -361,20 +362,48 @@ def test_the_last_job_that_a_person_removes_is_cancelled_at_once(world: World) -
     assert world.armed() == {}
 
 
-def test_a_store_that_was_emptied_is_believed_at_the_second_look(world: World) -> None:
+@pytest.mark.parametrize("text", ["[]", "{}", '{"jobs": []}', '{"jobs": {}}', " {}\n"])
+def test_a_store_that_was_emptied_is_believed_at_the_second_look(
+    text: str, world: World, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     world.hermes.config = {"watchdog": True}
     for job_id in ("j1", "j2"):
         world.hermes.add(job_id, 36000)
     provider = world.provider()
     provider.reconcile()
-    world.hermes.stores[HOME].clear()
+    world.hermes.broken[HOME] = stored(text, file)
     provider.reconcile()
     assert world.armed_jobs().keys() == {"j1", "j2"}
     assert "names none of the 2 jobs" in provider.process.reconciler().status.last_error
+    assert [each.levelname for each in caplog.records if "none of the 2" in each.message] == [
+        "WARNING"
+    ]
     world.runtime.sleep(50)
     assert world.armed_jobs().keys() == {"j1", "j2"}
     world.runtime.sleep(30)
     assert world.armed() == {}
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"jobs": []}'])
+def test_a_store_that_was_emptied_for_a_moment_loses_nothing(
+    text: str, world: World, file: Path
+) -> None:
+    world.hermes.config = {"watchdog": True}
+    for job_id in ("j1", "j2"):
+        world.hermes.add(job_id, 36000)
+    provider = world.provider()
+    provider.reconcile()
+    armed = world.armed()
+    world.hermes.broken[HOME] = stored(text, file)
+    provider.reconcile()
+    world.runtime.sleep(50)
+    del world.hermes.broken[HOME]
+    world.runtime.sleep(200)
+    assert world.armed() == armed
+    world.hermes.broken[HOME] = stored(text, file)  # another time, looked at twice again
+    provider.reconcile()
+    world.runtime.sleep(50)
+    assert world.armed() == armed
 
 
 def test_another_profile_s_store_that_is_gone_cancels_nothing(world: World, tmp_path: Path) -> None:
@@ -390,3 +419,50 @@ def test_another_profile_s_store_that_is_gone_cancels_nothing(world: World, tmp_
     store.forget_store(other)  # it never had one
     world.provider().reconcile()
     assert set(world.armed_jobs()) == {"j1"}
+
+
+def test_another_profile_s_store_that_was_emptied_cancels_nothing_before_its_own_look(
+    world: World, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    (other / "cron").mkdir(parents=True)
+    world.hermes.stores[other] = {}
+    world.hermes.add("mine", 36000)
+    for job_id in ("t1", "t2"):
+        world.hermes.add(job_id, 36000, home=other)
+    mine, theirs = world.boot(), world.boot()
+
+    def reconcile(process: PluginRuntime, home: Path) -> None:
+        world.hermes.at = home
+        world.provider(process).reconcile()
+
+    reconcile(theirs, other)
+    reconcile(mine, HOME)
+    world.hermes.stores[other].clear()
+    for process, home in ((mine, HOME), (theirs, other), (mine, HOME)):
+        reconcile(process, home)
+        assert set(world.armed_jobs()) == {"mine", "t1", "t2"}
+    world.runtime.sleep(70)  # its own second look, a minute later
+    assert set(world.armed_jobs()) == {"mine"}
+    world.hermes.remove("mine")
+    reconcile(mine, HOME)
+    assert world.armed_jobs() == {}
+
+
+def test_an_empty_store_of_a_profile_without_chronos_is_believed(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    (other / "cron").mkdir(parents=True)
+    world.hermes.stores[other] = {}
+    store.store_seen(other)
+    world.nas.arm("orphan", world.hermes.iso(world.runtime.time() + 3600))
+    provider = world.provider()
+    provider.reconcile()
+    assert set(world.armed_jobs()) == {"orphan"}
+    usual = world.hermes.settings
+    monkeypatch.setattr(
+        world.hermes, "settings", lambda home=None: usual(home)._replace(active=home != other)
+    )
+    provider.reconcile()
+    assert world.armed_jobs() == {}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import campaign, exhaustive
+from . import campaign, exhaustive, refused
 from .campaign import Tally, Work
 from .removals import REMOVALS
 from .scene import draw
@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _explore(work, given.every)
     if given.story:
         return _tell(work, given.first, given.seeds)
+    if given.refused:
+        return _refused(work, given.refused)
     if given.compare:
         return _compare(given.first, given.seeds)
     if given.removals:
@@ -75,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--place", metavar="N=FAULT,…", help="tell a short story with faults at these points"
+    )
+    parser.add_argument(
+        "--refused", type=_count, metavar="HOURS", help="what a job costs that is refused so long"
     )
     parser.add_argument("--compare", action="store_true", help="both, as a table")
     parser.add_argument(
@@ -155,6 +160,16 @@ def _explore(work: Work, every: int) -> int:
         f"seconds {time.monotonic() - began:.0f} broken {len(broken)}"
     )
     return int(bool(broken))
+
+
+def _refused(work: Work, hours: int) -> int:
+    """What a job costs that its host refuses to run, as a table."""
+    driver = prepare(work)
+    print(refused.HEADER)
+    for machine in refused.MACHINES:
+        for host in ("0.19", "0.22"):
+            print(refused.measure(machine, host, hours, driver).row(), flush=True)
+    return 0
 
 
 def _simulate(work: Work, first: int, seeds: int) -> Tally:

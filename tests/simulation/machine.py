@@ -70,6 +70,10 @@ class Machine:
         self.processes: list[OsProcess] = []
         self._waiting: list[Callable[[], None]] | None = None
         self._touched = 0.0
+        self.wakes = 0
+        """How often it was started."""
+        self._on_since = self._engine.now
+        self._awake = 0.0
         self.mishaps = Mishaps(world, self)
         self.front = Front(world, self)
 
@@ -97,7 +101,8 @@ class Machine:
 
     def _booted(self) -> None:
         waiting, self._waiting = self._waiting or [], None
-        self.is_on = True
+        self.is_on, self._on_since = True, self._engine.now
+        self.wakes += 1
         self.touch()
         self._world.story.tell("front", "the machine is up")
         for kind in self.shape.servers:
@@ -121,11 +126,15 @@ class Machine:
         """Everything on the machine ends where it is."""
         self._world.changed()
         self._world.story.tell("front", "the machine {}", why)
-        self.is_on = False
+        self._awake, self.is_on = self.awake_seconds(), False
         processes, self.processes = self.processes, []
         for process in processes:
             self._engine.kill(process)
             process.on_killed()
+
+    def awake_seconds(self) -> float:
+        """For how long it has been on so far, in all."""
+        return self._awake + (self._engine.now - self._on_since if self.is_on else 0.0)
 
     def touch(self) -> None:
         """Something came in, or something ended."""

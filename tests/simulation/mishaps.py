@@ -67,17 +67,17 @@ class Mishaps:
         self.is_paused = False
         self._world.story.tell("hermes", "is resumed")
 
-    def refuse_claims(self, store: Store, job_id: str) -> None:
+    def refuse_claims(self, store: Store, job_id: str, seconds: float | None = None) -> None:
         """Hermes refuses to run a job for a while, such as while its provider is over a limit."""
         now = self._engine.now
         if store.refused.get(job_id, 0.0) <= now:
-            until = now + self._fault_seconds("claims refused")
+            until = now + self._fault_seconds("claims refused", seconds)
             store.refused[job_id] = until
             self.refusals.append((now, until, job_id))
             self._world.story.tell("hermes", "refuses {} for {:.0f} s", job_id, until - now)
 
-    def _fault_seconds(self, kind: str) -> float:
-        seconds = self._world.chaos.seconds(kind)
+    def _fault_seconds(self, kind: str, seconds: float | None = None) -> float:
+        seconds = self._world.chaos.seconds(kind) if seconds is None else seconds
         self._world.chaos.note(kind, self._engine.now + seconds)
         return seconds
 

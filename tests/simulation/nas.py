@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -90,6 +91,8 @@ class SimulatedNas:
             self._tell(process, operation, request, type(error).__name__, fault)
             raise
         self._tell(process, operation, request, str(response.status_code), fault)
+        if operation == "list":
+            process.listed = _job_ids(response)
         process.step()
         return response
 
@@ -243,6 +246,14 @@ def _once(call: Answer) -> Answer:
             return
 
     return first_only
+
+
+def _job_ids(response: httpx.Response) -> frozenset[str]:
+    """The jobs of a list that are readable."""
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        items = [each for each in response.json()["armed"] if isinstance(each, dict)]
+        return frozenset(str(each["job_id"]) for each in items if "fire_at" in each)
+    return frozenset()
 
 
 def _malformed(response: httpx.Response, operation: str, chance: random.Random) -> httpx.Response:

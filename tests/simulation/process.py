@@ -67,6 +67,8 @@ class OsProcess(Owner):
         self.warned = False
         self.read_at: dict[Path, float] = {}
         """When its provider last looked at the store of each home."""
+        self.listed: frozenset[str] = frozenset()
+        """What NAS's last list told it."""
         self.on_killed: Callable[[], object] = lambda: None
         """Called when it dies before its time."""
         self.runtime = SimulatedRuntime(self)

@@ -24,16 +24,14 @@ PER_WORLD: Final = 10
 EXCUSES: Final = (*CRASHES, "stopped by hand")
 SETTLED_SECONDS: Final = 55.0
 """How long a store must have been empty before everything is cancelled that was armed for it."""
-AWAKE_WAIT_SECONDS: Final = 240.0
-"""The waits between them then, on a machine that other jobs keep awake; 900 on one that stops."""
-AWAKE_REQUESTS: Final = 3
-"""Requests per minute and server while a job is due that is not run."""
-FREE_WAKES: Final = 8
+FREE_WAKES: Final = 5
 """How often a job that is refused may wake the agent before the waits are at their longest."""
-FEW: Final = 2
-"""So many may have been one when NAS listed them."""
-SOON_SECONDS: Final = 25.0
-"""An occurrence that is overdue for longer is tried less and less often."""
+LONGEST_WAIT_SECONDS: Final = 900.0
+"""The waits between its wakes then."""
+AWAKE_REQUESTS: Final = 1
+"""Requests per minute and server while a job is due that is not run."""
+SKEW_SECONDS: Final = 21.0
+"""How far an agent's clock may be off."""
 FOLLOWER: Final = "nas-changes"
 MOST_THREADS: Final = 12
 CONVERGE_SECONDS: Final = 5.0
@@ -113,18 +111,17 @@ def check_cancel(world: World, process: OsProcess, job_id: str) -> None:
         if wanted and not world.shape.always_on:
             wanted.add(WATCHDOG + hashlib.sha256(str(home).encode()).hexdigest()[:12])
         if job_id in wanted and (
-            store.unreadable or (store.lost and not _is_settled(world, store))
+            store.unreadable or (store.lost and not _is_settled(world, process, store))
         ):
             world.ledger.forbid(f"{job_id} is cancelled while its store cannot be read")
 
 
-def _is_settled(world: World, store: Store) -> bool:
+def _is_settled(world: World, process: OsProcess, store: Store) -> bool:
     """Whether an empty store means that there are no jobs: it has been so for a while, or there
-    is not much to lose."""
+    is not more than one to lose, as far as the process can tell."""
     age = world.engine.now - store.lost_at
-    # With several homes the others still name jobs, which is not looked at twice.
-    few = len(world.nas.armed().keys() & store.jobs.keys()) <= FEW or len(world.machine.homes) > 1
-    return store.lost == "emptied" and (few or age >= SETTLED_SECONDS)
+    is_one = len(process.listed & store.jobs.keys()) <= 1
+    return store.lost == "emptied" and (is_one or age >= SETTLED_SECONDS)
 
 
 def _is_to_fire(job: Job) -> bool:
@@ -136,7 +133,7 @@ def wakes(world: World) -> list[str]:
     problems = []
     for start, end, job_id in world.machine.mishaps.refusals:
         fires = sum(start < at <= end for at, fired in world.nas.fires if fired == job_id)
-        bound = FREE_WAKES + (end - start) / AWAKE_WAIT_SECONDS + world.chaos.counts.total()
+        bound = FREE_WAKES + (end - start) / LONGEST_WAIT_SECONDS + world.chaos.counts.total()
         if fires > bound:
             problems.append(f"{fires} wakes for {job_id}, refused for {end - start:.0f} s")
     return problems
@@ -159,8 +156,10 @@ def rearmed(world: World, process: OsProcess, home: Path, job_id: str, since: fl
     unharmed = process.alive and world.chaos.last <= since
     if not (job and unharmed and _is_to_fire(job)) or _is_running(world, home, job):
         return
-    overdue = since - due_ms(job["next_run_at"]) / 1000
-    if 0 < overdue < SOON_SECONDS and job_id not in world.nas.armed():
+    if due_ms(job["next_run_at"]) > (since - SKEW_SECONDS) * 1000:
+        return  # a person's, before its time
+    armed = world.nas.armed().get(job_id)
+    if armed is None or armed.due_ms > (world.engine.now + SKEW_SECONDS) * 1000:
         world.ledger.forbid(f"{job_id} is not armed a minute after its claim was taken back")
 
 

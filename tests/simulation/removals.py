@@ -183,10 +183,7 @@ def _believe_emptied_stores() -> None:
 
 
 def _no_longer_waits() -> None:
-    def latest_try(overdue: int) -> int:
-        return overdue // planning.OVERDUE_STEP_MS * planning.OVERDUE_STEP_MS
-
-    _put(planning, "_latest_try", latest_try)
+    _put(planning, "OVERDUE_STEP_MAX_MS", planning.OVERDUE_STEP_MS)
 
 
 def _no_look_after_a_claim() -> None:

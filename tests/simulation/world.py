@@ -236,10 +236,12 @@ def _plugin_talks_to(world: World, *, told: bool) -> Iterator[None]:
     listener, usual = _Listener(world), {name: vars(scheduler)[name] for name in ("sys", "keys")}
     vars(scheduler).update(sys=Prompt(warn), keys=NoKeys)
     marks, seen = (
-        {name: vars(keeper)[name] for name in ("store_seen", "was_store_seen")},
+        {name: vars(keeper)[name] for name in ("store_seen", "was_store_seen", "forget_store")},
         set[Path](),
     )
-    vars(keeper).update(store_seen=seen.add, was_store_seen=seen.__contains__)
+    vars(keeper).update(
+        store_seen=seen.add, was_store_seen=seen.__contains__, forget_store=seen.discard
+    )
     for each in loggers:
         each.addHandler(listener)
         each.setLevel(logging.INFO if told else logging.CRITICAL)

@@ -1,6 +1,6 @@
 """Planning, by properties and by example, and carrying a plan out."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -167,6 +167,40 @@ def test_an_overdue_job_gets_a_key_that_cannot_be_spent(late: int, later: int) -
     assert later > 0 or arm.fire_at == at
 
 
+@pytest.mark.parametrize("late", [0, 29_999, 30_000, 449_999, 930_000, 6 * 3_600_000])
+def test_what_was_tried_is_armed_for_its_next_try_and_once(late: int) -> None:
+    one = OneShot("a", format_instant(NOW - late))
+    [latest] = plan([one], [], now=NOW).arms
+    tried = {"a": due_ms(latest.fire_at) or 0}
+    [arm] = plan([one], [], now=NOW, tried=tried).arms
+    at = due_ms(arm.fire_at) or 0
+    assert NOW < at <= NOW + 900_000
+    assert plan([one], None, now=NOW, tried=tried).arms == (arm,)
+    assert plan([one], [arm], now=NOW, tried=tried).arms == ()
+    assert plan([one], [arm], now=NOW).arms == ()  # whoever armed it
+    assert plan([one], [arm], now=at, tried={"a": at}).arms == ()  # its fire is on its way
+    [after] = plan([one], [], now=at, tried={"a": at}).arms
+    assert at < (due_ms(after.fire_at) or 0) <= at + 900_000
+
+
+@pytest.mark.parametrize("tried", [NOW - 60_001, NOW + 1, NOW + 60_000])
+def test_what_was_tried_at_another_time_is_armed_now(tried: int) -> None:
+    """Before this occurrence, or not yet: its time was another one then."""
+    one = OneShot("a", format_instant(NOW - 29_000))
+    assert plan([one], [], now=NOW, tried={"a": tried}).arms == (one,)
+
+
+@given(desired_lists, armed_lists, nows, st.dictionaries(ids, instants))
+def test_what_was_tried_changes_when_but_not_what_is_written(
+    desired: Jobs, observed: Jobs, now: Now, tried: dict[str, int]
+) -> None:
+    usual, found = plan(desired, observed, now=now), plan(desired, observed, now=now, tried=tried)
+    assert [one.job_id for one in found.arms] == [one.job_id for one in usual.arms]
+    assert (found.cancels, found.unusable) == (usual.cancels, usual.unusable)
+    after = carried_out(observed, found.arms, found.cancels)
+    assert plan(desired, after, now=now, tried=tried).arms == ()
+
+
 def test_a_job_that_is_refused_for_six_hours_is_tried_less_and_less() -> None:
     one = OneShot("a", format_instant(NOW))
     tries = {plan([one], [], now=NOW + second * 1000).arms[0].fire_at for second in range(6 * 3600)}
@@ -242,9 +276,9 @@ def test_converge_reads_what_is_desired_after_the_list(nas: InMemoryNas) -> None
     nas.arm("kept", "2026-01-01T01:00:00Z")
     nas.arm("orphan", "2026-01-01T01:00:00Z")
 
-    def desired(listed: Collection[str] | None) -> Desired:
+    def desired(listed: Mapping[str, str] | None) -> Desired:
         assert len(nas.requests) == 1
-        assert listed == {"kept", "orphan"}
+        assert listed == dict.fromkeys(("kept", "orphan"), "2026-01-01T01:00:00.000Z")
         return Desired(jobs(1), {"kept"}.__contains__, "not all")
 
     with nas.client() as client:

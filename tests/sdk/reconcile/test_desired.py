@@ -5,8 +5,8 @@ import threading
 import attrs
 import pytest
 
-from nas_sdk._core.instants import format_instant
-from nas_sdk.reconcile.desired import Fires, Jobs, Surroundings, agent_desired
+from nas_sdk._core.instants import format_instant, parse_instant
+from nas_sdk.reconcile.desired import Fires, Jobs, Surroundings, agent_desired, fired_anew
 from nas_sdk.reconcile.planning import OneShot, plan
 
 NOW = 1_800_000_000.0
@@ -16,6 +16,10 @@ DOG = "watchdog-ours"
 
 def jobs(**times: str) -> Jobs:
     return Jobs(times, frozenset(times))
+
+
+def due_seconds(fire_at: str) -> float:
+    return parse_instant(fire_at) / 1000
 
 
 def ids(one_shots: object) -> list[str]:
@@ -52,15 +56,52 @@ def test_others_and_their_watchdogs_are_left_alone() -> None:
         assert (known.protected(job_id), unknown.protected(job_id)) == (is_known, is_unknown)
 
 
+@pytest.mark.parametrize(
+    ("armed", "again"),
+    [({}, 60), ({"a": PAST}, 60), ({"a": LATER}, 60), ({"a": "2027-01-15T08:00:30Z"}, None)],
+)
+def test_an_overdue_job_is_looked_at_again_unless_its_next_try_is_armed(
+    armed: dict[str, str], again: float | None
+) -> None:
+    due = "2027-01-15T08:00:00Z"  # a moment ago, so that it is next tried after 30 s
+    around = Surroundings(due_seconds(due) + 1, DOG, listed=armed)
+    assert agent_desired(jobs(a=due), Fires(), around).look_again == again
+
+
+def test_a_job_whose_claim_was_taken_back_is_due_now_unless_somebody_has_it() -> None:
+    known, fires = (
+        jobs(a=PAST, b=PAST, c=PAST, d=LATER, e=PAST),
+        Fires(frozenset("b"), frozenset("c")),
+    )
+    found = fired_anew(known, fires, {"a", "b", "c", "d"}, NOW)
+    assert found.times == {**known.times, "a": format_instant(int(NOW * 1000))}
+
+
 @pytest.mark.parametrize("known", [jobs(), jobs(a=PAST)])
 def test_in_doubt_a_watchdog_whose_fire_may_be_on_its_way_is_armed_anew(known: Jobs) -> None:
     doubtful = attrs.evolve(known, problem="the store is not there")
-    want = agent_desired(doubtful, Fires(), Surroundings(NOW, DOG, listed={DOG}))
+    want = agent_desired(doubtful, Fires(), Surroundings(NOW, DOG, listed={DOG: LATER}))
     now = int(NOW * 1000)
     for seconds, stays in ((-60, False), (60, True)):
         listed = [OneShot(DOG, format_instant(now + seconds * 1000))]
         armed = plan(want.one_shots, listed, now=now).arms
         assert (DOG not in ids(armed)) == stays
+
+
+@pytest.mark.parametrize(
+    ("others", "is_believed"), [((), False), ({"a"}, True), ({"a", "b"}, True), (None, False)]
+)
+def test_an_emptied_store_is_not_believed_at_once_whatever_is_known_of_others(
+    others: set[str] | None, is_believed: bool
+) -> None:
+    listed = {"a": LATER, "b": LATER, DOG: LATER, "watchdog-theirs": LATER}
+    want = agent_desired(jobs(), Fires(), Surroundings(NOW, DOG, listed, others=others))
+    cancels = plan(
+        want.one_shots, [OneShot(*one) for one in listed.items()], protect=want.protected
+    )
+    assert (DOG in cancels.cancels) == (want.problem == "") == is_believed
+    again = attrs.evolve(Surroundings(NOW, DOG, listed, others=others), emptied_at=NOW - 60)
+    assert agent_desired(jobs(), Fires(), again).problem == ""
 
 
 def test_the_same_from_many_threads() -> None:
