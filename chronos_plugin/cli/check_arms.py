@@ -17,6 +17,7 @@ STORE = (
     "nothing is cancelled meanwhile; mend or restore cron/jobs.json, or, if its jobs are meant "
     "to be gone, run `chronos disarm`"
 )
+WAITS = "it is tried again, every 15 minutes at least; hermes's log says more"
 RESCHEDULE = "give each its schedule again: `hermes cron edit JOB --schedule …`"
 _SAID = {
     "missing": "not armed",
@@ -49,6 +50,9 @@ def arms(reconciler: HomeReconciler, armed: Sequence[Armed], *, active: bool) ->
     wanted = sum(row.next_run is not None for row in report.rows)
     if not found:
         yield ok("arms", f"all {wanted} jobs that are to fire are armed as they should be")
+    for row in report.rows:
+        if row.why:
+            yield warning("arms", f"{row.name} ({row.job_id}) is due and waits: {row.why}", WAITS)
     if report.foreign:
         yield ok("arms", f"{report.foreign} more of other profiles or agents; they are left alone")
     yield _watchdog(reconciler, report, wanted, now)

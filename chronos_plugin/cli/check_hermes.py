@@ -12,7 +12,8 @@ import chronos_plugin
 from chronos_plugin.serving_status import Running, ServingStatus
 from nas_sdk._version import __version__
 
-from . import hermes_env
+from ..keeper import HomeReconciler
+from . import hermes_env, obstacles
 from . import target as targets
 from .findings import Finding, ok, problem, warning
 from .install import HOOK
@@ -92,6 +93,12 @@ def running(home: Path, *, active: bool, patience: float = 0.0) -> Iterator[Find
     elif not processes:
         reason = "no gateway or dashboard has loaded chronos; a dashboard does as it starts"
         yield warning("running", reason, "start one: `hermes gateway run` or `hermes dashboard`")
+
+
+def obstructed(reconciler: HomeReconciler) -> Iterator[Finding]:
+    """What keeps hermes from running the jobs whose fires it gets."""
+    for each in obstacles.of_home(reconciler):
+        yield problem("runs", each.reason, each.fix)
 
 
 def _is_current(process: Running) -> Finding:

@@ -55,6 +55,7 @@ def examine(*, fire: bool) -> Iterator[Finding]:
     yield from check_hermes.hermes()
     yield from config(reconciler.home)
     yield from login(reconciler.runtime.time())
+    yield from check_hermes.obstructed(reconciler)
     if settings.unusable() or not is_complete() or not hermes_env.login()["there"]:
         yield from without_config("nas", "clock", "keys", "callback", "fire", "arms", "watchdog")
         yield from check_hermes.running(reconciler.home, active=settings.active)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,6 +145,27 @@ def gateway_pid() -> int | None:
 
     pid = get_running_pid(cleanup_stale=False)
     return None if pid is None else int(pid)
+
+
+def is_gateway_unwanted(home: Path) -> bool:
+    """Whether a person has stopped the gateway of a home; hermes then drops fires for it."""
+    try:
+        state = json.loads((home / "gateway_state.json").read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(state, dict) and state.get("desired_state") == "stopped"
+
+
+@functools.cache
+def hands_fires_on() -> bool:
+    """Whether the web servers of this hermes hand fires on to a gateway.
+
+    Read from their source: to import them takes seconds, and fails where they do not start.
+    """
+    spec = importlib.util.find_spec("hermes_cli")
+    folders = map(Path, spec.submodule_search_locations or () if spec else ())
+    servers = (file for folder in folders for file in folder.glob("web_server*.py"))
+    return any(b"_forward_cron_fire_to_gateway" in file.read_bytes() for file in servers)
 
 
 def log_file(home: Path) -> Path:

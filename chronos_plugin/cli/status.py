@@ -11,7 +11,7 @@ from nas_sdk.errors import NasError
 from nas_sdk.reconcile.planning import Armed
 
 from ..keeper import HomeReconciler
-from . import hermes_env
+from . import hermes_env, obstacles
 from .formatting import clock, distance, length, moment, paragraph, table, width
 from .status_report import Row, StatusReport, look
 
@@ -39,10 +39,13 @@ def status(args: argparse.Namespace) -> int:
         if not active:
             last_error = "cron.provider is not chronos: hermes's own ticker fires the jobs"
         last_error = last_error or report.problem
-        if last_error and not args.json:
-            print(f"chronos status: {last_error}", file=sys.stderr)
+        told = [last_error] if last_error else []
+        told += [f"{each.reason}; {each.fix}" for each in obstacles.of_home(reconciler)]
+        told += [f"{row.name} is due and waits: {row.why}" for row in report.rows if row.why]
+        for line in told if not args.json else ():
+            print(f"chronos status: {line}", file=sys.stderr)
         if not args.watch:
-            return 1 if last_error or any(row.problem for row in report.rows) else 0
+            return 1 if told or any(row.problem for row in report.rows) else 0
         time.sleep(EVERY_SECONDS)
 
 
@@ -95,6 +98,7 @@ def _as_json(reconciler: HomeReconciler, report: StatusReport, last_error: str, 
             "last_fire": row.fired.at if row.fired else None,
             "lateness": round(row.fired.lateness, 3) if row.fired else None,
             "problem": row.problem or None,
+            "why": row.why or None,
         }
         for row in report.rows
     ]
@@ -102,6 +106,7 @@ def _as_json(reconciler: HomeReconciler, report: StatusReport, last_error: str, 
         "home": str(reconciler.home),
         "now": now,
         "trouble": last_error or None,
+        "obstacles": [each._asdict() for each in obstacles.of_home(reconciler)],
         "jobs": jobs,
         "watchdog": report.watchdog,
         "foreign": report.foreign,

@@ -12,7 +12,7 @@ from nas_sdk.reconcile.planning import Armed, Desired
 
 from ..keeper import HomeReconciler
 from ..store import Job
-from . import hermes_env
+from . import hermes_env, obstacles
 from .problems import Problem
 
 OVERDUE_SECONDS = 60.0
@@ -34,6 +34,8 @@ class Row(NamedTuple):
     fired: Fired | None
     problem: str
     """`missing`, `moved`, `left over`, `unreadable`, `overdue`, `failed`, or nothing."""
+    why: str = ""
+    """Why hermes does not run a job that is due, as far as its record tells."""
 
 
 class StatusReport(NamedTuple):
@@ -80,6 +82,7 @@ def look(
             at_nas.get(job_id),
             fires.get(job_id),
             judged.get(job_id) or _of_itself(reconciler, job, now),
+            obstacles.of_job(reconciler, job) if _is_due(reconciler, job, now) else "",
         )
         for job_id, job in jobs.items()
     ]
@@ -124,6 +127,11 @@ def _judged(todo: Plan, at_nas: Mapping[str, float], *, known: bool) -> Iterator
         yield one.job_id, "moved" if one.job_id in at_nas else "missing"
     for job_id in todo.cancels:
         yield job_id, "left over"
+
+
+def _is_due(reconciler: HomeReconciler, job: Job, now: float) -> bool:
+    due = seconds(reconciler.fire_at(job))
+    return due is not None and due <= now
 
 
 def _of_itself(reconciler: HomeReconciler, job: Job, now: float) -> str:

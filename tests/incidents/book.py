@@ -7,11 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.incidents import test_arming, test_fires, test_identity, test_keys
+from tests.incidents import (
+    test_arming,
+    test_fires,
+    test_hosts,
+    test_identity,
+    test_keys,
+    test_stores,
+)
 from tests.incidents.stage import BrokenPromiseError, Incident, stage
 from tests.support.hermes_env import MAIN, HermesEnvironment
 
-THEMES = (test_arming, test_fires, test_identity, test_keys)
+THEMES = (test_arming, test_fires, test_hosts, test_identity, test_keys, test_stores)
 HELD, BROKEN, CANNOT_RUN = "held", "broken", "cannot run"
 _NAME = re.compile(r"test_incident_(\d\d)_")
 

@@ -6,6 +6,7 @@ command `python -m tests.incidents` plays the same function with the one hermes 
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ import pytest
 
 from nas_sdk._core.instants import format_instant, parse_instant
 from tests.support.agents import PROVISION, Agent, agent
-from tests.support.hermes_env import VERSIONS, HermesEnvironment
+from tests.support.hermes_env import VERSIONS, HermesEnvironment, run
 from tests.support.hermes_host import HermesServer, eventually
 from tests.support.hermes_session import HermesSession, hermes_session
 from tests.support.nas_over_http import NasOverHttp, nas_over_http
@@ -94,9 +95,9 @@ class Stage:
             self.agent.make_due(job, options["in_seconds"])
         return str(job)
 
-    def eventually(self, attempt: Callable[[], object], what: str) -> None:
-        """Wait for something that was promised."""
-        eventually(attempt, what, self.patience)
+    def eventually(self, attempt: Callable[[], object], what: str, later: float = 0.0) -> None:
+        """Wait for something that was promised; `later` is how many seconds it may well take."""
+        eventually(attempt, what, self.patience + later)
 
     def is_armed(self, job: str) -> bool:
         """Whether NAS has a job at the time that the store says."""
@@ -123,12 +124,12 @@ class Stage:
         with httpx.Client(timeout=PATIENCE_S, trust_env=False) as client:
             return [one.status for one in self.nas.double.deliver(client.send)]
 
-    def deliver_to(self, session: HermesSession) -> list[str]:
+    def deliver_to(self, session: HermesSession, code: str = "provider.fire_due(job)") -> list[str]:
         """Have NAS send what is due, and a session fire it: the ids of the jobs."""
 
         def fire(request: httpx.Request) -> httpx.Response:
             job = parse_job(request)
-            session.do("provider.fire_due(job)", job=job)
+            session.do(code, job=job)
             return httpx.Response(202, json={"status": "accepted", "job_id": job})
 
         return [one.job_id for one in self.nas.double.deliver(fire)]
@@ -138,6 +139,12 @@ class Stage:
         at = format_instant(parse_instant("2026-01-01T00:00:00Z"))
         return server.fire(self.nas.fire_token(self.agent.access, **claims), job, at).status_code
 
+    def chronos(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `chronos …` in the home of the agent."""
+        hermes = self.agent.hermes
+        module = ("-P", "-m", "chronos_plugin.cli")
+        return run([hermes.environment.python, *module, *arguments], hermes.variables())
+
     def dashboard(self) -> AbstractContextManager[HermesServer]:
         """The dashboard's server, without our hook, to which NAS sends nothing."""
         hermes = self.agent.hermes
@@ -145,9 +152,9 @@ class Stage:
         return replace(hermes, extra=extra).serving("serve")
 
     @contextmanager
-    def serving(self, kind: str) -> Iterator[HermesServer]:
+    def serving(self, kind: str, *, alone: bool = False) -> Iterator[HermesServer]:
         """A server that ends like in a crash, which is quicker than to ask it."""
-        with self.agent.serving(kind) as server:
+        with self.agent.serving(kind, alone=alone) as server:
             try:
                 yield server
             finally:

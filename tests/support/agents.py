@@ -49,9 +49,11 @@ class Agent:
         return replace(self, hermes=replace(self.hermes, home=home))
 
     @contextmanager
-    def serving(self, kind: str, gateway: HermesServer | None = None) -> Iterator[HermesServer]:
+    def serving(
+        self, kind: str, gateway: HermesServer | None = None, *, alone: bool = False
+    ) -> Iterator[HermesServer]:
         """A server of this agent, to which NAS's fires go while it runs; see `Hermes.serving`."""
-        with self.hermes.serving(kind, gateway) as server:
+        with self.hermes.serving(kind, gateway, alone=alone) as server:
             self.callback.target = server.url
             try:
                 yield server
@@ -83,14 +85,18 @@ class Agent:
 
         For jobs that recur, whose first time is a minute ahead. Nobody is told of it.
         """
+        at = datetime.fromtimestamp(time.time() + seconds, UTC).isoformat()
+        self.write_job(job_id, next_run_at=at)
+        return at
+
+    def write_job(self, job_id: str, **record: object) -> None:
+        """Change a job's record in the store as nobody is told of."""
         store = self.hermes.home.hermes / "cron" / "jobs.json"
         kept = json.loads(store.read_text())
-        at = datetime.fromtimestamp(time.time() + seconds, UTC).isoformat()
         for job in kept["jobs"]:
             if job["id"] == job_id:
-                job["next_run_at"] = at
+                job.update(record)
         store.write_text(json.dumps(kept))
-        return at
 
     def rewrite(self, name: str, key: str, value: object) -> None:
         """Set a dotted key in config.yaml or auth.json, both of which are JSON here."""

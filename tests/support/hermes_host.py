@@ -136,13 +136,17 @@ class Hermes:
         return _loaded(max(files, key=lambda file: file.stat().st_mtime_ns))
 
     @contextmanager
-    def serving(self, kind: str, gateway: "HermesServer | None" = None) -> Iterator["HermesServer"]:
+    def serving(
+        self, kind: str, gateway: "HermesServer | None" = None, *, alone: bool = False
+    ) -> Iterator["HermesServer"]:
         """A running `serve`, `dashboard` or `gateway`, which answers HTTP already.
 
-        Where the web servers hand fires to a gateway, one runs behind them, by default a new one.
+        Where the web servers hand fires to a gateway, one runs behind them, by default a new one,
+        unless they are to be `alone`.
         """
         with ExitStack() as stack:
-            if not gateway and kind != "gateway" and self.environment.forwards_fires:
+            forwards = kind != "gateway" and self.environment.forwards_fires
+            if forwards and not gateway and not alone:
                 gateway = stack.enter_context(self._running("gateway"))
             yield stack.enter_context(self._running(kind, gateway))
 
@@ -154,7 +158,7 @@ class Hermes:
         arguments, ready = _SERVERS[kind]
         api = {
             "API_SERVER_HOST": "127.0.0.1",
-            "API_SERVER_PORT": gateway.port if gateway else str(port),
+            "API_SERVER_PORT": gateway.port if gateway else str(port if kind == "gateway" else 9),
             "API_SERVER_KEY": API_KEY,
             "HERMES_DASHBOARD_SESSION_TOKEN": API_KEY,
             **(self._web_pages() if kind == "dashboard" else {}),
@@ -204,7 +208,14 @@ class HermesServer:
 
     def ask(self, method: str, path: str, **body: str) -> dict[str, Any]:
         """Use its API of cron jobs; what it answers."""
-        answer = httpx.request(
+        answer = self.try_ask(method, path, **body)
+        assert answer.is_success, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def try_ask(self, method: str, path: str, **body: str) -> httpx.Response:
+        """Use its API of cron jobs, which may refuse."""
+        return httpx.request(
             method,
             f"{self.url}{self.jobs}{path}",
             headers={"Authorization": f"Bearer {API_KEY}"},
@@ -212,9 +223,6 @@ class HermesServer:
             timeout=PATIENCE_S,
             trust_env=False,
         )
-        assert answer.is_success, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
 
     def answers(self) -> bool:
         """Whether it listens already; AssertionError when it has ended."""
