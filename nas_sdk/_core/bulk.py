@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime
 from functools import partial
@@ -186,7 +187,8 @@ def run_threads(
         batch.stop()
         give_up = time.monotonic() + batch.stop_seconds
         for worker in workers:
-            worker.join(max(0.0, give_up - time.monotonic()))
+            with suppress(RuntimeError):  # it was interrupted before this one began
+                worker.join(max(0.0, give_up - time.monotonic()))
     return batch.outcomes()
 
 

@@ -187,12 +187,13 @@ class Tokens:
         token = self._cache.usable(refused)
         if token is not None:
             return token
-        self._cache.refuse_reentry()
+        if self._lock.locked():  # a signal may have left the mark of a fetch that has ended
+            self._cache.refuse_reentry()
         with self._lock:
             if self._cache.rounds == rounds:
                 with self._cache.fetching():
                     self._fetch()
-            return self._cache.outcome()
+        return self._cache.outcome()
 
     def _fetch(self) -> None:
         assert callable(self._source)
@@ -225,7 +226,7 @@ class AsyncTokens:
             if self._cache.rounds == rounds:
                 with self._cache.fetching():
                     await self._fetch()
-            return self._cache.outcome()
+        return self._cache.outcome()
 
     @property
     def _lock(self) -> anyio.Lock:

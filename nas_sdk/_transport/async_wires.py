@@ -7,11 +7,12 @@ import asyncio
 import ipaddress
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import httpcore
 
-from .wires import Bounded
+from .wires import Bounded, Outbox
 
 
 class AsyncWire(Bounded, httpcore.AsyncNetworkBackend):
@@ -65,12 +66,21 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
     def __init__(self, wire: AsyncWire, stream: httpcore.AsyncNetworkStream) -> None:
         self._wire = wire
         self._stream = stream
+        self._outbox = Outbox()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        with suppress(httpcore.WriteError):  # whoever listens no more may have answered before
+            await self._flush()
         return await self._stream.read(max_bytes, self._wire.cap(timeout, httpcore.ReadTimeout))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.write(buffer, self._wire.cap(timeout, httpcore.WriteTimeout))
+        if self._outbox.put(buffer, timeout):
+            await self._flush()
+
+    async def _flush(self) -> None:
+        unsent, timeout = self._outbox.take()
+        if unsent:
+            await self._stream.write(unsent, self._wire.cap(timeout, httpcore.WriteTimeout))
 
     async def start_tls(
         self,
@@ -78,6 +88,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        await self._flush()
         limit = self._wire.cap(timeout, httpcore.ConnectTimeout)
         stream = await self._stream.start_tls(ssl_context, server_hostname, limit)
         return _AsyncStream(self._wire, stream)

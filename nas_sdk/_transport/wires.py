@@ -9,7 +9,8 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Iterable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 import httpcore
 
@@ -30,6 +31,32 @@ class Bounded:
         if left <= 0:
             raise late("the deadline has passed")
         return left if timeout is None else min(timeout, left)
+
+
+class Outbox:
+    """What is to be sent, gathered until an answer is read, so that one write carries it.
+
+    httpcore writes the head and the body of a request one by one, and a write costs about as
+    much as the rest of sending.
+    """
+
+    MOST: Final = 64 * 1024
+    """From so many bytes on they are sent at once, as gathering saves nothing then."""
+
+    def __init__(self) -> None:
+        self._unsent = b""
+        self._timeout: float | None = None
+
+    def put(self, buffer: bytes, timeout: float | None) -> bool:
+        """Add to it, `timeout` being that of the write; whether it is to be sent now."""
+        self._unsent = self._unsent + buffer if self._unsent else buffer
+        self._timeout = timeout
+        return len(self._unsent) >= self.MOST
+
+    def take(self) -> tuple[bytes, float | None]:
+        """All of it, which is gone from here, and the time limit for sending it."""
+        unsent, self._unsent = self._unsent, b""
+        return unsent, self._timeout
 
 
 class Wire(Bounded, httpcore.NetworkBackend):
@@ -55,9 +82,12 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, wire: Wire, stream: httpcore.NetworkStream) -> None:
         self._wire = wire
         self._stream = stream
+        self._outbox = Outbox()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """In slices, as the deadline may be ended while this waits."""
+        with suppress(httpcore.WriteError):  # whoever listens no more may have answered before
+            self._flush()
         give_up = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if give_up is None else give_up - time.monotonic()
@@ -70,7 +100,13 @@ class _Stream(httpcore.NetworkStream):
                 continue
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._wire.cap(timeout, httpcore.WriteTimeout))
+        if self._outbox.put(buffer, timeout):
+            self._flush()
+
+    def _flush(self) -> None:
+        unsent, timeout = self._outbox.take()
+        if unsent:
+            self._stream.write(unsent, self._wire.cap(timeout, httpcore.WriteTimeout))
 
     def start_tls(
         self,
@@ -78,6 +114,7 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
+        self._flush()
         limit = self._wire.cap(timeout, httpcore.ConnectTimeout)
         return _Stream(self._wire, self._stream.start_tls(ssl_context, server_hostname, limit))
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from .._core import process
 from .runtime import Runtime
 
 
@@ -16,6 +17,11 @@ class FileWatcher:
     def __init__(self, runtime: Runtime, log: logging.Logger) -> None:
         """Start nothing."""
         self._runtime, self._log = runtime, log
+        self.forked()
+        process.register(self)
+
+    def forked(self) -> None:
+        """Whoever watches in the parent does not in a child."""
         self._lock = threading.Lock()
         self._watching = False
 

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
+from .._core import process
 from .planning import due_ms
 from .runtime import Runtime
 
@@ -39,6 +40,11 @@ class FireGate:
         self._times, self._is_claimed_elsewhere = times, is_claimed_elsewhere
         self._runtime, self._log = runtime, log
         self._on_wait, self._on_fire = on_wait, on_fire
+        self.forked()
+        process.register(self)
+
+    def forked(self) -> None:
+        """The fires in progress are the parent's."""
         self._lock = threading.Lock()
         self._in_progress: dict[str, str | None] = {}
         self._let_through: dict[str, tuple[str, int]] = {}
@@ -68,7 +74,7 @@ class FireGate:
         finally:
             if first:
                 with self._lock:
-                    del self._in_progress[job_id]
+                    self._in_progress.pop(job_id, None)  # a child has none
 
     def claimed(self, job_id: str) -> None:
         """Note that a fire that was to be run is claimed, and not `in_progress` yet."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from .._core import process
 from .policy import DEFAULT, ReconcilePolicy
 from .runtime import Runtime
 
@@ -26,11 +27,17 @@ class Worker:
         """`act` gets the ticket that it serves, and then calls `complete` or `retry`."""
         self._act, self._runtime, self._name = act, runtime, name
         self._policy = policy
-        self._condition = runtime.condition()
         self._requested = self._completed = self._failures = 0
         self._next: float | None = None
         self._not_before = 0.0
-        self._working = self._stopped = False
+        self._stopped = False
+        self.forked()
+        process.register(self)
+
+    def forked(self) -> None:
+        """The thread is the parent's, which serves what it was asked for; see `request`."""
+        self._condition = self._runtime.condition()
+        self._working = False
 
     def request(self, delay: float = 0.0) -> int:
         """Ask for an act that begins in `delay` seconds at the latest; returns a ticket."""

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import httpx
 
+from nas_sdk._core import process
+
 _CODES = {400: "invalid_request", 401: "invalid_token", 403: "invalid_client", 429: "slow_down"}
 
 Drop = Literal["before", "after"]
@@ -54,6 +56,11 @@ class Faults:
 
     def __init__(self) -> None:
         self._ordered: list[Fault] = []
+        self.forked()
+        process.register(self)
+
+    def forked(self) -> None:
+        """Whoever holds it in the parent does not in a child."""
         self._lock = threading.Lock()
 
     def order(self, fault: Fault, times: int) -> None:

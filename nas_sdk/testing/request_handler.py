@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from nas_sdk._core import validation
+from nas_sdk._core import process, validation
 from nas_sdk._core.clock import Clock
 from nas_sdk._core.instants import format_instant, parse_instant
 from nas_sdk._core.operations import parse_json
@@ -33,10 +33,15 @@ class RequestHandler:
     def __init__(self, clock: Clock, jwks: Callable[[], Any], *, normalise: bool) -> None:
         self.tokens: dict[str, str | None] = {}
         self.table = OneShotTable()
-        self.lock = threading.RLock()
         self._clock = clock
         self._jwks = jwks
         self._normalise = normalise
+        self.forked()
+        process.register(self)
+
+    def forked(self) -> None:
+        """Whoever holds it in the parent does not in a child."""
+        self.lock = threading.RLock()
 
     def now(self) -> int:
         """Milliseconds since the epoch."""

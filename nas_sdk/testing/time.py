@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from nas_sdk._core import process
 from nas_sdk._core.clock import Clock
 
 
@@ -13,6 +14,11 @@ class VirtualClock(Clock):
     def __init__(self, start: float = 1_767_225_600.0) -> None:
         """`start`: seconds since the epoch; the default is the beginning of 2026."""
         self._now = start
+        self.forked()
+        process.register(self)
+
+    def forked(self) -> None:
+        """Whoever holds it in the parent does not in a child."""
         self._lock = threading.Lock()
 
     def time(self) -> float:

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -18,8 +18,8 @@ class Seen(NamedTuple):
     body: bytes
 
 
-Answer = Callable[[Seen], bytes | None]
-"""The bytes to send back; None closes the connection without a word."""
+Answer = Callable[[Seen], bytes | Iterable[bytes] | None]
+"""The bytes to send back, or pieces to send one by one; None closes without a word."""
 
 
 def http_answer(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
@@ -81,7 +81,8 @@ class Loopback:
                 if answer is None:
                     connection.shutdown(socket.SHUT_RDWR)
                     return
-                connection.sendall(answer)
+                for piece in [answer] if isinstance(answer, bytes) else answer:
+                    connection.sendall(piece)
 
 
 def _read_request(

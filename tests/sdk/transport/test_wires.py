@@ -1,0 +1,203 @@
+"""Requests and answers in pieces: of any size, at any byte."""
+
+import json
+import threading
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import httpcore
+import pytest
+
+from nas_sdk import AsyncNasClient, NasClient, NasTimeoutError
+from nas_sdk._transport import async_wires, wires
+from tests.support.both_clients import CALLBACK, FIRE_AT, KINDS, Driver
+from tests.support.loopback import Answer, Loopback, http_answer, loopback
+
+ANSWER = http_answer(b'{"schedule_id": "os_1"}')
+PROVISION = ("job-1", FIRE_AT, CALLBACK)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def client_of(kind: str, server: Loopback, **options: Any) -> Driver:
+    make: Any = NasClient if kind == "sync" else AsyncNasClient
+    return Driver(make(server.url, "agent-token", **options))
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Every write to a socket."""
+    seen: list[bytes] = []
+
+    def note(owner: Any, name: str) -> None:
+        usual = getattr(owner, name)
+
+        def write(self: Any, buffer: bytes, timeout: float | None = None) -> Any:
+            seen.append(bytes(buffer))
+            return usual(self, buffer, timeout)
+
+        monkeypatch.setattr(owner, name, write)
+
+    note(type(httpcore.SyncBackend()).connect_tcp.__globals__["SyncStream"], "write")
+    note(async_wires._Protocol, "write")
+    return seen
+
+
+async def test_one_write_carries_a_request(kind: str, writes: list[bytes]) -> None:
+    with loopback(lambda _: ANSWER) as server:
+        call = client_of(kind, server)
+        for _ in range(3):
+            await call("provision", *PROVISION)
+        await call.close()
+    assert len(writes) == 3
+    assert [json.loads(each.partition(b"\r\n\r\n")[2])["job_id"] for each in writes] == [
+        "job-1"
+    ] * 3
+
+
+async def test_a_long_body_is_not_gathered(
+    kind: str, writes: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wires.Outbox, "MOST", 100)
+    with loopback(lambda _: ANSWER) as server:
+        call = client_of(kind, server)
+        await call("provision", *PROVISION)
+        await call.close()
+    assert len(writes) == 2
+    assert json.loads(server.seen[0].body)["job_id"] == "job-1"
+
+
+class _Narrow:
+    """A socket that takes so many bytes a time."""
+
+    def __init__(self, sock: Any, room: int) -> None:
+        self._sock, self._room = sock, room
+
+    def send(self, data: bytes) -> int:
+        return int(self._sock.send(data[: self._room]))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def test_a_socket_that_takes_a_few_bytes_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = httpcore.SyncBackend.connect_tcp
+
+    def through(room: int) -> Any:
+        def connect(*args: Any, **options: Any) -> Any:
+            stream: Any = usual(*args, **options)
+            stream._sock = _Narrow(stream._sock, room)
+            return stream
+
+        return connect
+
+    with loopback(lambda _: ANSWER) as server:
+        for room in (*range(1, 40), 300, 10_000):
+            monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", through(room))
+            with NasClient(server.url, "agent-token") as nas:
+                nas.provision(*PROVISION)
+    assert len(server.seen) == 41
+    assert {json.loads(each.body)["job_id"] for each in server.seen} == {"job-1"}
+
+
+async def test_an_answer_cut_at_every_byte(kind: str) -> None:
+    cuts = iter(range(1, len(ANSWER)))
+
+    def pieces(_: Any) -> Iterator[bytes]:
+        cut = next(cuts)
+        yield ANSWER[:cut]
+        yield ANSWER[cut:]
+
+    with loopback(pieces) as server:
+        call = client_of(kind, server)
+        for _ in range(1, len(ANSWER)):
+            assert (await call("provision", *PROVISION)).schedule_id == "os_1"
+        await call.close()
+    assert server.connections == 1
+
+
+async def test_an_answer_byte_by_byte(kind: str) -> None:
+    with loopback(lambda _: (ANSWER[at : at + 1] for at in range(len(ANSWER)))) as server:
+        call = client_of(kind, server)
+        for _ in range(5):
+            assert (await call("provision", *PROVISION)).schedule_id == "os_1"
+        await call.close()
+    assert server.connections == 1
+
+
+class _Deaf(httpcore.NetworkStream):
+    """Takes nothing more, but has answered."""
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        raise httpcore.WriteError("broken pipe")
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return b"HTTP/1.1 413 "
+
+
+class _AsyncDeaf(httpcore.AsyncNetworkStream):
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        raise httpcore.WriteError("broken pipe")
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        return b"HTTP/1.1 413 "
+
+
+async def test_who_answers_before_he_has_heard_all_is_heard() -> None:
+    stream = wires._Stream(wires.Wire(), _Deaf())
+    stream.write(b"GET /", 1.0)
+    assert stream.read(100, 1.0) == b"HTTP/1.1 413 "
+    other = async_wires._AsyncStream(async_wires.AsyncWire(), _AsyncDeaf())
+    await other.write(b"GET /", 1.0)
+    assert await other.read(100, 1.0) == b"HTTP/1.1 413 "
+
+
+def _head_that_never_ends() -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\n"
+    while True:
+        yield b"x-more: 1\r\n"
+
+
+def _early_hints_for_ever() -> Iterator[bytes]:
+    while True:
+        yield b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
+
+
+def _body_that_never_ends() -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n"
+    while True:
+        yield b" "
+
+
+DRIPS = [_head_that_never_ends, _early_hints_for_ever, _body_that_never_ends]
+
+
+def dripping(drip: Any, ended: threading.Event) -> Answer:
+    """Sends 1000 pieces a twentieth of a second apart, until nobody listens or `ended`."""
+
+    def answer(_: Any) -> Iterator[bytes]:
+        for piece in islice(drip(), 1000):
+            yield piece
+            if ended.wait(0.05):
+                return
+
+    return answer
+
+
+@pytest.mark.off_contract("response")
+@pytest.mark.parametrize("drip", DRIPS)
+async def test_the_deadline_holds_while_an_answer_drips(kind: str, drip: Any) -> None:
+    ended = threading.Event()
+    before = threading.active_count()
+    with loopback(dripping(drip, ended)) as server:
+        call = client_of(kind, server, deadline=0.5, timeout=30)
+        with pytest.raises(NasTimeoutError) as caught:
+            await call("list_armed")
+        await call.close()
+        ended.set()
+    assert caught.value.attempts == 1
+    assert threading.active_count() <= before
