@@ -4,20 +4,24 @@
 
 Every figure is the median of the rounds. The server runs in a process of its own, the
 load in this one. ``--store nats`` is three NATS servers beside it, ``nats1`` a single one.
-``ceiling`` is HTTP and tokens alone; the ``others`` are APScheduler, as what people would
-otherwise take: they need `pip install apscheduler sqlalchemy`.
+``ceiling`` is HTTP and tokens alone; ``against_aiohttp`` needs wrk; the ``others`` are
+APScheduler, as what people would otherwise take: they need `pip install apscheduler sqlalchemy`.
 """
 
 import argparse
 import asyncio
+import importlib.util
 import json
 import random
 import secrets
 import statistics
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 
-from benchmarks import hosting
+from benchmarks import hosting, wrk
 from benchmarks.figures import Figures, in_ms, lateness
 from benchmarks.hosting import AGENTS, KINDS, Stores, cpu_s, opened, provision, rss_mb, server
 from benchmarks.load import get, send_all, sink
@@ -28,6 +32,32 @@ from nas_server.store import Store
 from tests.support.nas_server import nas_server
 
 LIST = "/api/agent-cron/list"
+
+
+async def against_aiohttp(stores: Stores) -> Figures:
+    """Arm by wrk over 32 connections; the same JSON to a plain aiohttp handler, in one run."""
+    with tempfile.TemporaryDirectory(prefix="nas-bench-") as name:
+        directory = Path(name)
+        async with server(stores) as (nas, tokens, _):
+            rate, cost = await _rate(nas.url, nas.pid, tokens, directory)
+        found = {"arms_per_s": rate, "cpu_us": cost}
+        for loop in ("asyncio", "uvloop"):
+            if importlib.util.find_spec(loop) is None:
+                continue
+            with wrk.plain_handler(loop) as (url, pid):
+                bound, least = await _rate(url, pid, tokens, directory)
+            found |= {f"{loop}_per_s": bound, f"{loop}_cpu_us": least}
+            found |= {f"of_{loop}": rate / bound, f"cpu_of_{loop}": least / cost}
+    return found
+
+
+async def _rate(url: str, pid: int, tokens: list[str], directory: Path) -> tuple[float, float]:
+    """Return how many arms were answered a second, and the CPU of one in microseconds."""
+    arm = partial(wrk.arms_per_s, url, tokens, directory)
+    await asyncio.to_thread(arm, "warm")
+    cpu = cpu_s(pid)
+    rate = await asyncio.to_thread(arm, "arm")
+    return rate, (cpu_s(pid) - cpu) / (rate * wrk.SECONDS) * 1e6
 
 
 async def arms(stores: Stores) -> Figures:
@@ -139,7 +169,7 @@ Bench = Callable[[Stores], Awaitable[Figures]]
 ALL: dict[str, Bench] = {
     each.__name__: each
     for each in (
-        *(ceiling, arms, steady, burst_1k, burst_10k, hanging, idle),
+        *(ceiling, against_aiohttp, arms, steady, burst_1k, burst_10k, hanging, idle),
         *(others_arms, others_1k, others_10k),
     )
 }
@@ -160,12 +190,17 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.names) - set(ALL):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    if not options.names or "against_aiohttp" in options.names:
+        try:
+            wrk.find()
+        except wrk.MissingError as error:
+            parser.error(str(error))
     found = {}
     with hosting.stores(options.store) as provided:
         for name in options.names or ALL:
             found[name] = asyncio.run(_median(ALL[name], provided, options.rounds))
             if not options.json:
-                shown = "  ".join(f"{key} {value:.1f}" for key, value in found[name].items())
+                shown = "  ".join(f"{key} {value:.4g}" for key, value in found[name].items())
                 print(f"{name:10} {shown}", flush=True)
     if options.json:
         print(json.dumps(found))

@@ -12,6 +12,8 @@ from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server.store.base import Record, Store
 
 _AGENT: Final = "agent"
+KNOWN: Final = 100_000
+"""Of so many tokens it is known whose they are, without a look into the store."""
 _TOKEN: Final = "token"  # noqa: S105 - the kind of a record
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAME_RULE: Final = "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
@@ -105,13 +107,21 @@ class Accounts:
     def __init__(self, store: Store) -> None:
         """Keep agents in ``store``."""
         self._store = store
+        self._names: dict[str, str] = {}
 
     async def identify(self, token: str, now: int) -> AgentAccount:
         """Return whose token this is; InvalidTokenError or UnprovisionedError."""
         hashed = hash_token(token)
-        agent = await self.owner(hashed)
+        # Whose a token was, it is for ever; whether it still is, the agent's record says.
+        name = self._names.get(hashed)
+        agent = await (self.owner(hashed) if name is None else self.find(name))
         if agent is None or agent.token_hash != hashed:
+            self._names.pop(hashed, None)
             raise InvalidTokenError
+        if name is None:
+            if len(self._names) >= KNOWN:
+                self._names.clear()
+            self._names[hashed] = agent.name
         if agent.expires_ms is not None and agent.expires_ms <= now:
             raise InvalidTokenError
         if agent.revoked:

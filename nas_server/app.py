@@ -21,6 +21,7 @@ from nas_server.keys import KeyRing
 from nas_server.metrics import CONTENT_TYPE, CountsCache, Metrics
 from nas_server.page.routes import Page
 from nas_server.policy import HttpPolicy, ServerConfig
+from nas_server.schedule_ids import ScheduleIds
 from nas_server.store.base import Store, StoreError
 
 
@@ -56,6 +57,7 @@ class Nas:
         )
         self._share = partial(budget.share, settings.budget)
         self._throttle = _throttle(settings.calls, settings.http)
+        self._schedule_ids = ScheduleIds()
         self._counts = CountsCache(store.counts, clock, settings.http.counts_ms)
         self.relay: Relay
         self._stopped = False
@@ -141,7 +143,7 @@ class Nas:
             asked.fire_at,
             asked.agent_callback_url,
             asked.dedup_key,
-            one_shot.new_schedule_id(),
+            self._schedule_ids.new(),
             now,
             agent.generation,
             asked.more,

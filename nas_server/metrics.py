@@ -23,6 +23,7 @@ class Metrics:
         self._requests = Counter(
             "nas_requests", "Requests answered.", ["operation", "status"], registry=self._registry
         )
+        self._counters: dict[tuple[str, int], Counter] = {}
         self._attempts = Counter(
             "nas_fire_attempts", "Deliveries ended.", ["outcome"], registry=self._registry
         )
@@ -56,7 +57,11 @@ class Metrics:
 
     def answered(self, operation: str, status: int) -> None:
         """Count a request."""
-        self._requests.labels(operation, str(status)).inc()
+        counter = self._counters.get((operation, status))
+        if counter is None:
+            counter = self._requests.labels(operation, str(status))
+            self._counters[operation, status] = counter
+        counter.inc()
 
     def began(self, lateness_ms: int | None) -> None:
         """Count a delivery that begins; a first one has a lateness."""

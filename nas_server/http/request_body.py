@@ -23,6 +23,8 @@ async def body(request: web.Request, kind: str, within_s: float) -> bytes:
         raise InvalidRequestError(
             "Content-Encoding: send the body as it is", field="Content-Encoding"
         )
+    if request.content.is_eof():  # it came with the head
+        return await request.read()
     try:
         async with asyncio.timeout(within_s):
             return await request.read()

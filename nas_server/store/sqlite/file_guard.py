@@ -25,7 +25,7 @@ class FileChangedError(StoreError):
     """The store's file is not the one that was opened; what would be written there is lost."""
 
     def __init__(
-        self, path: Path, what: str, todo: str = "put it back or start nas-server again"
+        self, path: str, what: str, todo: str = "put it back or start nas-server again"
     ) -> None:
         """Say what happened to ``path`` and what is to be done."""
         super().__init__(f"{path} {what} under the running server: {todo}")
@@ -37,7 +37,7 @@ class FileGuard:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         """Mark the file at ``path``, which ``connection`` has open in WAL mode for writing."""
-        self._path = path
+        self._name = str(path)
         self._db = connection
         # Open until `close`: to close any handle of the file drops SQLite's locks on it.
         self._handle = os.open(path, os.O_RDONLY)
@@ -46,7 +46,7 @@ class FileGuard:
             self._renew()
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         sides = [Path(f"{path}{side}") for side in _SIDES]
-        self._known = {each: _identity(each.stat()) for each in sides if each.exists()}
+        self._known = {str(each): _identity(each.stat()) for each in sides if each.exists()}
         self._look = _look(path.stat())
         self._in_file = self._found_in_file()
 
@@ -56,25 +56,25 @@ class FileGuard:
 
     def check(self) -> None:
         """Raise FileChangedError when the file is not what it was, in words for a person."""
-        for path, known in self._known.items():
+        for name, known in self._known.items():
             try:
-                found = path.stat()
+                found = os.stat(name)  # noqa: PTH116 - twice for each group of writes
             except OSError:
-                raise FileChangedError(path, "was deleted or moved") from None
+                raise FileChangedError(name, "was deleted or moved") from None
             if _identity(found) != known:
-                raise FileChangedError(path, "was replaced by another")
+                raise FileChangedError(name, "was replaced by another")
             if found.st_nlink != 1:
-                raise FileChangedError(path, "has a second name (a hard link)", "remove that name")
-            if path == self._path and self._mark:
+                raise FileChangedError(name, "has a second name (a hard link)", "remove that name")
+            if name == self._name and self._mark:
                 self._check_marks(_look(found))
 
     def _check_marks(self, look: tuple[int, int]) -> None:
         if self._db.execute("SELECT mark FROM mark").fetchone() != (self._mark,):
-            raise FileChangedError(self._path, "was overwritten with a copy")
+            raise FileChangedError(self._name, "was overwritten with a copy")
         if look == self._look:
             return
         if not (found := self._found_in_file()):
-            raise FileChangedError(self._path, "was overwritten with a copy")
+            raise FileChangedError(self._name, "was overwritten with a copy")
         self._look, self._in_file = look, found
         if found == self._mark:
             with contextlib.suppress(sqlite3.Error):

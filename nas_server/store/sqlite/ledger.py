@@ -31,10 +31,9 @@ class Ledger:
 
     def provision(self, wanted: StoredOneShot, now: int) -> str:
         """Arm by the rules; return the schedule id to answer."""
-        remembered = self.held.remembered(wanted.agent, wanted.dedup_key, now) or rows.delivered(
-            self._db, wanted.agent, wanted.dedup_key, now
-        )
-        current = self._get(wanted.agent, wanted.job_id)
+        delivered, row = rows.known(self._db, wanted, now)
+        remembered = self.held.remembered(wanted.agent, wanted.dedup_key, now) or delivered
+        current = self.held.current(wanted.agent, wanted.job_id, row)
         schedule_id, write = one_shot.arm(wanted, current, remembered)
         if write:
             self._put(wanted)

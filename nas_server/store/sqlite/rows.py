@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -21,6 +21,11 @@ _PUT: Final = (
     f"INSERT OR REPLACE INTO one_shots ({_COLUMNS}, wake_ms) "  # noqa: S608 - as above
     f"VALUES ({', '.join('?' * (len(_NAMES) + 1))})"
 )
+_KNOWN: Final = (  # in one statement: each is a change of threads
+    f"SELECT {_COLUMNS}, (SELECT schedule_id FROM delivered "  # noqa: S608 - as above
+    "WHERE agent = ? AND dedup_key = ? AND until_ms > ?) "
+    "FROM (SELECT 1) LEFT JOIN one_shots ON agent = ? AND job_id = ?"
+)
 
 SLICE: Final = 100
 """So many that are over are forgotten at a time: what waited for all of them would wait long."""
@@ -37,7 +42,7 @@ _FORGET: Final = (
 )
 
 
-def _one_shot(row: tuple[Any, ...]) -> StoredOneShot:
+def _one_shot(row: Sequence[Any]) -> StoredOneShot:
     values = dict(zip(_NAMES, row, strict=True))
     return StoredOneShot(**values | {"dead": bool(values["dead"])})
 
@@ -145,13 +150,13 @@ def bury(db: sqlite3.Connection, now: int) -> None:
     )
 
 
-def delivered(db: sqlite3.Connection, agent: str, dedup_key: str, now: int) -> str | None:
-    """Return the schedule id remembered for a dedup key."""
-    row = db.execute(
-        "SELECT schedule_id FROM delivered WHERE agent = ? AND dedup_key = ? AND until_ms > ?",
-        (agent, dedup_key, now),
-    ).fetchone()
-    return None if row is None else str(row[0])
+def known(
+    db: sqlite3.Connection, wanted: StoredOneShot, now: int
+) -> tuple[str | None, StoredOneShot | None]:
+    """Return the schedule id remembered for the dedup key, and what the job has."""
+    names = (wanted.agent, wanted.dedup_key, now, wanted.agent, wanted.job_id)
+    *row, schedule_id = db.execute(_KNOWN, names).fetchone()
+    return schedule_id, None if row[0] is None else _one_shot(row)
 
 
 def remember(db: sqlite3.Connection, one: StoredOneShot, now: int, until: int) -> None:

@@ -71,7 +71,8 @@ class Writer:
         self.is_full = reserve is not None and not self._set_aside(reserve)
         self._loop = asyncio.get_running_loop()
         self._closed = False
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._asked: list[_Job] = []
+        self._queue: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="nas-store-writer", daemon=True)
         self._thread.start()
 
@@ -95,21 +96,28 @@ class Writer:
     async def _ask(self, job: _Job) -> Any:
         if self._closed:
             raise StoreError("the store is closed")
-        self._queue.put(job)
+        if not self._asked:  # once for all that is asked for in this turn of the loop
+            self._loop.call_soon(self._hand_over)
+        self._asked.append(job)
         try:
             return await job.answer
         except sqlite3.Error as error:
             raise _in_words(error) from error
 
+    def _hand_over(self) -> None:
+        asked, self._asked = self._asked, []
+        self._queue.put(asked)
+
     async def close(self) -> None:
         """Finish what was asked for and close the connection."""
         self._closed = True
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._connection.close()
 
     def _run(self) -> None:
-        while group := self._next_group():
+        while (group := self._next_group()) is not None:
             # Whatever fails, the thread goes on: without it no later call would be answered.
             looking = [job for job in group if not job.writes]
             for job in looking:
@@ -123,15 +131,16 @@ class Writer:
         if group:
             self._loop.call_soon_threadsafe(_answer, group)
 
-    def _next_group(self) -> list[_Job]:
-        """Wait for work and return what has gathered; nothing when the end was asked for."""
+    def _next_group(self) -> list[_Job] | None:
+        """Wait for work and return what has gathered; None when the end was asked for."""
         group: list[_Job] = []
-        while (job := self._queue.get()) is not None:
-            group.append(job)
-            if len(group) == GROUP or self._queue.empty():
+        while (asked := self._queue.get()) is not None:
+            group += asked
+            if len(group) >= GROUP or self._queue.empty():
                 return group
-        if group:
-            self._queue.put(None)
+        if not group:
+            return None
+        self._queue.put(None)
         return group
 
     def _write(self, group: list[_Job]) -> None:
