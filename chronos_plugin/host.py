@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nas_sdk._core.operations import quotable
 from nas_sdk._core.validation import is_callback_url
+from nas_sdk.errors import TokenError
 
 from . import store
 from .store import Job, Store
 
 log = logging.getLogger("cron.chronos")
+_SECRET = re.compile(r"(?=\S*\d)[\w.~+=-]{24,}")  # what may be a token in a reason of hermes's
 NEEDED = ("portal_url", "callback_url", "expected_audience", "nas_jwks_url")
 
 
@@ -92,14 +96,20 @@ class Host:
         return bool((get_provider_auth_state("nous") or {}).get("access_token"))
 
     def access_token(self, home: Path, renew: bool) -> str:
-        """A Nous access token that is good now, or a new one. Slow; may go to the network."""
-        from hermes_cli.auth import resolve_nous_access_token
+        """A Nous access token that is good now, or a new one. Slow; may go to the network.
+
+        Raises TokenError with hermes's reason.
+        """
+        from hermes_cli.auth import AuthError, resolve_nous_access_token
 
         # What ends sooner than that is renewed. The empty bundle, which is none, makes hermes
         # leave its memo of the last seconds aside: it has the token that NAS refuses (0.22).
         options: dict[str, Any] = {"refresh_skew_seconds": 10**10, "ca_bundle": ""}
         with _at_home(home):
-            return str(resolve_nous_access_token(**options if renew else {}))
+            try:
+                return str(resolve_nous_access_token(**options if renew else {}))
+            except AuthError as error:
+                raise TokenError(_SECRET.sub("…", quotable(str(error)) or "no reason")) from None
 
     def store(self, home: Path) -> Store:
         """The jobs of a home, as far as they can be read."""

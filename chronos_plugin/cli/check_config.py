@@ -48,6 +48,15 @@ def _renewed_elsewhere() -> str:
     return "" if known or hermes_env.portal_override() == portal else portal
 
 
+def no_nas() -> str:
+    """What a person can do when something else than NAS answers at `portal_url`."""
+    parts = urlsplit(_portal_url())
+    root = f"{parts.scheme}://{parts.netloc}"
+    if parts.path:
+        return f"take the path out of cron.chronos.portal_url: {root}"
+    return f"check cron.chronos.portal_url: it is no NAS that answers at {root}"
+
+
 def _portal_url() -> str:
     return str(hermes_env.written().get("portal_url") or "").rstrip("/")
 

@@ -21,11 +21,13 @@ from nas_sdk.client import NasClient
 from nas_sdk.errors import (
     BadRequestError,
     ConfigurationError,
+    ContractError,
     IdentityRejectedError,
     NasConnectionError,
     NasError,
     TokenError,
     UnauthorizedError,
+    UnexpectedStatusError,
 )
 from nas_sdk.reconcile.planning import Armed
 from nas_sdk.reconcile.reconciler import HINT
@@ -34,7 +36,8 @@ from nas_sdk.webhooks._keys import UnusableKeyError, parse_key_set
 
 from ..host import ChronosConfig
 from ..keeper import HomeReconciler
-from .check_config import log_in
+from . import hermes_env
+from .check_config import log_in, no_nas
 from .findings import Finding, ok, problem, skipped, warning
 from .formatting import length
 from .status_report import PROBE
@@ -44,6 +47,7 @@ FIRE_SECONDS = 20.0
 """How long the test fire may take."""
 SKEW_SECONDS = (5.0, 30.0)
 """A clock that is off by more is a warning, a problem: tokens are good for 30 s around."""
+WAY = "start a gateway or dashboard, or mend the way to it (DNS, proxy, port)"
 _MADE_UP = "made-up-by-chronos-doctor"
 
 
@@ -98,6 +102,8 @@ def _remedy(error: NasError) -> str:
         return HINT
     if isinstance(error, (TokenError, UnauthorizedError)):
         return log_in()
+    if isinstance(error, (ContractError, UnexpectedStatusError)):
+        return no_nas()
     if isinstance(error, (NasConnectionError, ConfigurationError)):
         return "check cron.chronos.portal_url, and the way from this machine to it"
     return "if it lasts, ask whoever runs NAS; jobs are armed again once it answers"
@@ -122,24 +128,48 @@ def keys(settings: ChronosConfig) -> Finding:
 
 
 def callback(settings: ChronosConfig) -> Finding:
-    """Whether the agent's own public URL leads to a hermes; asked with a made-up token."""
+    """Whether the agent's own public URL leads to a hermes.
+
+    It is asked with a method that hermes has no use for: a fire with a made-up token would be
+    a warning in its log. Only what does not answer as hermes does is sent one.
+    """
     url = f"{settings.callback_url}/api/cron/fire"
-    fix = "start a gateway or dashboard, or mend the way to it (DNS, proxy, port)"
-    body = {"job_id": _MADE_UP, "fire_at": datetime.now(UTC).isoformat()}
-    headers = {"Authorization": f"Bearer {_MADE_UP}", "User-Agent": user_agent("chronos-doctor")}
     trust = not is_loopback(urlsplit(url).hostname or "")
+    agent = {"User-Agent": user_agent("chronos-doctor")}
     try:
-        with httpx.Client(trust_env=trust, timeout=PATIENCE_SECONDS) as client:
-            answer = client.post(url, json=body, headers=headers)
+        with httpx.Client(trust_env=trust, timeout=PATIENCE_SECONDS, headers=agent) as client:
+            answer = client.put(url)
+            allowed = answer.headers.get("allow", "").upper().replace(",", " ").split()
+            if answer.status_code == httpx.codes.METHOD_NOT_ALLOWED and "POST" in allowed:
+                return ok("callback", f"{url} takes fires")
+            return _made_up(client, url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return problem("callback", f"{url} does not answer: {type(error).__name__}", fix)
+        return _unreachable(settings, f"{url} does not answer: {type(error).__name__}")
+
+
+def _unreachable(settings: ChronosConfig, reason: str) -> Finding:
+    gateway = hermes_env.gateway_pid()
+    if gateway is None or hermes_env.gateway_has_server(settings.home):
+        return problem("callback", reason, WAY)
+    reason = f"{reason}; the gateway (process {gateway}) runs without its HTTP server"
+    fix = (
+        f"set API_SERVER_KEY to 16 random characters or more in {settings.home / '.env'}, and "
+        "restart the gateway: `hermes gateway restart`"
+    )
+    return problem("callback", reason, fix)
+
+
+def _made_up(client: httpx.Client, url: str) -> Finding:
+    """What answers a fire with a made-up token, and no hermes as we know them."""
+    body = {"job_id": _MADE_UP, "fire_at": datetime.now(UTC).isoformat()}
+    answer = client.post(url, json=body, headers={"Authorization": f"Bearer {_MADE_UP}"})
     if answer.status_code == httpx.codes.UNAUTHORIZED and "fire token" in answer.text:
         return ok("callback", f"{url} refuses a made-up token, as it should")
     if answer.is_success:
         reason = f"{url} takes a made-up token: anyone could run the jobs"
         return problem("callback", reason, "take that away from the net; it is no hermes of ours")
     if answer.is_server_error:
-        return problem("callback", f"{url} answers {answer.status_code}: nothing serves there", fix)
+        return problem("callback", f"{url} answers {answer.status_code}: nothing serves there", WAY)
     reason = f"{url} answers {answer.status_code}, not hermes's refusal of a made-up token"
     return problem("callback", reason, "check cron.chronos.callback_url: host, port and path")
 
@@ -178,8 +208,6 @@ def _refusal(log: Path, seen: int) -> str:
         file.seek(seen)
         news = file.read().decode("utf-8", "replace").splitlines()
     whys = [line.partition("fire refused: ")[2] for line in news if "fire refused: " in line]
-    # The log is written with a delay, and may only now tell of the made-up token.
-    whys = [why for why in whys if "no JWT" not in why]
     return whys[-1] if whys else ""
 
 

@@ -168,6 +168,17 @@ def hands_fires_on() -> bool:
     return any(b"_forward_cron_fire_to_gateway" in file.read_bytes() for file in servers)
 
 
+def gateway_has_server(home: Path) -> bool:
+    """Whether the gateway of a home answers HTTP, for all that it has left in its home."""
+    from gateway.status import read_runtime_status
+
+    platforms = (read_runtime_status(home / "gateway_state.json") or {}).get("platforms")
+    if not isinstance(platforms, dict):
+        return True
+    server = platforms.get("api_server")
+    return isinstance(server, dict) and server.get("state") == "connected"
+
+
 def log_file(home: Path) -> Path:
     """Where hermes's processes log, this plugin included."""
     return home / "logs" / "agent.log"

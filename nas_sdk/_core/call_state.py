@@ -24,6 +24,7 @@ from ..errors import (
     NasTimeoutError,
     ResponseError,
     StatusError,
+    TokenError,
     UnauthorizedError,
 )
 from .bodies import Body
@@ -171,7 +172,12 @@ class CallState(Generic[T]):
         return httpx.Headers([(name, self._hide(value)) for name, value in raw])
 
     def over(self, error: NasError) -> NasError:
-        """The same error, with what the call has cost; to be raised."""
+        """The same error, with what the call has cost; to be raised.
+
+        Without another token for the one that NAS refused it says that, too.
+        """
+        if isinstance(error, TokenError) and isinstance(self._last, UnauthorizedError):
+            error.args = (f"{self._last.message}; {error.message}",)
         error.attempts = self._attempts
         error.elapsed = self._elapsed()
         self._log(type(error).__name__, error.request_id)

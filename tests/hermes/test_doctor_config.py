@@ -111,3 +111,12 @@ def test_it_cannot_be_read(patient: Agent, config: Path) -> None:
     config.rmdir()
     config.write_bytes(well)
     green(patient)
+
+
+def test_a_portal_url_with_a_path(patient: Agent) -> None:
+    configure(patient, portal_url=f"{patient.access.url}/api/agent-cron")
+    told = doctor(patient.hermes).told("nas")
+    assert "404" in told
+    assert told.endswith(f"take the path out of cron.chronos.portal_url: {patient.access.url}")
+    configure(patient, portal_url=patient.access.url)
+    green(patient)
