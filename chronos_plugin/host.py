@@ -17,6 +17,7 @@ from nas_sdk._core.validation import is_callback_url
 from nas_sdk.errors import TokenError
 
 from . import store
+from .host_base import HostBase
 from .store import Job, Store
 
 log = logging.getLogger("cron.chronos")
@@ -50,6 +51,10 @@ class Host:
         from cron import scheduler_provider
 
         return scheduler_provider
+
+    def answers_first(self) -> bool:
+        """Whether NAS has the answer to a fire before the provider hears of it."""
+        return not HostBase(self.schedulers().CronScheduler).has("fire_claimed")
 
     def home(self) -> Path:
         """The agent home whose store the calling thread works on."""

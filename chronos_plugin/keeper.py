@@ -163,6 +163,7 @@ class PluginRuntime:
                 self, settings
             )
         reconciler.callback_url, reconciler.watchdog = settings.callback_url, settings.watchdog
+        reconciler.spare_watchdog = self.host.answers_first()
         if self.serving:
             reconciler.follow(reconciler.home / "cron" / "jobs.json", self.stop_event)
         return reconciler

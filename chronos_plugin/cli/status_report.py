@@ -90,10 +90,10 @@ def look(
     rows += [Row(each, "(no job)", "", None, at_nas.get(each), None, "left over") for each in left]
     rows.sort(key=lambda row: (row.next_run is None, row.next_run or 0, row.name))
     ours = reconciler.watchdog_id
-    foreign = [each for each in at_nas if each not in jobs and each not in left and each != ours]
-    return StatusReport(
-        rows, at_nas.get(ours), judged.get(ours) == "missing", len(foreign), want.problem
-    )
+    known = {*jobs, *left, *filter(reconciler.is_watchdog, at_nas)}
+    is_missing = "missing" in {judged.get(each) for each in judged if reconciler.is_watchdog(each)}
+    foreign = [each for each in at_nas if each not in known]
+    return StatusReport(rows, at_nas.get(ours), is_missing, len(foreign), want.problem)
 
 
 def to_disarm(reconciler: HomeReconciler, armed: Sequence[Armed] | None) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def to_disarm(reconciler: HomeReconciler, armed: Sequence[Armed] | None) -> tupl
 
     def is_protected(job_id: str) -> bool:
         if job_id.startswith(WATCHDOG) and not job_id.startswith(PROBE):
-            return job_id != reconciler.watchdog_id
+            return not reconciler.is_watchdog(job_id)
         return job_id in others
 
     return plan([], armed, protect=is_protected).cancels

@@ -13,6 +13,7 @@ from .._core.instants import format_instant
 from ..errors import NasError
 from .desired import (
     LOOK_AGAIN_SECONDS,
+    SPARE,
     WATCHDOG,
     Fires,
     Jobs,
@@ -35,6 +36,9 @@ class AgentReconciler(Reconciler):
 
     watchdog = True
     """Whether to arm one even while no overdue job is in progress elsewhere."""
+    spare_watchdog = False
+    """Whether to arm a second, later one: for an agent that accepts a watchdog's fire before
+    the next one is armed, and so may die with none."""
 
     def __init__(self, name: str, callback_url: str, runtime: Runtime, **callbacks: Any) -> None:
         """`name` tells this agent from others that share its identity at NAS.
@@ -86,8 +90,12 @@ class AgentReconciler(Reconciler):
     def describe_failed(self) -> list[str]:
         """What `status.failed_jobs` is to a person: `the watchdog` if nothing else failed."""
         failed = self.status.failed_jobs
-        jobs = [job_id for job_id in failed if job_id != self.watchdog_id]
-        return jobs or ["the watchdog"] * len(failed)
+        jobs = [job_id for job_id in failed if not self.is_watchdog(job_id)]
+        return jobs or ["the watchdog"][: len(failed)]
+
+    def is_watchdog(self, job_id: str) -> bool:
+        """Whether this is the id of one of this agent's watchdogs."""
+        return job_id.removesuffix(SPARE) == self.watchdog_id
 
     def follow(self, file: Path, stopped: threading.Event) -> None:
         """Reconcile soon after the file changes what is desired, until `stopped` is set.
@@ -133,6 +141,7 @@ class AgentReconciler(Reconciler):
             self.tried,
             self._known_others(),
             watchdog=self.watchdog,
+            spare_watchdog=self.spare_watchdog and self.watchdog,
             woken=self.woken,
             emptied_at=self._emptied_at,
         )

@@ -6,7 +6,7 @@ again at once; cancelled, it would be lost if the process that runs it dies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import attrs
 
@@ -15,7 +15,10 @@ from .fire_gate import EARLY_SECONDS
 from .planning import (
     EVER_MS,
     NEVER,
+    SPARE_WATCHDOG_MS,
+    SPARE_WATCHDOG_SLACK_MS,
     WATCHDOG_MS,
+    WATCHDOG_SLACK_MS,
     Desired,
     OneShot,
     armed_at,
@@ -28,6 +31,8 @@ LOOK_AGAIN_SECONDS = 60.0
 """When what can change without a word is looked at again."""
 WATCHDOG = "watchdog-"
 """How the job id of every agent's watchdog begins."""
+SPARE = "-2"
+"""What the id of an agent's second watchdog has after that of the first."""
 
 
 @attrs.frozen
@@ -69,6 +74,8 @@ class Surroundings:
     """The jobs that others with the same identity want; None: unknown."""
     watchdog: bool = True
     """Whether to arm one even while no overdue job is in progress elsewhere."""
+    spare_watchdog: bool = False
+    """Whether to arm a second one."""
     woken: bool = False
     """A fire was verified in this process, so that somebody armed one for this agent."""
     emptied_at: float | None = None
@@ -114,10 +121,9 @@ def agent_desired(jobs: Jobs, fires: Fires, around: Surroundings) -> Desired:
         problem = ""
     wanted = dict.fromkeys(jobs.timeless, "") | dict(jobs.times)
     free = [OneShot(id_, at) for id_, at in wanted.items() if id_ not in held]
-    guard = _guard(jobs.times, around, problem)
     # What others have in progress is not armed, and this process may end before it looks again.
-    if guard and (around.watchdog or fires.elsewhere):
-        free.append(guard)
+    if around.watchdog or fires.elsewhere:
+        free += _guards(jobs.times, around, problem)
     return Desired(
         free,
         _everything if problem or jobs.problem else protected,
@@ -133,7 +139,7 @@ def protection(
 
     def is_protected(job_id: str) -> bool:
         if job_id.startswith(WATCHDOG):
-            return job_id != watchdog_id
+            return job_id.removesuffix(SPARE) != watchdog_id
         return others is None or job_id in others or job_id in held
 
     return is_protected
@@ -163,20 +169,25 @@ def _is_agent_known(around: Surroundings, protected: Callable[[str], bool]) -> b
     return around.woken or any(not protected(job_id) for job_id in around.listed or ())
 
 
-def _guard(times: Mapping[str, str], around: Surroundings, problem: str) -> OneShot | None:
-    """The watchdog. Where jobs may be unknown it stays as it is, if it is early enough.
+def _guards(times: Mapping[str, str], around: Surroundings, problem: str) -> Iterator[OneShot]:
+    """The watchdogs. Where jobs may be unknown each stays as it is, if it is early enough.
 
     One that is due does not count: its fire may be on its way, and end it.
     """
     now_ms = int(around.now * 1000)
     wanted = [OneShot(id_, _armed_at(id_, fire_at, around)) for id_, fire_at in times.items()]
-    guard = watchdog(around.watchdog_id, wanted, now=now_ms)
-    if not problem:
-        return guard
-    if guard:
-        return attrs.evolve(guard, slack=(due_ms(guard.fire_at) or now_ms) - now_ms - 1)
-    at = format_instant(now_ms + WATCHDOG_MS)
-    return OneShot(around.watchdog_id, at, slack=WATCHDOG_MS - 1, lag=EVER_MS)
+    windows = [(around.watchdog_id, WATCHDOG_MS, WATCHDOG_SLACK_MS)]
+    if around.spare_watchdog:
+        spare_id = around.watchdog_id + SPARE
+        windows.append((spare_id, SPARE_WATCHDOG_MS, SPARE_WATCHDOG_SLACK_MS))
+    for job_id, after, slack in windows:
+        guard = watchdog(job_id, wanted, now=now_ms, after=after, slack=slack)
+        if guard and problem:
+            yield attrs.evolve(guard, slack=(due_ms(guard.fire_at) or now_ms) - now_ms - 1)
+        elif guard:
+            yield guard
+        elif problem:
+            yield OneShot(job_id, format_instant(now_ms + after), slack=after - 1, lag=EVER_MS)
 
 
 def _look_again(jobs: Jobs, fires: Fires, around: Surroundings, problem: str) -> float | None:

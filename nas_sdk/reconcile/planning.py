@@ -24,6 +24,10 @@ WATCHDOG_MS: Final = 900_000
 """How long after the earliest job its watchdog is due."""
 WATCHDOG_SLACK_MS: Final = 600_000
 """How much earlier it may be, so that it is not moved at every fire."""
+SPARE_WATCHDOG_MS: Final = 3_600_000
+"""The same of a second watchdog, for a fault that meets the fire of the first."""
+SPARE_WATCHDOG_SLACK_MS: Final = 2_400_000
+"""Much, so that it is seldom moved, and yet always due later than the first."""
 
 EVER_MS: Final = 10**15
 """A `slack` or `lag` that any time lies within."""
@@ -189,15 +193,21 @@ def _tries(overdue: int) -> tuple[int, int]:
     return at, at + wait
 
 
-def watchdog(job_id: str, desired: Iterable[OneShot], *, now: int) -> OneShot | None:
+def watchdog(
+    job_id: str,
+    desired: Iterable[OneShot],
+    *,
+    now: int,
+    after: int = WATCHDOG_MS,
+    slack: int = WATCHDOG_SLACK_MS,
+) -> OneShot | None:
     """A one-shot that wakes the agent if it died before it armed the next ones.
 
-    It is due a while after the earliest one desired, or after `now` (ms since the epoch)
-    if that is overdue, and so never fires in health. None when nothing is desired.
+    It is due so long `after` the earliest one desired, or after `now` (ms since the epoch) if
+    that is overdue, and so never fires in health. None when nothing is desired.
     """
     wanted, _ = _instants(desired)
     if not wanted:
         return None
     earliest = min(due for due, _ in wanted.values())
-    at = format_instant(max(now, earliest) + WATCHDOG_MS)
-    return OneShot(job_id, at, WATCHDOG_SLACK_MS)
+    return OneShot(job_id, format_instant(max(now, earliest) + after), slack)

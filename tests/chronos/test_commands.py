@@ -122,14 +122,14 @@ def test_disarm_cancels_this_home_s_and_leaves_the_others(
     world.hermes.add("theirs", 60, home=OTHER)
     world.boot().request_reconcile()
     world.runtime.sleep(5)
-    assert len(world.armed()) == 4
+    assert len(world.armed()) == 6  # two watchdogs each
     world.nas.arm("orphan", "2026-01-02T00:00:00Z")
     assert main(["disarm"]) == 0
     said = capsys.readouterr().out
-    assert "cancelled 3 of /agent/home" in said
+    assert "cancelled 4 of /agent/home" in said
     assert "still chronos" in said
     left = set(world.armed())
-    assert len(left) == 2
+    assert len(left) == 3
     assert "theirs" in left
     assert "mine" not in left
 

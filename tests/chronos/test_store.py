@@ -336,7 +336,7 @@ def test_an_agent_whose_store_is_gone_is_woken_again(world: World) -> None:
     process = world.boot()
     process.request_reconcile()
     world.runtime.sleep(10)
-    assert [job_id.startswith(WATCHDOG) for job_id in world.armed()] == [True]
+    assert [job_id.startswith(WATCHDOG) for job_id in world.armed()] == [True, True]
 
 
 def test_an_unreadable_record_leaves_an_early_watchdog_where_it_is(world: World) -> None:

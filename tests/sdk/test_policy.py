@@ -63,6 +63,10 @@ STATED = {
     ),
     "reconcile.planning.WATCHDOG_MS": Limit(900_000, "after the earliest job, so never in health"),
     "reconcile.planning.WATCHDOG_SLACK_MS": Limit(600_000, "it is not moved at every fire"),
+    "reconcile.planning.SPARE_WATCHDOG_MS": Limit(
+        3_600_000, "after the first watchdog, which may be lost in its own fire"
+    ),
+    "reconcile.planning.SPARE_WATCHDOG_SLACK_MS": Limit(2_400_000, "never closer to the first"),
     "reconcile.planning.EVER_MS": Limit(10**15, "a span that any time lies within"),
     "reconcile.policy.ReconcilePolicy.delay": Limit(2.0, "the event may reconcile by itself"),
     "reconcile.policy.ReconcilePolicy.backoff_first": Limit(1.0, "after a failure"),

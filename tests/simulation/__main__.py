@@ -42,8 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{tally.events} events ({tally.per_event:.1f} each), other broken promises "
         f"{len(tally.others)}"
     )
-    if tally.limits:
-        print(f"{tally.limits} met the watchdog's own fire on a host of one phase, a known limit")
     print(f"seeds {tally.seeds} strands {len(tally.strands)} doubles {len(tally.doubles)}")
     return int(bool(tally.failing))
 
@@ -142,13 +140,13 @@ def _explore(work: Work, every: int) -> int:
     """A line for each short story; the status is 0 if no promise was broken in any."""
     began = time.monotonic()
     found = campaign.explore(work, every)
-    print(f"{'':<28}{'I/O':>6}{'single':>8}{'pairs':>9}{'limit':>8}{'broken':>8}")
+    print(f"{'':<28}{'I/O':>6}{'single':>8}{'pairs':>9}{'broken':>8}")
     for name in exhaustive.BY_NAME:
         own = [each for each in found if each.story == name]
         singles = sum(not each.points for each in own)
         runs, failed = sum(each.runs for each in own), sum(len(each.broken) for each in own)
-        points, limits = sum(each.points for each in own), sum(each.limits for each in own)
-        counts = f"{points:>6}{singles:>8}{runs - singles - 1:>9}{limits:>8}{failed:>8}"
+        points = sum(each.points for each in own)
+        counts = f"{points:>6}{singles:>8}{runs - singles - 1:>9}{failed:>8}"
         print(f"{name:<28}{counts}")
     broken = [(each.story, *one) for each in found for one in each.broken]
     for name, place, why in broken[: campaign.SHOWN]:

@@ -37,8 +37,6 @@ class Tally:
     strands: list[int] = attrs.field(factory=list)
     doubles: list[int] = attrs.field(factory=list)
     others: list[int] = attrs.field(factory=list)
-    limits: int = 0
-    """Those that met a known limit; see `promises.is_watchdog_spent`."""
     runs: int = 0
     requests: int = 0
     events: int = 0
@@ -58,7 +56,7 @@ class Tally:
     def add(self, result: dict[str, Any]) -> None:
         seed = int(result["seed"])
         self.seeds += 1
-        for name in ("runs", "requests", "events", "faults", "limits"):
+        for name in ("runs", "requests", "events", "faults"):
             setattr(self, name, getattr(self, name) + result[name])
         for name in ("strands", "doubles", "others"):
             if result[name]:
@@ -75,7 +73,6 @@ class Found:
     points: int
     """Of the story's I/O; 0 for a first fault."""
     runs: int
-    limits: int
     broken: list[list[str]]
     """Where the faults were, and what was wrong then."""
 

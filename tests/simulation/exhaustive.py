@@ -31,8 +31,6 @@ class Look:
     points: int
     """Of the story's I/O."""
     runs: int
-    limits: int = 0
-    """Of the runs, those that met a known limit; see `promises.is_watchdog_spent`."""
     broken: tuple[tuple[str, str], ...] = ()
     """Where the faults were, and what was wrong then."""
 
@@ -89,19 +87,19 @@ def explore(
     """The story itself, then each first fault with the second ones; `share` picks the first,
     `pairs` the second, by their number."""
     result, points = play(story, (), driver)
-    yield Look(story.name, len(points), 1, int(bool(result.limits)), _broken((), result))
+    yield Look(story.name, len(points), 1, _broken((), result))
     for number, first in enumerate(placements(points)):
         if not share(number):
             continue
         result, after = play(story, (first,), driver)
-        runs, limits, broken = 1, int(bool(result.limits)), [*_broken((first,), result)]
+        runs, broken = 1, [*_broken((first,), result)]
         seconds = () if first[1] in ALIKE else placements(after, first[0], ALIKE)
         for count, second in enumerate(seconds):
             if pairs(number + count):
                 result, _ = play(story, (first, second), driver)
-                runs, limits = runs + 1, limits + bool(result.limits)
+                runs += 1
                 broken += _broken((first, second), result)
-        yield Look(story.name, 0, runs, limits, tuple(broken))
+        yield Look(story.name, 0, runs, tuple(broken))
 
 
 def _broken(placed: Sequence[Placement], result: Result) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nas_sdk.protocol.one_shot import due_ms
-from nas_sdk.reconcile.desired import WATCHDOG
+from nas_sdk.reconcile.desired import SPARE, WATCHDOG
 
 from .chaos import CRASHES
 from .store import Job, Store
@@ -70,13 +70,15 @@ def is_watchdog_spent(world: World) -> bool:
     """Whether a fault met the watchdog's own fire on a host of one phase.
 
     NAS has its answer there before the provider is asked, so that the watchdog is spent before
-    the next one can be armed. A known limit: what is due then waits for the next wake.
+    the next one can be armed. What is due then waits for the second one.
     """
-    if world.shape.host.two_phases:
-        return False
-    fired = [at for at, job_id in world.nas.fires if job_id.startswith(WATCHDOG)]
-    armed = any(job_id.startswith(WATCHDOG) for job_id in world.nas.armed())
-    return bool(fired) and not armed and world.chaos.last >= fired[-1]
+    armed, last = world.nas.armed(), world.chaos.last
+    fired = {job_id for at, job_id in world.nas.fires if at <= last and _is_first(job_id)}
+    return not world.shape.host.two_phases and bool(fired - armed.keys())
+
+
+def _is_first(job_id: str) -> bool:
+    return job_id.startswith(WATCHDOG) and not job_id.endswith(SPARE)
 
 
 def is_running_anything(world: World) -> bool:
@@ -109,7 +111,8 @@ def check_cancel(world: World, process: OsProcess, job_id: str) -> None:
             continue  # it was planned before, by what was known then
         wanted = {id_ for id_, job in store.jobs.items() if _is_to_fire(job)}
         if wanted and not world.shape.always_on:
-            wanted.add(WATCHDOG + hashlib.sha256(str(home).encode()).hexdigest()[:12])
+            watchdog = WATCHDOG + hashlib.sha256(str(home).encode()).hexdigest()[:12]
+            wanted |= {watchdog, watchdog + SPARE}
         if job_id in wanted and (
             store.unreadable or (store.lost and not _is_settled(world, process, store))
         ):

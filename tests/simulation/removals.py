@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import attrs
 
-from chronos_plugin import host_base, keeper, scheduler
+from chronos_plugin import host, host_base, keeper, scheduler
 from nas_sdk.reconcile import OneShot, agent, apply, desired, fire_gate, planning, reconciler
 
 Patch = Callable[[], None]
@@ -38,6 +38,10 @@ def _put(owner: Any, name: str, value: Any) -> None:
 
 def _no_watchdog() -> None:
     _put(desired, "watchdog", lambda *_, **__: None)
+
+
+def _no_spare_watchdog() -> None:
+    _put(host.Host, "answers_first", lambda self: False)
 
 
 def _no_heal() -> None:
@@ -239,6 +243,7 @@ def _start_without_converge() -> None:
 
 REMOVALS: Final = {
     "watchdog": Removal("there is always a next wake", _no_watchdog),
+    "spare watchdog": Removal("also when its fire is not survived", _no_spare_watchdog),
     "heal": Removal("any verified fire asks for a converge", _no_heal),
     "lost claim": Removal("a fire that runs nothing converges, too", _no_converge_after_lost_claim),
     "list first": Removal("what NAS lists is believed, memory is not", _believe_memory),

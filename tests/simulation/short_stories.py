@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CREATED: Final = 10.0
 """When the first command is entered, counted from the beginning."""
 EVERY: Final = 180.0
+WATCHDOG_FIRES: Final = CREATED + 2 + EVERY + 900.0
+"""When that of a first job fires, about, if the agent died in its fire."""
 RUN_SECONDS: Final = 3.0
 CLAIMED_SECONDS: Final = 0.01
 """So long after a run is recorded it is claimed, and the next one is not armed yet."""
@@ -163,6 +165,14 @@ STORIES: Final = (
     ShortStory("repeat twice", "0.22", _repeat_twice, 90, 240),
     ShortStory("pause during a retry", "0.22", _pause_during_a_retry, 400, 640),
     ShortStory("dies and wakes", "0.20.6", _dies_and_wakes),
+    ShortStory(
+        "dies, and dies again",
+        "0.19",
+        _dies_and_wakes,
+        WATCHDOG_FIRES - 5,
+        WATCHDOG_FIRES + 15,
+        servers=DASHBOARD,
+    ),
     ShortStory("store gone during a fire", "0.22", _store_gone),
     ShortStory("claims refused", "0.20.6", _claims_refused),
     ShortStory("claim rolled back", "later", _rolled_back),

@@ -35,7 +35,6 @@ def _seeds(work: Work, driver: Driver, *seeds: int) -> Iterator[dict[str, Any]]:
             "strands": result.strands,
             "doubles": result.doubles,
             "others": result.others,
-            "limits": bool(result.limits),
             "runs": result.runs,
             "requests": result.requests,
             "events": result.events,

@@ -28,6 +28,8 @@ from .story import Story
 
 QUIET_SECONDS: Final = 1200.0
 """How long after the last fault and the last deed everything must be in order."""
+SPENT_SECONDS: Final = 4200.0
+"""The same where the last fault met the fire of the watchdog: the second one is an hour later."""
 CALM_SECONDS: Final = 90.0
 """The same where nothing ever failed."""
 LOOK_SECONDS: Final = 60.0
@@ -46,8 +48,6 @@ class Result:
     doubles: list[str]
     others: list[str]
     """Promises broken in another way."""
-    limits: list[str]
-    """What would be strands if it were not known; see `promises.is_watchdog_spent`."""
     faults: Counter[str]
     runs: int
     requests: int
@@ -116,8 +116,6 @@ class World:
         self.chaos.close()
         if not strands and self.scene.converges_twice:
             others += promises.second_converge(self)
-        limits = strands if promises.is_watchdog_spent(self) else []
-        strands = [] if limits else strands
         others += promises.requests(self, requests, events)
         others += promises.wakes(self) + promises.threads(self)
         return Result(
@@ -125,7 +123,6 @@ class World:
             strands,
             self.ledger.doubles,
             others,
-            limits,
             self.chaos.counts,
             self.ledger.runs,
             requests,
@@ -137,7 +134,7 @@ class World:
         """What is out of order at the latest that is allowed; nothing once all is in order."""
         while True:
             last = max(self._last_event, self.chaos.last)
-            end = last + (QUIET_SECONDS if self.chaos.counts else CALM_SECONDS)
+            end = last + self._patience()
             late = self.scene.is_patient and self.chaos.counts
             first = end - LOOK_SECONDS if late else last + LOOK_SECONDS
             if self.engine.now < first:
@@ -151,6 +148,11 @@ class World:
         for problem in problems:
             self.story.tell("PROMISE", "{}", problem)
         return problems
+
+    def _patience(self) -> float:
+        if promises.is_watchdog_spent(self):
+            return SPENT_SECONDS
+        return QUIET_SECONDS if self.chaos.counts else CALM_SECONDS
 
     def _plan_disasters(self) -> None:
         for at in self.chaos.plan.forgets:

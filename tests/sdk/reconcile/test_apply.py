@@ -251,6 +251,29 @@ def test_a_watchdog_once_armed_stays_within_its_window(dues: list[int], later: i
     assert moved is ((due_ms(second.fire_at) or 0) - (due_ms(first.fire_at) or 0) > 600_000)
 
 
+@given(st.lists(st.tuples(st.integers(0, 2_000_000), st.integers(-900_000, 7_200_000))))
+def test_a_spare_watchdog_stays_later_than_the_first_and_is_seldom_moved(
+    steps: list[tuple[int, int]],
+) -> None:
+    """Each step: so long later, the earliest job is due so far ahead."""
+    now, moves = NOW, {"w": 0, "w-2": 0}
+    armed: dict[str, OneShot] = {}
+    for later, ahead in steps:
+        now += later
+        jobs = [OneShot("a", format_instant(now + ahead))]
+        first = watchdog("w", jobs, now=now)
+        spare = watchdog("w-2", jobs, now=now, after=3_600_000, slack=2_400_000)
+        assert first is not None
+        assert spare is not None
+        for one in plan([first, spare], list(armed.values()), now=now, protect={"w", "w-2"}).arms:
+            armed[one.job_id] = one
+            moves[one.job_id] += 1
+        at = {job_id: due_ms(one.fire_at) or 0 for job_id, one in armed.items()}
+        assert at["w-2"] - at["w"] >= 300_000
+        assert at["w-2"] <= max(now, now + ahead) + 3_600_000
+    assert moves["w-2"] <= moves["w"]
+
+
 @pytest.fixture
 def nas() -> InMemoryNas:
     return InMemoryNas()
