@@ -52,6 +52,7 @@ STATED = {
     "protocol.one_shot.RETRY_AFTER_MAX_MS": Limit(
         3_600_000, "no agent puts itself off for good", "an hour at most, whatever is asked"
     ),
+    "_transport.wires.Outbox.MOST": Limit(65_536, "a larger body is sent apart from its head"),
     "reconcile.apply.INLINE_MAX": Limit(8, "so few writes need no threads"),
     "reconcile.desired.LOOK_AGAIN_SECONDS": Limit(60.0, "what changes without a word"),
     "reconcile.fire_gate.EARLY_SECONDS": Limit(
@@ -67,6 +68,8 @@ STATED = {
         3_600_000, "after the first watchdog, which may be lost in its own fire"
     ),
     "reconcile.planning.SPARE_WATCHDOG_SLACK_MS": Limit(2_400_000, "never closer to the first"),
+    "reconcile.planning.watchdog(after)": Limit(900_000, "the first of the two is the default"),
+    "reconcile.planning.watchdog(slack)": Limit(600_000, "the first of the two is the default"),
     "reconcile.planning.EVER_MS": Limit(10**15, "a span that any time lies within"),
     "reconcile.policy.ReconcilePolicy.delay": Limit(2.0, "the event may reconcile by itself"),
     "reconcile.policy.ReconcilePolicy.backoff_first": Limit(1.0, "after a failure"),
