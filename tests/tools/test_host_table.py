@@ -12,7 +12,16 @@ from tools.hosts import __main__ as command
 from tools.hosts import environments
 from tools.hosts.life import STEPS, Cell, LacksError, Step, live
 from tools.hosts.releases import KNOWN, candidates
-from tools.hosts.table import WIDTH, Row, as_json, as_markdown, as_text
+from tools.hosts.table import (
+    SHORT,
+    WIDTH,
+    Row,
+    as_json,
+    as_markdown,
+    as_summary,
+    as_text,
+    from_page,
+)
 
 
 @pytest.fixture
@@ -103,20 +112,58 @@ def test_the_exit_status(
     assert json.loads(capsys.readouterr().out)[0]["version"] == "1"
 
 
-def test_the_table_of_the_page_is_written_anew(
+def test_the_tables_of_the_pages_are_written_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = tmp_path / "compatibility.md"
-    page.write_text(f"before\n{command.BEGIN}old\n{command.END}\nafter\n")
-    monkeypatch.setattr(command, "PAGE", page)
+    pages = [tmp_path / name for name in ("compatibility.md", "README.md", "index.md")]
+    for page in pages:
+        page.write_text(f"before\n{command.BEGIN}old\n{command.END}\nafter\n")
+    monkeypatch.setattr(command, "PAGE", pages[0])
+    monkeypatch.setattr(command, "FRONTS", pages[1:])
     command.write(rows()[:1])
-    once = page.read_text()
+    once = [page.read_text() for page in pages]
     command.write(rows()[:1])
-    assert page.read_text() == once
-    assert once.startswith("before\n")
-    assert once.endswith("\nafter\n")
-    assert "old" not in once
-    assert "| 0.18.2 | ok |" in once
+    assert [page.read_text() for page in pages] == once
+    for text in once:
+        assert text.startswith("before\n")
+        assert text.endswith("\nafter\n")
+        assert "old" not in text
+    assert "| 0.18.2 | ok |" in once[0]
+    assert "| 0.18.2 | ok | FAIL | ok | ok |" in once[1] == once[2]
+
+
+def test_the_front_pages_say_what_the_page_does() -> None:
+    """Whoever writes one of the tables by hand leaves the others behind."""
+
+    def table(page: Path) -> str:
+        return page.read_text("utf-8").partition(command.BEGIN)[2].partition(command.END)[0]
+
+    kept = from_page(table(command.PAGE))
+    assert len(kept) >= 11
+    for front in command.FRONTS:
+        assert table(front).strip() == as_summary(kept).strip()
+
+
+def test_the_short_form_tells_the_worst_of_the_steps() -> None:
+    cells = {name: Cell("ok") for name in STEPS}
+    told = as_summary(
+        [
+            Row("a", "1", cells),
+            Row("b", "2", cells | {"fire": Cell("FAIL"), "run": Cell("-")}),
+            Row("c", "3", cells | {"pause all": Cell("n/a")}),
+            Row("d", "4", trouble="none such"),
+        ]
+    )
+    assert told.splitlines()[2:] == [
+        "| 1 | ok | ok | ok | ok |",
+        "| 2 | ok | FAIL | ok | ok |",
+        "| 3 | ok | ok | ok | n/a |",
+        "| 4 | - | - | - | - |",
+    ]
+
+
+def test_the_short_form_leaves_no_step_out() -> None:
+    assert sorted(name for names in SHORT.values() for name in names) == sorted(STEPS)
 
 
 def test_what_names_no_release_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,14 +13,17 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from tools.bootstrap import ROOT
 from tools.hosts import wheels
 from tools.hosts.releases import KNOWN, candidates
 from tools.hosts.run import try_all
-from tools.hosts.table import Row, as_json, as_markdown, as_text
+from tools.hosts.table import Row, as_json, as_markdown, as_summary, as_text
 
 PAGE = ROOT / "docs" / "compatibility.md"
+FRONTS = (ROOT / "README.md", ROOT / "docs" / "index.md")
+"""Pages that show the short form."""
 BEGIN, END = "<!-- scripts/hosts --write -->\n", "<!-- end -->"
 
 
@@ -44,9 +47,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def write(rows: Sequence[Row]) -> None:
-    """Put the table into the page of the documentation."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{as_markdown(rows)}\n{END}{rest.partition(END)[2]}")
+    """Put the table into the page of the documentation, and its short form onto the front pages."""
+    _put(PAGE, as_markdown(rows))
+    for front in FRONTS:
+        _put(front, as_summary(rows))
+
+
+def _put(page: Path, text: str) -> None:
+    before, _, rest = page.read_text("utf-8").partition(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", "utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -59,6 +59,43 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, "", *reasons]).strip() + "\n"
 
 
+SHORT = {
+    "loads Chronos": ("load", "verify", "doctor"),
+    "arms and fires": ("create", "arm", "fire", "run", "re-arm", "direct"),
+    "pause, resume, remove": ("pause", "resume", "remove"),
+    "`hermes pause`": ("pause all",),
+}
+"""What a visitor wants to know first, and the steps that say it."""
+
+
+def as_summary(rows: Sequence[Row]) -> str:
+    """The same for the front page: fewer columns, and no reasons."""
+    head = ["hermes", *SHORT]
+    lines = [_bars(head), _bars(["---"] * len(head))]
+    for row in rows:
+        lines.append(_bars([row.version, *(_worst(row, names) for names in SHORT.values())]))
+    return "\n".join(lines) + "\n"
+
+
+def _worst(row: Row, names: Sequence[str]) -> str:
+    states = {_state(row, name) for name in names}
+    return next((bad for bad in (FAILED, NOT_TRIED, LACKING) if bad in states), "ok")
+
+
+def from_page(text: str) -> list[Row]:
+    """Read back what `as_markdown` gave, without the reasons."""
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    head, _, *rest = lines
+    return [
+        Row(
+            release=version,
+            version=version,
+            cells={n: Cell(s) for n, s in zip(head[1:], states, strict=True) if s != NOT_TRIED},
+        )
+        for version, *states in rest
+    ]
+
+
 def _heads() -> Iterator[str]:
     """Two lines: neighbours have their names in different ones, so that they have room."""
     for first in (0, 1):
