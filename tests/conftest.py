@@ -2,7 +2,11 @@
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.contract_fixture", "tests.support.matrix"]
+pytest_plugins = [
+    "tests.support.contract_fixture",
+    "tests.support.matrix",
+    "tests.support.selection",
+]
 
 # A verdict never depends on how busy the machine is.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,6 +1,8 @@
 """Every check of the project, each named and timed, then the tests.
 
-    scripts/test [--only STEP]... [PYTEST ARGUMENTS]
+    scripts/test [--fast] [--only STEP]... [PYTEST ARGUMENTS]
+    scripts/test --repeat N [PYTEST ARGUMENTS]
+    scripts/test --odd [PYTEST ARGUMENTS]
 
 All steps run even when one fails; the exit status is 0 when none did. The last lines are
 pytest's own summary.
@@ -15,11 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools import rounds
 from tools.bootstrap import ROOT
 
 BIN = Path(sys.executable).parent
-PARALLEL = "2"
-"""Processes that run tests. More than the cores of a small machine make nothing quicker."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ STEPS = (
     Step("docs", "the site builds without a warning", (str(ROOT / "scripts" / "docs"),)),
 )
 TESTS = "tests"
+FAST = ("format", "lint", "types", "imports", TESTS)
+"""What `--fast` runs: nothing that builds, and the tests that need little."""
 
 
 @dataclass(frozen=True)
@@ -79,24 +82,39 @@ class Result:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the steps that `arguments` ask for. Returns the exit status."""
-    names = [step.name for step in STEPS] + [TESTS]
-    parser = argparse.ArgumentParser(
-        prog="scripts/test",
-        description="Run every check, then the tests. Other arguments go to pytest.",
-        epilog=f"steps: {', '.join(names)}",
-    )
-    parser.add_argument("--only", action="append", choices=names, metavar="STEP")
-    given, rest = parser.parse_known_args(arguments)
-    wanted = given.only or names
+    given, rest = _parser().parse_known_args(arguments)
+    if given.repeat:
+        return int(rounds.repeat(given.repeat, rest))
+    if given.odd:
+        return int(rounds.odd(rest))
+    wanted = given.only or (FAST if given.fast else _names())
     results = [_shown(_run(step)) for step in STEPS if step.name in wanted]
     failed = [result.step.name for result in results if result.failed]
     if len(results) > 1:
         print(_summary(results, failed), flush=True)
-    if TESTS in wanted:
-        failed += [TESTS] if _test(rest) else []
+    if TESTS in wanted and _test([*(["--fast"] if given.fast else []), *rest]):
+        failed.append(TESTS)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _names() -> list[str]:
+    return [step.name for step in STEPS] + [TESTS]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/test",
+        description="Run every check, then the tests. Other arguments go to pytest.",
+        epilog=f"steps: {', '.join(_names())}",
+    )
+    add = parser.add_argument
+    add("--only", action="append", choices=_names(), metavar="STEP", help="only this step")
+    add("--fast", action="store_true", help="only what needs no hermes, no cluster, no browser")
+    add("--repeat", type=int, metavar="N", help="the tests N times while all cores are busy")
+    add("--odd", action="store_true", help="the fast tests in odd time zones, locales, places")
+    return parser
 
 
 def _run(step: Step) -> Result:
@@ -134,9 +152,7 @@ def _test(arguments: Sequence[str]) -> bool:
     """Run pytest where its output is seen as it comes. Returns whether it failed."""
     # Rewritten assertions are kept between runs, whatever the machine says about bytecode.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    narrowed = any(not argument.startswith("-") for argument in arguments)
-    spread = () if narrowed else ("-n", PARALLEL, "--dist", "worksteal")
-    command = [sys.executable, "-m", "pytest", *spread, *arguments]
+    command = rounds.pytest_command(arguments)
     return subprocess.run(command, cwd=ROOT, env=environment).returncode != 0
 
 

@@ -30,6 +30,7 @@ class Door:
 def test_a_mutant_is_named_by_its_function_and_has_one_fault() -> None:
     found = {each.name: each for each in mutants(SOURCE)}
     assert set(found) == {
+        "<module>: 10 -> 11",
         "Door.opens: 18 -> 19",
         "Door.opens: 18 -> 19 #2",
         "Door.opens: self.ring() -> pass",

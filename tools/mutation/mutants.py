@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -35,16 +36,23 @@ ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
 SILENT: Final = ("log", "_log", "warning", "info", "debug")
 """Calls whose arguments are words for people: tests need not hold every one of them."""
 TEXT_MAX: Final = 90
+MODULE: Final = "<module>"
+"""Stands for a function in the name of a mutant that is in none."""
 
 
 @attrs.frozen
 class Mutant:
-    """A fault: where it is, what it is, and the whole source with it."""
+    """A fault: where it is, and what it is."""
 
     name: str
     """`function: before -> after`, stable while that code is; `#2` marks its second one."""
     line: int
-    source: str = attrs.field(repr=False)
+    _make: Callable[[], str] = attrs.field(repr=False)
+
+    @property
+    def source(self) -> str:
+        """The whole source with the fault."""
+        return self._make()
 
 
 Change = tuple[ast.AST, ast.AST]
@@ -59,16 +67,16 @@ def mutants(source: str) -> Iterator[Mutant]:
         name = f"{where}: {_text(node)} -> {_text(changed)}"
         seen[name] += 1
         number = f" #{seen[name]}" if seen[name] > 1 else ""
-        yield Mutant(name + number, getattr(node, "lineno", 0), _with(tree, node, changed))
+        make = functools.partial(_with, tree, node, changed)
+        yield Mutant(name + number, getattr(node, "lineno", 0), make)
 
 
 def _changes(parent: ast.AST, where: str) -> Iterator[tuple[str, ast.AST, ast.AST]]:
     for child in _code_in(parent):
         name = getattr(child, "name", None) if isinstance(child, _SCOPES) else None
         inside = f"{where}.{name}".lstrip(".") if name else where
-        if inside:
-            for make in _MAKERS:
-                yield from ((inside, child, changed) for changed in make(child))
+        for make in _MAKERS:
+            yield from ((inside or MODULE, child, changed) for changed in make(child))
         if not _is_told(child):
             yield from _changes(child, inside)
 
@@ -90,6 +98,9 @@ def _code_in(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_told(node: ast.AST) -> bool:
+    """Whether what is in a node is for people, or for the type checker."""
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        return True
     if isinstance(node, (ast.JoinedStr, ast.Raise)):
         return True
     return (

@@ -1,0 +1,73 @@
+"""`scripts/test --repeat`, and what `--fast` and `--shuffle` do to the tests."""
+
+from pathlib import Path
+
+import pytest
+
+from tools import rounds
+from tools.bootstrap import ROOT
+
+# Fails in its second round, whatever the order.
+FLAKY = """
+from pathlib import Path
+
+def test_flaky():
+    log = Path(__file__).with_suffix(".rounds")
+    with log.open("a") as file:
+        file.write("x")
+    assert log.read_text() != "xx"
+
+def test_sound():
+    pass
+"""
+NEEDY = """
+import pytest
+
+@pytest.fixture(params=["memory", "nats_one"])
+def store(request):
+    return request.param
+
+@pytest.fixture
+def with_hook():
+    return None
+
+def test_of_a_store(store): ...
+def test_of_hermes(with_hook): ...
+def test_of_nothing(): ...
+"""
+
+
+def test_a_test_that_fails_by_chance_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    test = tmp_path / "test_by_chance.py"
+    test.write_text(FLAKY)
+    assert rounds.repeat(2, ["-n", "0", "-p", "no:cacheprovider", f"--rootdir={ROOT}", str(test)])
+    said = capfd.readouterr().out
+    assert "test_flaky failed in 1 of 2" in said
+    assert "test_sound failed" not in said
+
+
+def collected(pytester: pytest.Pytester, *options: str) -> list[str]:
+    pytester.makepyfile(test_needy=NEEDY)
+    asked = ["--co", "-q", "-p", "no:asyncio", "-p", "tests.support.selection", *options]
+    return pytester.runpytest_inprocess(*asked).outlines
+
+
+def test_fast_leaves_out_what_needs_more_and_says_so(pytester: pytest.Pytester) -> None:
+    said = collected(pytester, "--fast")
+    assert [line.rpartition("::")[2] for line in said if "::" in line] == [
+        "test_of_a_store[memory]",
+        "test_of_nothing",
+    ]
+    assert "left out by --fast: 1 need a cluster, 1 need hermes" in said
+
+
+def test_another_order_is_the_same_for_the_same_seed(pytester: pytest.Pytester) -> None:
+    def order(*options: str) -> list[str]:
+        return [line for line in collected(pytester, *options) if "::" in line]
+
+    shuffled = order("--shuffle", "9")
+    assert shuffled == order("--shuffle", "9")
+    assert shuffled != order()
+    assert sorted(shuffled) == sorted(order())
