@@ -22,6 +22,7 @@ from .store import Job, Store
 
 log = logging.getLogger("cron.chronos")
 _SECRET = re.compile(r"(?=\S*\d)[\w.~+=-]{24,}")  # what may be a token in a reason of hermes's
+PROBLEM = "chronos: "  # how what hermes keeps of ours begins; its ticker has problems, too
 NEEDED = ("portal_url", "callback_url", "expected_audience", "nas_jwks_url")
 
 
@@ -139,6 +140,29 @@ class Host:
             return False
         return bool(is_engaged())
 
+    def problem(self, home: Path) -> str:
+        """What hermes keeps as wrong with its scheduler; empty where it keeps nothing."""
+        from cron import jobs
+
+        read = getattr(jobs, "get_ticker_last_error", lambda: "")
+        with _at_home(home), _at_store(home):
+            return str(read() or "")
+
+    def keep_problem(self, home: Path, problem: str) -> None:
+        """Have hermes keep a problem of ours, or forget the last one, where it can."""
+        from cron import jobs
+
+        keep, forget = (
+            getattr(jobs, name, lambda *text: None)
+            for name in ("record_ticker_error", "clear_ticker_error")
+        )
+        if problem:
+            with _at_home(home), _at_store(home):
+                keep(PROBLEM + problem)
+        elif self.problem(home).startswith(PROBLEM):
+            with _at_home(home), _at_store(home):
+                forget()
+
     def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
         """Which of these jobs a live process has run `since`, where hermes records that."""
         try:
@@ -155,6 +179,14 @@ class Host:
             and run["process_started_at"] == get_process_start_time(run["pid"]) is not None
             and datetime.fromisoformat(run["claimed_at"]).timestamp() > since
         }
+
+
+def _at_store(home: Path) -> contextlib.AbstractContextManager[object]:
+    """Have this thread work on the job store of a home, where hermes can do that."""
+    from cron import jobs
+
+    use = getattr(jobs, "use_cron_store", None)
+    return use(home) if use else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -66,6 +66,14 @@ class HomeReconciler(AgentReconciler):
         """Note it for `chronos status`; once, however often it is called."""
         self.serving_status.serve(str(Path(__file__).parent), __version__, self.runtime.time())
 
+    def on_status(self) -> None:
+        """Have hermes's own commands know what is not armed, and why; or that all is."""
+        status = self.status
+        wrong = status.failed_jobs or status.problem or status.fatal_error or status.last_error
+        what = ", ".join(self.describe_failed()) or "jobs"
+        told = f"{what}: not armed as wanted: {status.last_error}; {status.hint}".rstrip("; ")
+        self._host.keep_problem(self.home, told if wrong else "")
+
     def on_fire(self, job_id: str, due: float, now: float) -> None:
         """Note it for `chronos status`."""
         self.serving_status.fired(job_id, due, now)

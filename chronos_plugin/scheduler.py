@@ -11,7 +11,7 @@ from typing import Any
 from nas_sdk._version import __version__
 from nas_sdk.reconcile.fire_gate import EARLY_SECONDS
 
-from .host import log
+from .host import Host, log
 from .host_base import HostBase
 from .keeper import PLUGIN, PluginRuntime
 from .store import Job
@@ -20,6 +20,7 @@ from .verify import keys
 HOLD_BEFORE_ANSWER_SECONDS = 15.0  # NAS waits 30 s for an answer
 CLAIM_SECONDS = 35.0  # a job that was claimed and is not running is then armed again
 PROMPT_SECONDS, REARM_SECONDS, START_SECONDS = 8.0, 20.0, 60.0
+LOOKING = frozenset({"list", "ls", "status"})  # the commands of `hermes cron` that show jobs
 HINT = "a running gateway tries again; or run `chronos reconcile`"
 
 
@@ -43,6 +44,8 @@ class _Provider:
         settings = self.process.host.settings()
         if (unusable := settings.unusable()) and settings.active:
             log.warning("not set or not usable: cron.chronos.%s", ", ".join(unusable))
+        if "cron" in sys.argv and not LOOKING.isdisjoint(sys.argv):
+            _show_problem(self.process.host, settings.home)
         return not unusable and self.process.host.is_logged_in()
 
     def start(self, stop_event: Any, **options: Any) -> None:
@@ -69,6 +72,7 @@ class _Provider:
             reconciler.wait(ticket, PROMPT_SECONDS) and not reconciler.status.failed_jobs
         ):
             return
+        reconciler.on_status()  # this process may end before the reconcile does
         ids = reconciler.describe_failed()
         what = f"{len(ids)} jobs are" if len(ids) > 2 else f"{', '.join(ids) or 'your change'} is"
         problem = textwrap.shorten(
@@ -88,6 +92,7 @@ class _Provider:
             what, hint = f"job {job['id']} is saved but not armed", reconciler.status.hint or HINT
             message = f"{what}: {reconciler.status.last_error}; {hint}"
             log.warning("%s", message)
+            reconciler.on_status()
             raise NotArmedError(message)
 
     def _arm_one_shot(self, job: Job) -> None:
@@ -164,6 +169,13 @@ class _TwoPhase(_Provider):
         finally:
             self._after_fire(job_id, ran)
         return ran
+
+
+@functools.cache
+def _show_problem(host: Host, home: Path) -> None:
+    """Say at `hermes cron status` what that does not show of a provider that is not its own."""
+    if problem := host.problem(home):
+        sys.stderr.write(f"{problem}\n")
 
 
 @functools.cache

@@ -98,6 +98,9 @@ class Reconciler(ABC):
     def desired(self, listed: Mapping[str, str] | None) -> Desired:
         """What should be armed now, where NAS lists these fire times (None: that is unknown)."""
 
+    def on_status(self) -> None:  # noqa: B027 - nothing has to be done
+        """Called after every reconcile, whose outcome is in `status`. Must not raise."""
+
     def request(self, delay: float = 0.0) -> int:
         """Ask for a reconcile that begins in `delay` seconds at the latest; returns a ticket."""
         return self._worker.request(delay)
@@ -167,6 +170,7 @@ class Reconciler(ABC):
         text = (str(errors[0]) or type(errors[0]).__name__) if errors else report.problem
         self.status = Status(text, failed_jobs=failed, problem=report.problem)
         self._settle(ticket, errors)
+        self.on_status()
 
     def _reconcile(self) -> Report:
         client = self.client()

@@ -32,6 +32,7 @@ class FakeHermes(Host):
         self.config: dict[str, Any] = {}
         self.logged_in = True
         self.paused = False
+        self.problems: dict[Path, str] = {}
         self.token = "agent-token"
         self.renewed = ""
         self.token_calls = self.renewals = 0
@@ -94,6 +95,12 @@ class FakeHermes(Host):
 
     def is_paused(self) -> bool:
         return self.paused
+
+    def problem(self, home: Path) -> str:
+        return self.problems.get(home, "")
+
+    def keep_problem(self, home: Path, problem: str) -> None:
+        self.problems[home] = problem
 
     def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
         self.asked_since.append(since)
