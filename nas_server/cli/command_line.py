@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from nas_sdk._version import __version__
+from nas_server import event_loop
 from nas_server.accounts import AccountError
 from nas_server.cli import admin, options
 from nas_server.cli.options import OptionError
@@ -33,7 +34,9 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 2 with one line on stderr, or 1 when nobody reads stdout."""
     try:
-        asyncio.run(_run(arguments))
+        chosen = _parse(arguments)
+        with asyncio.Runner(loop_factory=chosen.loop) as runner:
+            runner.run(chosen.run(chosen))
         if sys.stdout is not None:
             sys.stdout.flush()
     except (OptionError, StoreError, AccountError) as error:
@@ -47,12 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _run(arguments: Sequence[str] | None) -> None:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     first, _ = _common().parse_known_args(arguments)
     chosen = _parser(options.gather(first.config)).parse_args(arguments)
     for said in options.unknown():
         print(f"nas-server: {said}", file=sys.stderr)
-    await chosen.run(chosen)
+    return chosen
 
 
 def _common() -> argparse.ArgumentParser:
@@ -146,7 +149,7 @@ def _add(
         name, help=words, description=words, parents=[store]
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=admin.run, act=act)
+    parser.set_defaults(run=admin.run, act=act, loop=None)
     return parser
 
 
@@ -200,7 +203,7 @@ def _add_serve(commands: Any, store: argparse.ArgumentParser, defaults: dict[str
         metavar="LEVEL",
         help="debug, info, warning or error (default: %(default)s)",
     )
-    parser.set_defaults(run=_serve, **defaults)
+    parser.set_defaults(run=_serve, loop=event_loop.new, **defaults)
 
 
 async def _serve(chosen: argparse.Namespace) -> None:

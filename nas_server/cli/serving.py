@@ -65,7 +65,7 @@ async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None
     runner = request_body.runner(nas.app)
     await runner.setup()
     try:
-        server = await nas.gate.listen(runner, listener, BACKLOG)
+        server = nas.gate.listen(runner, listener)
         logs.log_event("ready", url=url, page=page)
         with contextlib.suppress(BrokenPipeError):  # nobody waits for the line, and it is logged
             # In one write: the log has a thread of its own, and both may go to one pipe.

@@ -6,17 +6,20 @@ runner's keep-alive timeout does that.
 
 import asyncio
 import json
+import logging
+import os
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from nas_server.logs import log_event
 from nas_server.policy import HTTP, HttpPolicy
 
-ACCEPTED_AT_ONCE: Final = 16
-"""Each takes a descriptor before it is looked at."""
+AGAIN_S: Final = 0.1
+"""How long nobody is accepted where there was no descriptor for one."""
 _BODY: Final = json.dumps(
     {
         "error": "temporarily_unavailable",
@@ -27,6 +30,43 @@ _REFUSAL: Final = (
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
     f"Connection: close\r\nContent-Length: {len(_BODY)}\r\n\r\n{_BODY}"
 ).encode()
+
+
+class Accepting:
+    """Takes connections from a socket that listens.
+
+    The servers of event loops do as well, but that of uvloop ends where descriptors do.
+    """
+
+    def __init__(
+        self, listener: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]
+    ) -> None:
+        """Take them from now on until `close`, each for a ``protocol`` of its own."""
+        self._listener = listener
+        self._protocol = protocol
+        listener.setblocking(False)
+        self._running = asyncio.create_task(self._run())
+        self._running.add_done_callback(lambda _: listener.close())
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._running.cancel()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(self._listener)
+            except OSError as error:
+                log_event(
+                    "not_accepted", level=logging.WARNING, reason=os.strerror(error.errno or 0)
+                )
+                await asyncio.sleep(AGAIN_S)
+                continue
+            try:
+                await loop.connect_accepted_socket(self._protocol, sock)
+            except OSError:  # whoever connected has gone
+                sock.close()
 
 
 class Gate:
@@ -40,24 +80,19 @@ class Gate:
         self._waiting: dict[asyncio.Protocol, asyncio.TimerHandle] = {}
         self.open: set[_Connection] = set()
 
-    async def listen(
-        self, runner: web.AppRunner, listener: socket.socket, backlog: int
-    ) -> asyncio.Server:
+    def listen(self, runner: web.AppRunner, listener: socket.socket) -> Accepting:
         """Have ``runner`` serve whoever connects to ``listener``, as far as there is room."""
         serve = runner.server
         assert serve is not None
 
-        def accepted() -> asyncio.Protocol:
+        def protocol() -> asyncio.Protocol:
             if len(self.open) >= self._room():
                 return _Refusal(self._refused, self._policy)
             connection = _Connection(serve(), self)
             self.open.add(connection)  # now: of a burst, many come before the first is made
             return connection
 
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(accepted, sock=listener, backlog=ACCEPTED_AT_ONCE)
-        listener.listen(backlog)  # which asyncio takes for how many to accept at once, too
-        return server
+        return Accepting(listener, protocol)
 
     def await_request(self, protocol: asyncio.Protocol, transport: asyncio.BaseTransport) -> None:
         """End a connection on which no request arrives in time."""
@@ -105,14 +140,15 @@ class _Refusal(asyncio.Protocol):
         self._policy = policy
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        # A stream's is a Transport; that of uvloop is of no class that says so.
+        accepted = cast("asyncio.Transport", transport)
         if len(self._others) >= self._policy.refusals:
-            transport.abort()
+            accepted.abort()
             return
         self._others.add(self)
-        transport.write(_REFUSAL)
-        transport.write_eof()
-        asyncio.get_running_loop().call_later(self._policy.refusal_s, transport.abort)
+        accepted.write(_REFUSAL)
+        accepted.write_eof()
+        asyncio.get_running_loop().call_later(self._policy.refusal_s, accepted.abort)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._others.discard(self)
