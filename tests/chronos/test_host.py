@@ -3,7 +3,7 @@
 import importlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +43,9 @@ class Modules:
 
     def jobs(self, **what: Any) -> None:
         self._set("cron.jobs", **what)
+
+    def login(self, resolve: Callable[..., str]) -> None:
+        self._set("hermes_cli.auth", resolve_nous_access_token=resolve)
 
     def executions(self, latest: dict[str, Config], started: dict[int, int | None]) -> None:
         self._set("gateway")
@@ -125,6 +128,15 @@ def test_options_that_are_off_by_default_or_on(modules: Modules) -> None:
     modules.config = {"cron": {"chronos": {"watchdog": False, "allow_http": True}}}
     settings = Host().settings()
     assert (settings.watchdog, settings.allow_http) == (False, True)
+
+
+def test_the_token_of_a_home_is_that_of_its_own_login(modules: Modules) -> None:
+    other = modules.home / "profiles" / "other"
+    modules.login(lambda **_: f"token of {modules._home()}")
+    for renew in (False, True):
+        assert Host().access_token(other, renew) == f"token of {other}"
+        assert Host().access_token(modules.home, renew) == f"token of {modules.home}"
+    assert modules.override is None
 
 
 def test_settings_of_another_home(modules: Modules) -> None:

@@ -510,3 +510,14 @@ def test_two_claims_stale_and_live(world: World) -> None:
     names = set(world.hermes.stores[HOME])
     assert set(process.reconciler().claimed_elsewhere(names)) == {"live", "ticker"}
     assert world.hermes.asked_since == [now - 6 * 3_600]
+
+
+def test_each_profile_calls_with_the_token_of_its_own_login(world: World) -> None:
+    world.hermes.stores[OTHER] = {}
+    process = served(world)
+    mine = process.reconciler()
+    world.hermes.at = OTHER
+    mine.client().list_armed()  # as a thread does that works on another profile
+    assert world.hermes.token_homes == {HOME}
+    process.reconciler().client().list_armed()
+    assert world.hermes.token_homes == {HOME, OTHER}

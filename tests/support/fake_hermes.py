@@ -36,6 +36,7 @@ class FakeHermes(Host):
         self.token = "agent-token"
         self.renewed = ""
         self.token_calls = self.renewals = 0
+        self.token_homes: set[Path] = set()
         self.runs: list[str] = []
         self.alive: set[str] = set()
         self.asked_since: list[float] = []
@@ -80,6 +81,7 @@ class FakeHermes(Host):
 
     def access_token(self, home: Path, renew: bool) -> str:
         self.token_calls += 1
+        self.token_homes.add(home)
         if renew:
             self.renewals += 1
             self.token = self.renewed or self.token
