@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = Work(given.provider, given.remove, fair=given.provider != "ours")
     if given.exhaustive and given.place is not None:
         return _tell_short(work, given.exhaustive, given.place)
+    if given.exhaustive and given.removals:
+        return _explore_removals(given.every)
     if given.exhaustive:
         return _explore(work, given.every)
     if given.story:
@@ -81,7 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--compare", action="store_true", help="both, as a table")
     parser.add_argument(
-        "--removals", action="store_true", help="ours without each of its protections, as a table"
+        "--removals",
+        action="store_true",
+        help="ours without each of its protections, as a table; with --exhaustive, by which "
+        "short story each is missed first",
     )
     parser.add_argument(
         "--remove",
@@ -158,6 +163,21 @@ def _explore(work: Work, every: int) -> int:
         f"seconds {time.monotonic() - began:.0f} broken {len(broken)}"
     )
     return int(bool(broken))
+
+
+def _explore_removals(every: int) -> int:
+    """The status is 0 if every removal breaks a promise in some short story."""
+    unnoticed = []
+    for name, removal in REMOVALS.items():
+        found = campaign.explore(Work(removal=name), every, until_broken=True)
+        broken = [(each.story, *one) for each in found for one in each.broken]
+        story, place, why = broken[0] if broken else ("", "", "")
+        where = f"{story}, {place or 'no fault'}: {why}" if story else "NOT MISSED"
+        print(f"{name:<20}{sum(each.runs for each in found):>6}  {where}", flush=True)
+        unnoticed += [] if broken else [f"{name} ({removal.why})"]
+    if unnoticed:
+        print(f"not missed: {', '.join(unnoticed)}")
+    return int(bool(unnoticed))
 
 
 def _refused(work: Work, hours: int) -> int:

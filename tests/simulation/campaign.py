@@ -105,12 +105,13 @@ def explore(
     every: int,
     *,
     only: str = "",
+    until_broken: bool = False,
     workers: int | None = None,
     on_progress: Callable[[Found], object] = lambda found: None,
 ) -> list[Found]:
     """Every single fault in the short stories, and of the pairs one in `every` (0: none).
 
-    only: the name of one story.
+    only: the name of one story. until_broken: look no further than to the first broken promise.
     """
     count = workers or os.cpu_count() or 1
     found: list[Found] = []
@@ -119,6 +120,8 @@ def explore(
         for result in _worker(work, ["stories", number, count, every, only]):
             found.append(Found(**result))
             on_progress(found[-1])
+            if until_broken and any(each.broken for each in found):
+                return
 
     with ThreadPoolExecutor(count) as pool:
         for _ in pool.map(follow, range(count)):
@@ -137,7 +140,11 @@ def _worker(work: Work, order: list[Any]) -> Iterator[dict[str, Any]]:
     command = [str(python_for(work.provider)), "-m", "tests.simulation.worker", text]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            yield json.loads(line)
+        try:
+            for line in process.stdout:
+                yield json.loads(line)
+        except GeneratorExit:  # nobody wants to know more
+            process.kill()
+            raise
     if process.returncode:
         raise RuntimeError(f"a worker ended with {process.returncode}; what it said is above")

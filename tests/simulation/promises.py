@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .process import OsProcess
     from .world import World
 
-PER_EVENT: Final = 7
+PER_EVENT: Final = 5
 """Requests that one event may cost; it is 2.8 on average where nothing fails."""
 PER_FAULT: Final = 2
 """Requests that one fault may cost on top of it."""
@@ -24,12 +24,20 @@ PER_WORLD: Final = 10
 EXCUSES: Final = (*CRASHES, "stopped by hand")
 SETTLED_SECONDS: Final = 55.0
 """How long a store must have been empty before everything is cancelled that was armed for it."""
+PLAN_SECONDS: Final = 200.0
+"""How long a process may take to send what it has planned."""
 FREE_WAKES: Final = 5
 """How often a job that is refused may wake the agent before the waits are at their longest."""
 LONGEST_WAIT_SECONDS: Final = 900.0
 """The waits between its wakes then."""
 AWAKE_REQUESTS: Final = 1
 """Requests per minute and server while a job is due that is not run."""
+WAKING: Final = (
+    *EXCUSES,
+    *("killed by a fire", "fire lost", "fire doubled", "answer lost", "NAS forgets"),
+    *("clock jump", "claim rolled back", "claims refused"),
+)
+"""The faults after which a job may be fired once more."""
 SKEW_SECONDS: Final = 21.0
 """How far an agent's clock may be off."""
 FOLLOWER: Final = "nas-changes"
@@ -107,10 +115,11 @@ def _forgotten(job_id: str, job: Job, is_armed: bool) -> str:
 def check_cancel(world: World, process: OsProcess, job_id: str) -> None:
     """Note a cancel of what is still wanted, by a process that could not read its store."""
     for home, store in world.machine.stores.items():
-        if process.read_at.get(home, 0.0) < store.lost_at:
+        read_at = process.read_at.get(home, store.lost_at)
+        if read_at < store.lost_at and world.engine.now - read_at < PLAN_SECONDS:
             continue  # it was planned before, by what was known then
         wanted = {id_ for id_, job in store.jobs.items() if _is_to_fire(job)}
-        if wanted and not world.shape.always_on:
+        if wanted:
             watchdog = WATCHDOG + hashlib.sha256(str(home).encode()).hexdigest()[:12]
             wanted |= {watchdog, watchdog + SPARE}
         if job_id in wanted and (
@@ -136,7 +145,8 @@ def wakes(world: World) -> list[str]:
     problems = []
     for start, end, job_id in world.machine.mishaps.refusals:
         fires = sum(start < at <= end for at, fired in world.nas.fires if fired == job_id)
-        bound = FREE_WAKES + (end - start) / LONGEST_WAIT_SECONDS + world.chaos.counts.total()
+        faults = sum(world.chaos.counts[kind] for kind in WAKING)
+        bound = FREE_WAKES + (end - start) / LONGEST_WAIT_SECONDS + faults
         if fires > bound:
             problems.append(f"{fires} wakes for {job_id}, refused for {end - start:.0f} s")
     return problems

@@ -7,6 +7,7 @@ from tests.simulation import campaign, exhaustive
 from tests.simulation.campaign import Work
 from tests.simulation.chaos import CRASHES, Point
 from tests.simulation.ours import Ours
+from tests.simulation.removals import REMOVALS
 
 EVERY = 300
 
@@ -52,3 +53,23 @@ def test_a_place_without_a_story_is_an_error(capsys: pytest.CaptureFixture[str])
 def test_a_protection_of_the_watchdog_that_is_removed_is_missed() -> None:
     found = campaign.explore(Work(removal="watchdog kept"), 0, only="dies and wakes")
     assert any(each.broken for each in found)
+
+
+def test_a_search_for_the_first_broken_promise_ends_with_it() -> None:
+    whole = campaign.explore(Work(removal="watchdog"), 0, only="create and fire", workers=1)
+    first = campaign.explore(
+        Work(removal="watchdog"), 0, only="create and fire", until_broken=True, workers=1
+    )
+    assert [bool(each.broken) for each in first] == [False] * (len(first) - 1) + [True]
+    assert len(first) < len(whole)
+
+
+def test_every_removal_is_tried_in_the_short_stories(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {name: REMOVALS[name] for name in ("watchdog", "early fires")}
+    monkeypatch.setattr(command, "REMOVALS", kept)
+    assert command.main(["--removals", "--exhaustive", "--every", "0"]) == 0
+    watchdog, early = capsys.readouterr().out.splitlines()
+    assert "is not armed" in watchdog
+    assert "a second time" in early
