@@ -14,3 +14,11 @@ def share(policy: BudgetPolicy = BUDGET) -> int:
     if limit == resource.RLIM_INFINITY:
         return policy.most
     return max(policy.least, min(policy.most, (limit - policy.reserved) // 2))
+
+
+def of_one(per_agent: int, policy: BudgetPolicy = BUDGET) -> int:
+    """Return how many deliveries one agent may have now, which is ``per_agent`` at the most.
+
+    Where there is little room, a few agents that hang must not take all of it.
+    """
+    return max(1, min(per_agent, share(policy) // policy.agents))

@@ -178,6 +178,8 @@ class BudgetPolicy:
     """Deliveries there may always be."""
     most: int = 10_000
     """Deliveries there may ever be."""
+    agents: int = 64
+    """So many agents can have deliveries at a time, however long they take, if there is room."""
 
 
 @attrs.frozen(kw_only=True)

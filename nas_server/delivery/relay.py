@@ -129,7 +129,10 @@ class Relay:
         """Begin what is due; return whether there may be more."""
         most = min(self._policy.batch, self._room())
         due = await self._store.due(
-            self._clock(), most, under_way=self._load, per_agent=self._per_agent
+            self._clock(),
+            most,
+            under_way=self._load,
+            per_agent=budget.of_one(self._per_agent, self._budget),
         )
         for one in due:
             self._load[one.agent] += 1
@@ -148,14 +151,15 @@ class Relay:
         agent = self._tasks.pop(task).agent
         if not self._tasks:
             self._over.set()
-        if self._load[agent] == self._per_agent:
+        if self._load[agent] >= budget.of_one(self._per_agent, self._budget):
             self._wake.set()  # more of this agent's may be due
         self._load[agent] -= 1
         if not self._load[agent]:
             del self._load[agent]
 
     def _full(self) -> list[str]:
-        return [agent for agent, load in self._load.items() if load >= self._per_agent]
+        most = budget.of_one(self._per_agent, self._budget)
+        return [agent for agent, load in self._load.items() if load >= most]
 
     async def _sleep(self, until_ms: int | None) -> None:
         self._asleep_until = math.inf if until_ms is None else until_ms

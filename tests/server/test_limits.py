@@ -42,7 +42,7 @@ def test_the_share_follows_the_limit(
 
 
 async def test_deliveries_beyond_the_room_wait_their_turn() -> None:
-    go_on, few = asyncio.Event(), BudgetPolicy(least=3, most=3)
+    go_on, few = asyncio.Event(), BudgetPolicy(least=3, most=3, agents=1)
     async with hosted(MemoryStore(), budget=few) as nas, agent_stub(nas.clock) as agent:
         agent.usual = held(go_on)
         for n in range(8):
@@ -57,6 +57,35 @@ async def test_deliveries_beyond_the_room_wait_their_turn() -> None:
 
         await eventually(over)
         assert len(agent.fires) == 8
+
+
+@pytest.mark.parametrize("share", [4, 12, 68])
+async def test_a_few_agents_that_hang_leave_room_for_others(share: int) -> None:
+    hang, few = asyncio.Event(), BudgetPolicy(least=share, most=share)
+    async with (
+        hosted(MemoryStore(), budget=few) as nas,
+        agent_stub(nas.clock) as hanging,
+        agent_stub(nas.clock) as agent,
+    ):
+        healthy, hanging.usual = nas.token, held(hang)
+        hung = min(9, share - 1)
+        for n in range(hung):
+            _, nas.token = await nas.nas.accounts.add(f"hung{n}", None, nas.clock())
+            for job in range(8):
+                await nas.provision(f"job{job}", 0, hanging.url)
+        await hanging.until(hung)
+        nas.token = healthy
+        for n in range(20):
+            await nas.provision(f"job{n}", 0, agent.url)
+        await agent.until(20)
+        assert len(hanging.fires) == hung * budget.of_one(8, few)
+        hang.set()
+        await hanging.until(8 * hung)
+
+
+@pytest.mark.parametrize(("share", "most"), [(4, 1), (68, 1), (480, 7), (10_000, 8)])
+def test_what_one_agent_may_have_follows_from_the_room(share: int, most: int) -> None:
+    assert budget.of_one(8, BudgetPolicy(least=share, most=share)) == most
 
 
 async def test_a_delivery_that_never_began_has_its_turn_again_and_not_a_lease_later(

@@ -102,6 +102,7 @@ STATED = {
     "policy.BudgetPolicy.reserved": Limit(64, "descriptors for all but deliveries and callers"),
     "policy.BudgetPolicy.least": Limit(4, "deliveries, however few descriptors there are"),
     "policy.BudgetPolicy.most": Limit(10_000, "deliveries, however many there are"),
+    "policy.BudgetPolicy.agents": Limit(64, "agents that can have deliveries at a time, if any"),
     "policy.SqlitePolicy.busy_s": Limit(10.0, "a backup may hold the file for a while"),
     "policy.SqlitePolicy.watch_s": Limit(0.5, "how soon a full storage is noticed"),
     "policy.SqlitePolicy.full_s": Limit(0.5, "how soon one that has room again is"),
