@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +36,12 @@ def cold(
     with world.agent(side, jobs, tls=tls, bundle=bundle) as agent:
         run = _counted(world, agent, delay_s, "start")
         if delay_s:
-            run["over_ideal"] = run["seconds"] / (run["requests"] / THREADS * delay_s)
+            waves = run["requests"] / THREADS * delay_s
+            run["over_ideal"] = run["seconds"] / waves
+            # The list comes first, and what is written after it shares the connections.
+            further = delay_s * math.ceil((run["requests"] - 1) / THREADS)
+            if side == OURS and not tls and bundle:
+                run |= _above(run, _host_seconds(world, jobs) + further)
         return {side: [run]}
 
 
@@ -55,7 +61,10 @@ def edited(world: World, side: str, *, jobs: int) -> Runs:
     with world.agent(side, jobs) as agent:
         _arm(world, agent, jobs)
         one = sorted(agent.home.jobs())[jobs // 2]
-        return {side: [_counted(world, agent, DELAY_S, "edit", job_id=one)]}
+        run = _counted(world, agent, DELAY_S, "edit", job_id=one)
+    if side == OURS:
+        run |= _above(run, _host_seconds(world, jobs))
+    return {side: [run]}
 
 
 def fires(world: World, side: str, *, jobs: int, count: int, gap_s: float) -> Runs:
@@ -71,7 +80,38 @@ def fires(world: World, side: str, *, jobs: int, count: int, gap_s: float) -> Ru
         store = world.nas.store
         took = [store.accept_to_armed(agent.name, one) for one in ids[: count + 1]]
         world.nas.delay_s = 0.0
-        return {side: [{"seconds": seconds} for seconds in took[1:]]}
+    runs: list[dict[str, Any]] = [{"seconds": seconds} for seconds in took[1:]]
+    if side == OURS:
+        floor = _host_fire_seconds(world, jobs, count)
+        runs = [{**run, **_above(run, floor)} for run in runs]
+    return {side: runs}
+
+
+def _above(run: Mapping[str, Any], floor_s: float) -> dict[str, float]:
+    """A run's floor, and what it takes above that: our part."""
+    return {"floor_s": floor_s, "part_s": run["seconds"] - floor_s}
+
+
+def _host_seconds(world: World, jobs: int) -> float:
+    """What hermes itself and one request take to converge, whatever the provider does."""
+    return _of_host(world, jobs, "host_converge")
+
+
+def _host_fire_seconds(world: World, jobs: int, count: int) -> float:
+    """What hermes itself takes for a fire, and one request to arm the next."""
+    return _of_host(world, jobs, "host_fires", fires=count + 1)
+
+
+def _of_host(world: World, jobs: int, name: str, fires: int = 0) -> float:
+    with world.agent(BUNDLED, 0 if fires else jobs) as agent:
+        told: dict[str, object] = {}
+        if fires:
+            told["job_ids"] = agent.seed(jobs, [time.time()] * fires)[:fires]
+        world.nas.delay_s = DELAY_S
+        try:
+            return float(agent.run(name, url=f"{world.nas.url}/", **told)["seconds"])
+        finally:
+            world.nas.delay_s = 0.0
 
 
 def burst(world: World, side: str, *, fires: int) -> Runs:
@@ -83,6 +123,7 @@ def burst(world: World, side: str, *, fires: int) -> Runs:
             run = agent.run("burst", tokens=world.nas.fire_tokens(agent.access, fires))
         finally:
             world.nas.jwks_delay_s = 0.0
+        run["floor_s"] = JWKS_DELAY_S  # the fetch; what comes to it is ours
         return {side: [{**run, "fetches": world.nas.jwks_fetches - before}]}
 
 

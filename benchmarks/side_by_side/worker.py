@@ -65,6 +65,50 @@ def edit(job_id: str) -> Run:
     return {**run, "provider": type(provider.resolve_cron_scheduler()).__module__}
 
 
+def host_converge(url: str) -> Run:
+    """The floor of any provider: hermes resolves it, reads login and jobs, and sends one request.
+
+    The provider resolved is the bundled one, whose own work is not done.
+    """
+    provider = _load_host()
+    auth: Any = importlib.import_module("hermes_cli.auth")
+    jobs: Any = importlib.import_module("cron.jobs")
+    with _measured() as run:
+        found = provider.resolve_cron_scheduler()
+        auth.resolve_nous_access_token()
+        jobs.load_jobs()
+        _round_trip(url)
+    return {**run, "provider": type(found).__module__}
+
+
+def host_fires(job_ids: Sequence[str], url: str) -> Run:
+    """The floor of a fire: hermes claims the job, runs it and notes that; then one request.
+
+    The first one, which loads what running takes, is left out.
+    """
+    provider = _load_host()
+    host = provider.InProcessCronScheduler()
+    requests = _round_trips(url)
+    took = [_seconds(lambda one=one: host.fire_due(one)) + requests() for one in job_ids]  # type: ignore[misc]
+    bundled = type(provider.resolve_cron_scheduler()).__module__
+    return {"seconds": statistics.median(took[1:]), "provider": bundled}
+
+
+def _round_trip(url: str) -> None:
+    """One request on a connection of its own, whatever is answered."""
+    httpx: Any = importlib.import_module("httpx")
+    with httpx.Client(trust_env=False) as client:
+        client.get(url)
+
+
+def _round_trips(url: str) -> Callable[[], float]:
+    """Seconds of one request, on a connection that is kept."""
+    httpx: Any = importlib.import_module("httpx")
+    client = httpx.Client(trust_env=False)
+    client.get(url)
+    return lambda: _seconds(lambda: client.get(url))
+
+
 def available(calls: int) -> Run:
     """How long `is_available()` takes once everything it needs is loaded."""
     found = _load_host().resolve_cron_scheduler()
@@ -194,9 +238,8 @@ def _cpu_seconds(call: Callable[[], object], calls: int) -> float:
     return (time.process_time() - start) / calls
 
 
-RUNS: dict[str, Callable[..., Run]] = {
-    each.__name__: each for each in (seed, start, edit, available, burst, token)
-}
+_ALL = (seed, start, edit, host_converge, host_fires, available, burst, token)
+RUNS: dict[str, Callable[..., Run]] = {each.__name__: each for each in _ALL}
 
 if __name__ == "__main__":
     answer = RUNS[sys.argv[1]](**json.loads(sys.argv[2]))

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import itertools
 import logging
 from typing import Any
 
@@ -209,6 +210,14 @@ async def test_a_retry_after_beyond_the_deadline_is_told(kind: str, nas: InMemor
     assert (error.retry_after, error.code, error.attempts) == (3600.0, "slow_down", 1)
 
 
+async def test_a_retry_after_of_an_hour_is_never_shortened(kind: str, nas: InMemoryNas) -> None:
+    nas.fail_next(429, headers={"Retry-After": "3600"})
+    before = nas.clock.time()
+    error = await error_of(nas_driver(kind, nas, deadline=None)("list_armed"))
+    assert isinstance(error, RateLimitedError)
+    assert (error.retry_after, len(nas.requests), nas.clock.time()) == (3600.0, 1, before)
+
+
 @pytest.mark.parametrize(
     ("raised", "expected"),
     [
@@ -380,6 +389,20 @@ async def test_a_broken_content_encoding(kind: str, status: int) -> None:
     assert type(error) is (ContractError if status == 200 else ServerError)
 
 
+@pytest.mark.off_contract("response")
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip,gzip", "br", "identity, deflate"])
+async def test_layers_that_nobody_asked_for_are_not_undone(kind: str, encoding: str) -> None:
+    bomb = gzip.compress(gzip.compress(b" " * 10_000_000))
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        headers = {"content-encoding": encoding}
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(bomb))
+
+    error = await error_of(driver(kind, transport=httpx.MockTransport(handle))("list_armed"))
+    assert isinstance(error, ContractError)
+    assert "a content encoding that was not asked for" in str(error)
+
+
 async def test_a_compressed_error_can_be_read(kind: str) -> None:
     body = b'{"error": "invalid_request", "error_description": "job_id: no"}'
 
@@ -526,6 +549,31 @@ async def test_hooks(kind: str, nas: InMemoryNas) -> None:
     assert isinstance(events[1].error, NasConnectionError)
     assert events[4].error.status == 503
     assert (events[6].status, events[6].attempts, events[6].date) == (200, 3, None)
+
+
+async def test_an_asynchronous_hook_is_awaited_or_refused(kind: str, nas: InMemoryNas) -> None:
+    heard: list[Any] = []
+
+    async def hook(event: Any) -> None:
+        await asyncio.sleep(0)
+        heard.append(event)
+
+    class Hook:
+        async def __call__(self, event: Any) -> None:
+            await hook(event)
+
+    for callback, name in itertools.product(
+        (hook, Hook(), lambda event: hook(event)), ("on_request", "on_response", "on_retry")
+    ):
+        nas.fail_next(503)
+        heard.clear()
+        if kind == "async":
+            await nas_driver(kind, nas, **{name: callback})("list_armed")
+            assert heard
+            continue
+        with pytest.raises(ConfigurationError):
+            await nas_driver(kind, nas, **{name: callback})("list_armed")
+        nas.faults._ordered.clear()
 
 
 async def test_a_response_says_what_time_it_is_at_nas(kind: str, nas: InMemoryNas) -> None:

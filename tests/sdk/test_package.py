@@ -57,6 +57,13 @@ def test_the_pytest_plugin_is_declared_under_its_own_name() -> None:
     assert project["entry-points"]["pytest11"] == {plugin: plugin}
 
 
+def test_the_pytest_plugin_costs_nothing_where_it_is_not_used() -> None:
+    loaded = modules_after("import pytest, nas_sdk.testing.pytest_plugin")
+    ours = {name for name in loaded if name.startswith("nas_sdk")}
+    assert ours == {"nas_sdk", "nas_sdk.testing", "nas_sdk.testing.pytest_plugin"}
+    assert loaded & {"httpx", "httpcore", "anyio", "attr", "h11"} == set()
+
+
 def test_the_fixture(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "def test_it(in_memory_nas):\n"

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 Step = Callable[[], object]
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds for what takes a moment on an idle machine."""
 
 

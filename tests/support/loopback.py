@@ -1,6 +1,7 @@
 """A small HTTP/1.1 server on 127.0.0.1 whose every answer a test decides, byte by byte."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,12 +32,13 @@ def http_answer(body: bytes, status: str = "200 OK", headers: str = "") -> bytes
 class Loopback:
     """The running server. `seen` grows with every request."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, tls: ssl.SSLContext | None = None) -> None:
         self._answer = answer
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._connections: list[socket.socket] = []
         self.seen: list[Seen] = []
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -73,7 +75,14 @@ class Loopback:
             worker.join(PATIENCE_S)
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        with suppress(OSError), connection, connection.makefile("rb") as stream:
+        with suppress(OSError), connection:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+                self._connections[number] = connection
+            self._answer_all(connection, number)
+
+    def _answer_all(self, connection: socket.socket, number: int) -> None:
+        with connection, connection.makefile("rb") as stream:
             while line := stream.readline():
                 seen = _read_request(number, line, stream.readline, stream.read)
                 self.seen.append(seen)
@@ -97,9 +106,9 @@ def _read_request(
 
 
 @contextmanager
-def loopback(answer: Answer) -> Iterator[Loopback]:
+def loopback(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Loopback]:
     """Serve until the end of the block."""
-    server = Loopback(answer)
+    server = Loopback(answer, tls)
     try:
         yield server
     finally:

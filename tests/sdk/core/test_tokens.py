@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nas_sdk import ConfigurationError, TokenError
-from nas_sdk._core.tokens import AsyncTokens, RenewingSource, Token, Tokens
+from nas_sdk._core.tokens import _FETCHES, AsyncTokens, RenewingSource, Token, Tokens
 from nas_sdk.testing.time import VirtualClock
 from tests.support.patience import PATIENCE_S
 
@@ -95,6 +95,35 @@ def test_a_source_that_returns_no_token(value: Any) -> None:
     assert tokens.get(None).value == "good"
 
 
+def test_a_source_that_calls_the_client_it_serves_is_told() -> None:
+    """Where it would wait for itself for ever; also after a signal left the mark of a fetch."""
+
+    def source() -> str:
+        return tokens.get(None).value
+
+    tokens = Tokens(source)
+    for _ in range(2):
+        with pytest.raises(TokenError, match="calls the client that it is to serve"):
+            tokens.get(None)
+    good = Tokens(lambda: "agent-token")
+    good._cache._fetch = mark = object()
+    _FETCHES.set((mark,))
+    assert good.get(None).value == "agent-token"
+
+
+async def test_an_asynchronous_source_that_calls_its_client_is_told() -> None:
+    async def source() -> str:
+        return (await tokens.get(None)).value
+
+    def blocking() -> str:
+        return asyncio.run(source())
+
+    for each in (source, blocking):
+        tokens = AsyncTokens(each)
+        with pytest.raises(TokenError, match="calls the client that it is to serve"):
+            await tokens.get(None)
+
+
 def test_the_sync_client_takes_no_asynchronous_source() -> None:
     async def source() -> str:
         return SECRET
@@ -112,6 +141,8 @@ class CountedTokens(Tokens):
         queued = self.queued
 
         class Lock:
+            locked = staticmethod(lock.locked)
+
             def __enter__(self) -> None:
                 queued.release()
                 lock.acquire()

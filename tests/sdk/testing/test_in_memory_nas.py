@@ -1,3 +1,4 @@
+import asyncio
 import json
 from typing import Any
 
@@ -308,6 +309,19 @@ def test_a_fire_token_can_be_verified(nas: InMemoryNas) -> None:
 
 
 # The clock
+
+
+async def test_the_backoff_of_a_double_can_be_cancelled(nas: InMemoryNas) -> None:
+    nas.fail_next(503, times=100_000)
+    client = nas.async_client(deadline=None, max_attempts=1_000_000)
+    call = asyncio.ensure_future(client.list_armed())
+    for _ in range(1000):
+        if len(nas.requests) < 3:
+            await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert len(nas.requests) < 100
 
 
 def test_time_stands_still_until_it_is_moved() -> None:

@@ -90,6 +90,40 @@ async def test_connections_that_the_server_closed_are_replaced(kind: str) -> Non
     assert server.connections == 2
 
 
+async def has_ended(connection: Any) -> None:
+    """Wait until the end of a connection that the server closed has arrived."""
+    for _ in range(6000):
+        if connection.http.has_expired():
+            return
+        await asyncio.sleep(0.01)
+
+
+async def test_idle_connections_are_let_go(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the server closed, by the next exchange; and those nobody used for long."""
+    monkeypatch.setattr("nas_sdk._transport.pool.SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr("nas_sdk._transport.async_pool.SWEEP_SECONDS", 0.0)
+    with loopback(always(DONE)) as server:
+        call = client_of(kind, server)
+        await call("cancel_many", [f"job-{number}" for number in range(50)])
+        pool: Any = call.client._http._transport._pool  # type: ignore[union-attr]
+
+        def idle() -> Any:
+            return pool._idle if kind == "sync" else pool.here().idle
+
+        assert len(idle()) > 1
+        server.drop_connections()
+        for connection in idle():
+            await has_ended(connection)
+        await call("cancel", "job-1")
+        assert len(idle()) == 1
+        monkeypatch.setattr(idle()[0].http._connection, "_expire_at", 0.0)
+        before = server.connections
+        await call("cancel", "job-2")
+        assert server.connections == before + 1
+        assert len(idle()) == 1
+        await call.close()
+
+
 async def test_an_answer_that_breaks_off_is_tried_again(kind: str) -> None:
     answers = iter([DONE[:-4], None, b"rubbish\r\n\r\n", DONE])
 

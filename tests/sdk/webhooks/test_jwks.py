@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 import threading
@@ -16,6 +17,7 @@ import pytest
 from nas_sdk.errors import ConfigurationError
 from nas_sdk.webhooks import JwksCache
 from tests.support.jwks_server import JwksServer, jwks_server, rescue
+from tests.support.loopback import Seen, loopback
 from tests.support.patience import PATIENCE_S
 from tests.support.tokens import key_set
 
@@ -313,6 +315,42 @@ def refused(answer: httpx.Response, caplog: pytest.LogCaptureFixture) -> str:
     caplog.set_level(logging.DEBUG, "nas_sdk")
     assert cache_of(lambda request: answer).get("p256") is None
     return caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip,gzip,gzip", "br", "identity, br"])
+def test_an_encoding_that_nobody_asked_for_is_not_undone(
+    encoding: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bomb = gzip.compress(gzip.compress(b" " * 10_000_000))
+    answer = httpx.Response(
+        200, headers={"Content-Encoding": encoding}, stream=httpx.ByteStream(bomb)
+    )
+    assert "a content encoding that was not asked for" in refused(answer, caplog)
+
+
+def test_one_layer_that_becomes_too_much_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
+    stream = httpx.ByteStream(gzip.compress(b" " * 10_000_000))
+    answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=stream)
+    assert "longer than" in refused(answer, caplog)
+
+
+def test_a_key_set_whose_head_drips_is_given_up() -> None:
+    """Over a real connection, where every byte comes in time and the whole never."""
+    ended = threading.Event()
+
+    def drip(seen: Seen) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\n"
+        for _ in range(1000):
+            yield b"x-more: 1\r\n"
+            if ended.wait(0.05):
+                return
+
+    with loopback(drip) as server:
+        cache = JwksCache(f"{server.url}/jwks", timeout=0.3)
+        cache.prefetch()
+        join_fetches()
+        ended.set()
+    assert not cache.is_warm
 
 
 def test_a_redirect_is_not_followed(caplog: pytest.LogCaptureFixture) -> None:

@@ -284,6 +284,16 @@ def test_keys_that_are_out_of_reach_have_a_reason_of_their_own() -> None:
     assert token_reason(TOKEN, jwks=JwksCache(down)) == "keys_unavailable"
 
 
+@pytest.mark.parametrize("order", [("rsa", "p256"), ("p256", "rsa")])
+async def test_keys_of_two_types_with_one_kid_are_both_tried(order: tuple[str, str]) -> None:
+    jwks = {"keys": [public_jwk(name, kid="same") for name in order]}
+    for alg in ("RS256", "ES256"):
+        token = signed(good_claims(NOW), alg=alg, header={"kid": "same"})
+        assert verifier_of(jwks=jwks).verify_token(token).key_id == "same"
+    wrong = signed(good_claims(NOW), alg="ES384", header={"kid": "same"})
+    assert token_reason(wrong, jwks=jwks) in ("algorithm", "signature")
+
+
 async def test_tasks_verify_alike() -> None:
     verifier = AsyncFireVerifier(
         JwksCache(lambda: json.dumps(key_set())),

@@ -1,0 +1,157 @@
+"""What a client cannot be set up with: told by the constructor, with the name and the remedy."""
+
+import math
+import os
+import ssl
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas_sdk import AsyncNasClient, ConfigurationError, NasClient
+from nas_sdk._core.config import LIMIT_MAX
+from nas_sdk._transport.proxies import is_excepted, proxy_for
+from nas_sdk.webhooks import JwksCache
+
+CLIENTS = st.sampled_from([NasClient, AsyncNasClient])
+NO_NUMBER = st.one_of(st.text(), st.booleans(), st.binary(), st.lists(st.integers()), st.dates())
+NO_TIME = st.one_of(
+    NO_NUMBER,
+    st.floats(max_value=0.0),
+    st.integers(max_value=0),
+    st.sampled_from([math.nan, math.inf]),
+    st.floats(min_value=LIMIT_MAX, exclude_min=True),
+)
+NO_COUNT = st.one_of(NO_NUMBER, st.none(), st.integers(max_value=0), st.floats())
+OPTIONS = st.one_of(
+    st.tuples(st.just("timeout"), NO_TIME),
+    st.tuples(st.just("deadline"), NO_TIME),
+    st.tuples(st.just("max_attempts"), NO_COUNT),
+)
+
+
+def made(client: Any, **options: Any) -> None:
+    client("https://nas.test", "agent-token", **options)
+
+
+@given(CLIENTS, OPTIONS)
+def test_a_bad_limit_is_told_by_its_name(client: Any, option: tuple[str, Any]) -> None:
+    name, value = option
+    with pytest.raises(ConfigurationError, match=f"^{name}: .* needed"):
+        made(client, **{name: value})
+    view = client("https://nas.test", "agent-token")
+    with pytest.raises(ConfigurationError, match=f"^{name}: .* needed"):
+        view.with_options(**{name: value})
+
+
+@given(CLIENTS, st.one_of(NO_COUNT, st.integers(min_value=1001)).filter(lambda it: it is not None))
+def test_a_bad_width(client: Any, width: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^max_connections: .* needed"):
+        made(client, max_connections=width)
+
+
+@given(CLIENTS, st.sampled_from(["connect", "read", "write", "pool"]), NO_TIME)
+def test_a_bad_part_of_a_timeout(client: Any, part: str, value: Any) -> None:
+    parts = {"connect": 1.0, "read": 1.0, "write": 1.0, "pool": 1.0, part: value}
+    with pytest.raises(ConfigurationError, match=rf"^timeout\.{part}: .* needed"):
+        made(client, timeout=httpx.Timeout(**parts))
+
+
+@given(CLIENTS, st.sampled_from("?#"), st.text("abc=&", max_size=5))
+def test_a_base_url_has_no_query_and_no_fragment(client: Any, mark: str, rest: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^base_url: "):
+        client(f"https://nas.test{mark}{rest}", "agent-token")
+
+
+PROXIES = ["", ":", "ftp://host", "http://", "socks5://", "http://host:port", "//host", "host"]
+
+
+@pytest.mark.parametrize("client", [NasClient, AsyncNasClient])
+@pytest.mark.parametrize("proxy", [*PROXIES, 7, b"http://host", object()], ids=str)
+def test_a_proxy_that_is_none(client: Any, proxy: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^proxy: "):
+        made(client, proxy=proxy)
+
+
+@pytest.mark.parametrize("maker", [made, lambda client, **_: JwksCache("https://nas.test/jwks")])
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("value", ["ftp://host", "http://host:port", "http://", "socks5://host"])
+def test_a_proxy_of_the_environment_that_cannot_be_used(
+    maker: Any, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for usual in [key for key in os.environ if key.lower().endswith("_proxy")]:
+        monkeypatch.delenv(usual)
+    monkeypatch.setattr("nas_sdk._transport.proxies.find_spec", lambda package: None)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"^{name.upper()}: "):
+        maker(NasClient)
+    monkeypatch.setenv("NO_PROXY", "nas.test")
+    maker(NasClient)
+
+
+@given(st.text(max_size=40), st.sampled_from(["nas.test", "10.0.0.1", "::1", "xn--e1afmkfd"]))
+def test_any_list_of_exceptions_can_be_read(no_proxy: str, host: str) -> None:
+    assert is_excepted(host, 443, no_proxy) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host", "is_so"),
+    [
+        ("[::1]", "::1", True),
+        ("::1", "::1", True),
+        ("[::1]:443", "::1", True),
+        ("[::1]:80", "::1", False),
+        ("10.0.0.0/8", "10.1.2.3", True),
+        ("10.0.0.0/8", "11.1.2.3", False),
+        (".nas.test", "a.nas.test", True),
+        ("nas.test", "a.nas.test", True),
+        ("nas.test", "banas.test", False),
+        ("nas.test:443", "nas.test", True),
+        ("nas.test:80", "nas.test", False),
+        ("*", "nas.test", True),
+        (" , [, ]:, ://", "nas.test", False),
+    ],
+)
+def test_exceptions_from_a_proxy(no_proxy: str, host: str, is_so: bool) -> None:
+    assert is_excepted(host, 443, no_proxy) is is_so
+
+
+def test_this_machine_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.test")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert proxy_for(httpx.URL("http://127.0.0.1:8787"), None) is None
+
+
+def unusable(directory: Path) -> dict[str, Path]:
+    """Files that hold no certificates."""
+    empty, rubbish = directory / "empty.pem", directory / "rubbish.pem"
+    empty.write_text("")
+    rubbish.write_text("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")
+    return {"missing": directory / "none.pem", "empty": empty, "rubbish": rubbish, "a": directory}
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "rubbish"])
+@pytest.mark.parametrize("as_text", [True, False])
+def test_certificates_that_cannot_be_read(
+    what: str, as_text: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = unusable(tmp_path)[what]
+    for client in (NasClient, AsyncNasClient):
+        with pytest.raises(ConfigurationError, match=r"^verify: no certificates .*pem"):
+            made(client, verify=str(file) if as_text else file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    for make in (NasClient, AsyncNasClient):
+        with pytest.raises(ConfigurationError, match=r"^SSL_CERT_FILE: no certificates .*pem"):
+            made(make)
+    with pytest.raises(ConfigurationError, match=r"^SSL_CERT_FILE: no certificates .*pem"):
+        JwksCache("https://nas.test/jwks")
+
+
+@pytest.mark.parametrize("verify", [True, False, 7, b"x", object()], ids=str)
+def test_something_else_than_certificates(verify: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^verify: "):
+        made(NasClient, verify=verify)
+    made(NasClient, verify=ssl.create_default_context())
