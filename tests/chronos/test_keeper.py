@@ -514,7 +514,7 @@ def test_two_claims_stale_and_live(world: World) -> None:
 
 def test_each_profile_calls_with_the_token_of_its_own_login(world: World) -> None:
     world.hermes.stores[OTHER] = {}
-    process = served(world)
+    process = world.boot()
     mine = process.reconciler()
     world.hermes.at = OTHER
     mine.client().list_armed()  # as a thread does that works on another profile

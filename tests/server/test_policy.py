@@ -4,6 +4,7 @@ What the contract says of one-shots (how long a key is remembered, when one is g
 `nas_sdk.protocol` and in its test_policy.
 """
 
+from nas_server.cli import options
 from tests.support.durations import DAY, HOUR
 from tests.support.numbers import Limit, disagreements
 
@@ -162,3 +163,18 @@ STATED = {
 
 def test_every_number_is_as_stated() -> None:
     assert disagreements("nas_server", STATED) == []
+
+
+def test_every_option_has_the_default_that_is_documented() -> None:
+    assert options.USUAL == {
+        "host": "127.0.0.1",
+        "port": 8787,
+        "store": "sqlite:nas.db",
+        "issuer": None,
+        "admin_token": None,
+        "allow_private_callbacks": False,
+        "per_agent": 8,
+        "calls": 100,
+        "grace": 10.0,
+        "log_level": "info",
+    }
