@@ -180,7 +180,7 @@ def _show_problem(host: Host, home: Path) -> None:
 
 @functools.cache
 def provider_class(base: Any, process: PluginRuntime = PLUGIN) -> Any:
-    """Our provider for a host whose base class is `base`; told of in the log, once."""
+    """Our provider for a host whose base class is `base`. Logs version and path the first time."""
     log.info("chronos_plugin %s from %s", __version__, Path(__file__).parent)
     host = HostBase(base)
     kind = _TwoPhase if host.has("fire_claimed") else _OnePhase

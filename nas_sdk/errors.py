@@ -161,7 +161,7 @@ class ForbiddenError(StatusError):
 class IdentityRejectedError(ForbiddenError):
     """403 `invalid_client`: the token is real but belongs to no provisioned agent.
 
-    Neither trying again nor logging in again heals this: the hosted credential must be
+    Neither trying again nor logging in again fixes this: the hosted credential must be
     restored in the portal.
     """
 

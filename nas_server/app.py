@@ -126,7 +126,7 @@ class Nas:
             await self.relay.stop(self._grace_s)
 
     def force_stop(self) -> None:
-        """Have a stop wait for no delivery, now or when it comes."""
+        """Stop without waiting for deliveries, now or when a stop comes."""
         self._grace_s = 0.0
         if self._stopped:
             self.relay.force_stop()

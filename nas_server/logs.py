@@ -11,7 +11,7 @@ from typing import Any
 from nas_server.log_lines import LineHandler, Repeats
 
 LIBRARIES = ("aiodns", "aiohttp", "asyncio", "nats")
-"""Whose troubles are told, too."""
+"""Whose errors are logged, too."""
 LOGGER = logging.getLogger("nas_server")
 
 
@@ -41,14 +41,14 @@ class JsonLines(logging.Formatter):
 
 
 class Counted(logging.Filter):
-    """Lets a line through that was not told of late; how often it came is in the next one."""
+    """Lets a line through that was not logged of late; how often it came is in the next one."""
 
     def __init__(self) -> None:
         super().__init__()
         self._repeats = Repeats()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is to be told."""
+        """Tell whether a record is to be logged."""
         if record.levelno < logging.WARNING:
             return True
         key = f"{record.name} {record.getMessage()} {getattr(record, 'fields', '')}"
@@ -94,5 +94,5 @@ class Beside(logging.Handler):
         self._handler = handler
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand on what may be told of a record."""
+        """Hand on what may be logged of a record."""
         self._handler.handle(terse(record))

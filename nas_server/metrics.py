@@ -18,7 +18,6 @@ class Metrics:
     """The numbers of one server."""
 
     def __init__(self) -> None:
-        """Start at nothing."""
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "nas_requests", "Requests answered.", ["operation", "status"], registry=self._registry

@@ -14,7 +14,7 @@ from .status_report import Row, StatusReport, look, to_disarm
 
 RECONCILE = "run `chronos reconcile`; a running gateway does so by itself"
 STORE = (
-    "nothing is cancelled meanwhile; mend or restore cron/jobs.json, or, if its jobs are meant "
+    "nothing is cancelled meanwhile; repair or restore cron/jobs.json, or, if its jobs are meant "
     "to be gone, run `chronos disarm`"
 )
 WAITS = "it is tried again, every 15 minutes at least; hermes's log says more"
@@ -34,7 +34,7 @@ def arms(reconciler: HomeReconciler, armed: Sequence[Armed], *, active: bool) ->
         report = look(reconciler, armed, active=active)
         left = len(to_disarm(reconciler, armed)) if not active else 0
     except Problem as error:
-        yield problem("arms", str(error), "mend or restore cron/jobs.json in the agent home")
+        yield problem("arms", str(error), "repair or restore cron/jobs.json in the agent home")
         return
     if not active:
         yield _switched_away(left)

@@ -90,7 +90,7 @@ def _unreadable(file: Path) -> Finding | None:
     """What keeps hermes from reading its configuration; it then takes its defaults."""
     import yaml  # hermes brings it
 
-    fix = f"mend {file}; until then hermes takes its defaults"
+    fix = f"correct {file}; until then hermes takes its defaults"
     try:
         document = yaml.safe_load(file.read_text("utf-8"))
     except FileNotFoundError:

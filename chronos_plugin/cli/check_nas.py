@@ -47,7 +47,7 @@ FIRE_SECONDS = 20.0
 """How long the test fire may take."""
 SKEW_SECONDS = (5.0, 30.0)
 """A clock that is off by more is a warning, a problem: tokens are good for 30 s around."""
-WAY = "start a gateway or dashboard, or mend the way to it (DNS, proxy, port)"
+WAY = "start a gateway or dashboard, or fix the way to it (DNS, proxy, port)"
 _MADE_UP = "made-up-by-chronos-doctor"
 
 
@@ -190,7 +190,9 @@ def fire(client: NasClient, settings: ChronosConfig, log: Path) -> Finding:
             time.sleep(0.5)
         is_fired = True
     except BadRequestError as error:
-        return problem("fire", f"NAS does not take the callback URL: {error}", "mend callback_url")
+        return problem(
+            "fire", f"NAS does not take the callback URL: {error}", "correct callback_url"
+        )
     except NasError as error:
         return problem("fire", f"NAS could not be asked for a test fire: {error}", _remedy(error))
     finally:  # also when a person has lost patience

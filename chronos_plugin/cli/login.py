@@ -114,7 +114,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _unusable(file: Path, why: str) -> Problem:
-    return Problem(f"{file} was left as it is, for {why}: mend it, or move it away")
+    return Problem(f"{file} was left as it is, for {why}: correct it, or move it away")
 
 
 @contextlib.contextmanager

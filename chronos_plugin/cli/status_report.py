@@ -16,7 +16,7 @@ from . import hermes_env, obstacles
 from .problems import Problem
 
 OVERDUE_SECONDS = 60.0
-"""A job that nobody has in hand is a problem when it is due for longer."""
+"""A job that is not in progress is a problem when it is due for longer."""
 
 
 PROBE = f"{WATCHDOG}doctor-"

@@ -91,7 +91,7 @@ def run(
     """Hold the NAS to the contract; UnreachableError when there is none to be judged.
 
     `only` are patterns of names, such as ``arm.*``. `client` replaces the HTTP client and
-    stays open. `on_check` is told of every check before it is run.
+    stays open. `on_check` is called with every check before it is run.
     """
     chosen = choose(only)
     http = client or httpx.Client(timeout=10.0, follow_redirects=False)

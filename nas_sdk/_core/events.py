@@ -52,7 +52,7 @@ class RetryEvent(NamedTuple):
 
 
 class Hooks(NamedTuple):
-    """Callables that are told of events. They run inside the call and must not block."""
+    """Callables that are called with events. They run inside the call and must not block."""
 
     on_request: Callable[[RequestEvent], object] | None = None
     on_response: Callable[[ResponseEvent], object] | None = None

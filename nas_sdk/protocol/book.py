@@ -87,8 +87,8 @@ class OneShotTable:
         one = self.get(agent, job_id)
         if one is None or one.schedule_id != schedule_id:
             return None
-        self._put(hastened := one_shot.fire_now(one, now))
-        return hastened
+        self._put(sooner := one_shot.fire_now(one, now))
+        return sooner
 
     def armed(self, agent: str) -> list[StoredOneShot]:
         """Return what the agent has armed, one-shots being delivered among them."""

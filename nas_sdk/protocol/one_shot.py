@@ -1,4 +1,4 @@
-"""The rules of one-shots: arm, same key, replace, cancel, due, hasten, lease, ack, retry, give up.
+"""The rules of one-shots: arm, replace, cancel, due, fire now, lease, ack, retry, give up.
 
 Everything here is pure: ``now`` is an argument in milliseconds since the epoch, chance is
 passed in, and nothing is read or written. The functions decide about one one-shot, and
@@ -74,7 +74,7 @@ class StoredOneShot:
 
     @property
     def early(self) -> bool:
-        """Whether its next delivery, or the one under way, is ahead of time: it was hastened."""
+        """Whether its next delivery, or the one under way, is ahead of time, by `fire_now`."""
         return self.not_before_ms < self.due_ms
 
 
@@ -259,7 +259,7 @@ def retry(tried: StoredOneShot, outcome: DeliveryResult, now: int, chance: float
     return attrs.evolve(
         tried,
         lease_until_ms=None,
-        # Where the clock stepped back, a retry must not look as if it had been hastened.
+        # Where the clock stepped back, a retry must not look as if a person had asked for it.
         not_before_ms=again if tried.early else max(tried.due_ms, again),
         dead=now >= deadline,
         note=outcome.note,

@@ -75,14 +75,14 @@ def converge(
 ) -> Report:
     """Make NAS's list what is desired, and say what that took.
 
-    `on_progress(done, total)` is told of arms, and then of cancels, where they are many.
+    `on_progress(done, total)` is called for arms, and then for cancels, where they are many.
 
     Give `desired` as a callable to have it read after the list: an arm that another
     process added in between is then never taken for an orphan. It is told what NAS lists,
     fire times by job id (None: the list is unusable), and what it protects is left alone as
     well. `now` and `tried` are those of `plan`.
 
-    Raises what no further request could heal now: `IdentityRejectedError`,
+    Raises what no further request could fix now: `IdentityRejectedError`,
     `UnauthorizedError`, `TokenError`, `RateLimitedError`, `ConfigurationError`. A list
     that is unusable for another reason, and every write that fails, is in the report.
     """

@@ -28,7 +28,7 @@ class FileWatcher:
     def follow(self, file: Path, stopped: threading.Event, on_change: Callable[[], object]) -> None:
         """Call `on_change` after each change of a file, in a thread, until `stopped` is set.
 
-        A call while it does so changes nothing. A watch that fails is told of in the log,
+        A call while it does so changes nothing. A watch that fails is logged,
         and can be started again.
         """
         with self._lock:

@@ -58,7 +58,7 @@ class Status:
 class Reconciler(ABC):
     """Subclass it to say what is desired. Safe to use from many threads.
 
-    `log` is told of every reconcile that changed something, and of every failure with what
+    `log` gets every reconcile that changed something, and every failure with what
     happens next. `status` is replaced as a whole.
     """
 

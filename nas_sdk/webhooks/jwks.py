@@ -6,7 +6,7 @@
   per `cooldown`, however many there are: anybody can make up key ids.
 - After a failed fetch the next one waits 1, 2, 4 … seconds, at most `cooldown`.
 
-`key_book.py` holds these rules and does no I/O. `JwksCache` adds one thread per fetch, one
+`_key_state.py` holds these rules and does no I/O. `JwksCache` adds one thread per fetch, one
 fetch at a time whoever asked for it, and two ways to wait for it: `get` for threads and
 `get_async` for tasks. So one cache serves both.
 """
@@ -148,7 +148,7 @@ class JwksCache:
         return key, None if key is not None else pending
 
     def _start_fetch(self, kid: str | None, now: float) -> _PendingFetch | None:
-        """The fetch under way, begun here if the book says so."""
+        """The fetch under way, begun here if the rules say so."""
         with self._lock:
             if not self._state.begin(kid, now):
                 return self._pending if self._state.is_fetching(now) else None

@@ -1,4 +1,4 @@
-"""Configuration: flags first, then the environment, then a file, then what is usual."""
+"""Configuration: flags first, then the environment, then a file, then the defaults."""
 
 import os
 import re
@@ -14,7 +14,7 @@ import attrs
 from nas_server.policy import ServerConfig
 
 PREFIX: Final = "NAS_SERVER_"
-USUAL: Final[dict[str, Any]] = {
+DEFAULTS: Final[dict[str, Any]] = {
     "host": "127.0.0.1",
     "port": 8787,
     "store": "sqlite:nas.db",
@@ -48,7 +48,7 @@ def gather(config: str | None, environment: Mapping[str, str] = os.environ) -> d
     path = config or environment.get(f"{PREFIX}CONFIG")
     from_file = _from_file(Path(path)) if path else {}
     values = {
-        **USUAL,
+        **DEFAULTS,
         **{name: _parsed(f"{path}: {name}", name, each) for name, each in from_file.items()},
         **{
             name: _parsed(f"{PREFIX}{name.upper()}", name, each)
@@ -63,8 +63,8 @@ def gather(config: str | None, environment: Mapping[str, str] = os.environ) -> d
 
 
 def unknown(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return what is to be told of variables that look like options and are none."""
-    names = {f"{PREFIX}{name.upper()}" for name in (*USUAL, "config")}
+    """Return a line for each variable that looks like an option and is none."""
+    names = {f"{PREFIX}{name.upper()}" for name in (*DEFAULTS, "config")}
     said = []
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in names:
@@ -86,7 +86,7 @@ def _parsed(where: str, name: str, value: Any) -> Any:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    named = {name: environment.get(f"{PREFIX}{name.upper()}") for name in USUAL}
+    named = {name: environment.get(f"{PREFIX}{name.upper()}") for name in DEFAULTS}
     return {name: value for name, value in named.items() if value}
 
 
@@ -98,9 +98,9 @@ def _from_file(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise OptionError(f"{path} is not TOML: {error}") from None
     for name, value in values.items():
-        usual = USUAL.get(name)
-        if name not in USUAL:
-            raise OptionError(f"{path}: no option {name!r}; there are {', '.join(USUAL)}")
+        usual = DEFAULTS.get(name)
+        if name not in DEFAULTS:
+            raise OptionError(f"{path}: no option {name!r}; there are {', '.join(DEFAULTS)}")
         if isinstance(usual, bool) != isinstance(value, bool):
             kind = "true or false" if isinstance(usual, bool) else "a value"
             raise OptionError(f"{path}: {name} is to be {kind}")

@@ -55,7 +55,7 @@ async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None
 
     def told() -> None:
         if stop.is_set():
-            logs.log_event("hurried")
+            logs.log_event("force_stop")
             nas.force_stop()
         stop.set()
 

@@ -83,7 +83,7 @@ class AnswerReader:
         return not self._seen and not self._head and not self.status
 
     def end(self) -> None:
-        """Be told that the connection ended. Raises BadAnswerError where an answer is missing."""
+        """Note that the connection ended. Raises BadAnswerError where an answer is missing."""
         if not self.status:
             raise BadAnswerError("it ended the connection without an answer")
         self.over, self.reusable = True, False

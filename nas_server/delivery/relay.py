@@ -44,14 +44,14 @@ class Relay:
         self._wake = asyncio.Event()
         self._asleep_until: float = math.inf
         self._stopping = False
-        self._hurried = False
+        self._forced = False
         self._over = asyncio.Event()  # nothing is left that a stop is to wait for
         self._load: Counter[str] = Counter()
         self._tasks: dict[asyncio.Task[None], StoredOneShot] = {}
         self._running: asyncio.Task[None]
 
     def expect(self, wake_ms: int) -> None:
-        """Be told that a one-shot needs attention at that time."""
+        """Wake by `wake_ms`, when a one-shot needs attention."""
         if wake_ms < self._asleep_until:
             self._wake.set()
 
@@ -105,7 +105,7 @@ class Relay:
         self._wake.set()
         await asyncio.wait([self._running])
         await self._store.stop_accepting()
-        if self._tasks and not self._hurried:
+        if self._tasks and not self._forced:
             self._over.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), grace_s)
@@ -122,7 +122,7 @@ class Relay:
 
     def force_stop(self) -> None:
         """Have a `stop` that has begun wait no longer for deliveries."""
-        self._hurried = True
+        self._forced = True
         self._over.set()
 
     async def _begin_due(self) -> bool:

@@ -100,7 +100,7 @@ class Gate:
         self._waiting[protocol] = loop.call_later(self._policy.request_s, transport.close)
 
     def arrived(self, protocol: object) -> None:
-        """Be told that a request has arrived, or will not any more."""
+        """Note that a request has arrived, or will not any more."""
         if (timer := self._waiting.pop(protocol, None)) is not None:  # type: ignore[call-overload]  # any object may be asked for
             timer.cancel()
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 
 
 class Throttle:
-    """So many times at once for everybody, then one at a time."""
+    """Token bucket per key."""
 
     def __init__(self, at_once: int, every_ms: float, known: int) -> None:
         """Give back a time that was used up after ``every_ms``.

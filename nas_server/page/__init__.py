@@ -1,1 +1,1 @@
-"""The page of `nas-server`, for whoever would rather look. No part of the contract."""
+"""The admin web page of `nas-server`. No part of the contract."""

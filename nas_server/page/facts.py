@@ -1,4 +1,4 @@
-"""One-shots and attempts as the page is told of them. Pure."""
+"""One-shots and attempts as the page shows them. Pure."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -15,7 +15,6 @@ class Ready:
     """
 
     def __init__(self) -> None:
-        """Know of nothing."""
         self.clear()
 
     def clear(self) -> None:

@@ -166,7 +166,7 @@ def test_every_number_is_as_stated() -> None:
 
 
 def test_every_option_has_the_default_that_is_documented() -> None:
-    assert options.USUAL == {
+    assert options.DEFAULTS == {
         "host": "127.0.0.1",
         "port": 8787,
         "store": "sqlite:nas.db",

@@ -46,7 +46,7 @@ class PendingAlarm:
         return self.wake_ms, self.alarm.agent, self.alarm.job_id, self.alarm.id
 
     def is_due(self, now: int) -> bool:
-        """Tell whether it is to be taken in hand."""
+        """Tell whether it is to be worked on."""
         return self.wake_ms <= now and not self.in_progress
 
 
@@ -138,7 +138,7 @@ class Alarms:
             self.park(ring, wake_ms)
 
     def park(self, ring: PendingAlarm, wake_ms: int, *, leased: bool = False) -> None:
-        """Take a ring in hand again at that time; until then it may be ``leased``."""
+        """Work on a ring again at that time; until then it may be ``leased``."""
         ring.in_progress, ring.wake_ms = False, wake_ms
         if leased and ring.alarm.id in self._rings:
             self._leased.add(ring.alarm.id)
@@ -166,7 +166,7 @@ class Alarms:
     def take(
         self, now: int, limit: int, under_way: Mapping[str, int] | None, most: int | None
     ) -> list[PendingAlarm]:
-        """Take in hand what is due, earliest first, at most ``limit``.
+        """Take what is due, earliest first, at most ``limit``.
 
         An agent that has ``most`` deliveries ``under_way`` gets no more.
         """

@@ -71,7 +71,7 @@ class Pull:
             await self._inbox.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it out
 
     def look(self) -> None:
-        """Be told that there may be room again."""
+        """Look again whether there is room."""
         self._heard.set()
 
     async def _receive(self, message: Msg) -> None:

@@ -118,7 +118,7 @@ class HeldOneShots:
         return [held for held in self.each() if held.is_unwritten]
 
     def written(self, some: Sequence[Held]) -> None:
-        """Be told that the rows say what was held, where it still is."""
+        """Note that the rows say what was held, where it still is."""
         for held in some:
             if self._held.get((held.row.agent, held.row.job_id)) is held:
                 del self._held[held.row.agent, held.row.job_id]

@@ -26,7 +26,7 @@ class Ledger:
         self.held = HeldOneShots()
 
     def rolled_back(self) -> None:
-        """Be told that what was done since the last commit is undone."""
+        """Forget what was done since the last commit, which is undone."""
         self._ready.clear()
 
     def provision(self, wanted: StoredOneShot, now: int) -> str:
@@ -56,9 +56,9 @@ class Ledger:
         one = self._get(agent, job_id)
         if one is None or one.schedule_id != schedule_id:
             return None
-        if (hastened := one_shot.fire_now(one, now)) != one:
-            self._put(hastened)
-        return hastened
+        if (sooner := one_shot.fire_now(one, now)) != one:
+            self._put(sooner)
+        return sooner
 
     def due(
         self, now: int, limit: int, load: Counter[str], per_agent: int | None
