@@ -54,6 +54,11 @@ def test_what_no_test_notices_survives(tmp_path: Path, refused: int, alive: list
     assert found["tried"] == 3
 
 
+def test_a_module_that_no_test_loads_is_told_of(tmp_path: Path) -> None:
+    done = run_small(tmp_path, "    pass\n", imported="f = abs")
+    assert json.loads(done.stdout)["alive"] == [["<module>: raise ImportError", 1]]
+
+
 def test_tests_that_fail_without_a_mutant_are_shown_to_the_end(tmp_path: Path) -> None:
     done = run_small(tmp_path, "    assert f(3), 'not so small'\n")
     assert done.returncode == 1
@@ -62,10 +67,12 @@ def test_tests_that_fail_without_a_mutant_are_shown_to_the_end(tmp_path: Path) -
     assert "FAILED test_small.py::test_f" in done.stderr
 
 
-def run_small(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
+def run_small(
+    folder: Path, test: str, imported: str = "from small import f"
+) -> subprocess.CompletedProcess[str]:
     """Examine a module of one line with a test of these."""
     (folder / "small.py").write_text("def f(n):\n    return n > 3\n")
-    (folder / "test_small.py").write_text(f"from small import f\ndef test_f():\n{test}")
+    (folder / "test_small.py").write_text(f"{imported}\ndef test_f():\n{test}")
     order = {"module": "small", "tests": ["test_small.py"], "scratch": ".", "part": [0, 1]}
     return subprocess.run(
         [sys.executable, "-m", "tools.mutation.run", json.dumps(order)],
@@ -86,8 +93,10 @@ def test_survivors_are_explained_or_told_of() -> None:
     ]
 
 
-def test_every_module_and_test_is_there() -> None:
-    for module, tests in command.TESTS.items():
-        for name in (f"{module.replace('.', '/')}.py", *tests):
-            file, _, test = name.partition("::")
-            assert test in (command.ROOT / file).read_text()
+def test_every_module_that_ships_has_tests_that_are_there() -> None:
+    names = list(command.modules())
+    assert {name.partition(".")[0] for name in names} == set(command.PACKAGES)
+    for name in names:
+        tests = [each for each in command.tests_of(name) if not each.startswith("--")]
+        assert tests
+        assert all((command.ROOT / each).exists() for each in tests)

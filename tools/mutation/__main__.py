@@ -11,42 +11,55 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Final, NamedTuple, TypedDict
 
 ROOT: Final = Path(__file__).parents[2]
 SURVIVORS: Final = ROOT / "tests" / "mutation" / "survivors.toml"
+PACKAGES: Final = ("nas_sdk", "nas_server", "nas_conformance", "chronos_plugin")
+SDK: Final = "tests/sdk"
+SERVER: Final = "tests/server"
 CHRONOS: Final = tuple(
     f"tests/chronos/test_{name}.py" for name in ("overdue", "fires", "keeper", "provider")
 )
-BROKEN: Final = (
-    "test_every_broken_token_is_refused_for_its_own_reason",
-    "test_whatever_the_libraries_raise_is_a_refusal",
-    "test_tasks_get_the_same_verdicts",
-)
-TOKENS: Final = (
-    "tests/sdk/webhooks/test_verifier.py",
-    *(f"tests/security/test_tokens.py::{name}" for name in BROKEN),
-)
+TOKENS: Final = (f"{SDK}/webhooks/test_verifier.py", "tests/security/test_tokens.py")
 KEYS: Final = (
-    "tests/sdk/webhooks/test_key_state.py",
-    "tests/sdk/webhooks/test_jwks.py",
+    f"{SDK}/webhooks/test_key_state.py",
+    f"{SDK}/webhooks/test_keys.py",
+    f"{SDK}/webhooks/test_jwks.py",
     "tests/security/test_jwks.py",
 )
 TESTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "nas_sdk.reconcile.apply": ("tests/sdk/reconcile/test_apply.py",),
-    "nas_sdk.reconcile.planning": ("tests/sdk/reconcile/test_apply.py",),
-    "nas_sdk.reconcile.reconciler": ("tests/sdk/reconcile/test_reconciler.py", *CHRONOS),
-    "chronos_plugin.scheduler": CHRONOS,
-    "chronos_plugin.keeper": CHRONOS,
+    "nas_sdk": (f"{SDK}/test_client.py", f"{SDK}/test_errors.py", f"{SDK}/core"),
+    "nas_sdk._transport": (f"{SDK}/transport", f"{SDK}/test_client.py"),
+    "nas_sdk.protocol": (f"{SDK}/protocol", f"{SDK}/testing"),
+    "nas_sdk.reconcile": (f"{SDK}/reconcile", *CHRONOS),
+    "nas_sdk.reconcile.apply": (f"{SDK}/reconcile/test_apply.py",),
+    "nas_sdk.reconcile.planning": (f"{SDK}/reconcile/test_apply.py",),
+    "nas_sdk.testing": (f"{SDK}/testing",),
+    "nas_sdk.webhooks": (*TOKENS, *KEYS),
     "nas_sdk.webhooks.verifier": TOKENS,
     "nas_sdk.webhooks._token": TOKENS,
     "nas_sdk.webhooks.jwks": KEYS,
     "nas_sdk.webhooks._key_state": KEYS,
+    "nas_server": (SERVER,),
+    "nas_server.cli": (f"{SERVER}/cli",),
+    "nas_server.delivery": (f"{SERVER}/delivery",),
+    "nas_server.http": (f"{SERVER}/http", f"{SERVER}/test_operations.py"),
+    "nas_server.page": (f"{SERVER}/page",),
+    "nas_server.store": (f"{SERVER}/store",),
+    "nas_conformance": ("tests/conformance/test_checks.py", "tests/conformance/test_command.py"),
+    "chronos_plugin": ("tests/chronos",),
+    "chronos_plugin.scheduler": CHRONOS,
+    "chronos_plugin.keeper": CHRONOS,
 }
-"""The modules, and the tests that are to notice what is wrong with each."""
+"""Packages and modules, and the tests that are to notice what is wrong there; the longest
+name that fits a module counts. Those that need a cluster or a browser run only for it."""
+NEEDS_MORE: Final = ("nas_server.store.jetstream",)
+TENTHS: Final = 10
 
 
 class Result(TypedDict):
@@ -71,36 +84,69 @@ def main() -> int:
         "which of them no test notices. Those that are fine are listed, with the reason, in "
         f"{SURVIVORS.relative_to(ROOT)}; any other makes the command fail.",
     )
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"one of {', '.join(TESTS)}")
-    given = parser.parse_args().modules
-    if unknown := [name for name in given if name not in TESTS]:
+    parser.add_argument("modules", nargs="*", metavar="NAME", help="a module or a package of them")
+    parser.add_argument(
+        "--tenth",
+        type=int,
+        nargs="?",
+        const=date.today().toordinal() % TENTHS,
+        choices=range(TENTHS),
+        help="only one mutant in ten; without a number, another tenth every day",
+    )
+    given = parser.parse_args()
+    wanted = [name for name in modules() if _is_within(name, given.modules or PACKAGES)]
+    if unknown := [
+        each for each in given.modules if not any(_is_within(n, [each]) for n in wanted)
+    ]:
         parser.error(f"no such module here: {', '.join(unknown)}")
     known = tomllib.loads(SURVIVORS.read_text())
     new = tried = survivors = 0
     with tempfile.TemporaryDirectory(prefix="mutation-") as scratch:
         copy = Path(scratch) / "tree"
         _copy(copy)
-        for module in given or TESTS:
+        for module in wanted:
             began = time.monotonic()
-            found = _examine(module, copy, Path(scratch))
+            found = _examine(module, copy, Path(scratch), given.tenth)
             tried, survivors = tried + found.tried, survivors + len(found.alive)
             took = time.monotonic() - began
             print(f"{module}: {len(found.alive)} of {found.tried} survive ({took:.0f} s)")
-            for line in _unexplained(module, found, known.get(module, {})):
+            for line in _unexplained(module, found, known.get(module, {}), given.tenth is None):
                 new += 1
                 print(f"  {line}", flush=True)
     print(f"mutants {tried} survivors {survivors} unexplained {new}")
     return int(bool(new))
 
 
-def _unexplained(module: str, found: Found, known: Mapping[str, str]) -> Iterator[str]:
+def modules() -> Iterator[str]:
+    """Every module that ships, but what is generated."""
+    for package in PACKAGES:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            parts = file.relative_to(ROOT).with_suffix("").parts
+            if "_generated" not in parts and file.name != "__init__.py":
+                yield ".".join(parts)
+
+
+def tests_of(module: str) -> list[str]:
+    """The arguments for pytest that run what is to notice a fault in a module."""
+    name = max((each for each in TESTS if _is_within(module, [each])), key=len)
+    fast = [] if _is_within(module, NEEDS_MORE) else ["--fast"]
+    return [*fast, *TESTS[name]]
+
+
+def _is_within(module: str, names: Iterable[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def _unexplained(
+    module: str, found: Found, known: Mapping[str, str], all_tried: bool = True
+) -> Iterator[str]:
     """What has to be looked at: survivors without a reason, and reasons without a survivor."""
     path = module.replace(".", "/")
     for name, line in found.alive.items():
         if name not in known:
             yield f"survives: {path}.py:{line} {name}"
     for name in known:
-        if name not in found.alive:
+        if all_tried and name not in found.alive:
             yield f"is noticed now, take it out of {SURVIVORS.name}: {name}"
 
 
@@ -119,14 +165,16 @@ def _copy(to: Path) -> None:
             shutil.copy2(ROOT / name, to / name)
 
 
-def _examine(module: str, tree: Path, scratch: Path) -> Found:
-    """Try all mutants of a module, on every core."""
-    parts = os.cpu_count() or 1
+def _examine(module: str, tree: Path, scratch: Path, tenth: int | None) -> Found:
+    """Try the mutants of a module, or a tenth of them, on every core."""
+    cores = os.cpu_count() or 1
+    parts = cores if tenth is None else TENTHS * cores
+    mine = range(cores) if tenth is None else range(tenth, parts, TENTHS)
 
     def work(part: int) -> Result:
         own = scratch / f"{module}-{part}"
         own.mkdir()
-        order = {"module": module, "tests": TESTS[module], "scratch": str(own)}
+        order = {"module": module, "tests": tests_of(module), "scratch": str(own)}
         command = [sys.executable, "-m", "tools.mutation.run"]
         done = subprocess.run(
             [*command, json.dumps({**order, "part": [part, parts]})],
@@ -140,8 +188,8 @@ def _examine(module: str, tree: Path, scratch: Path) -> Found:
         found: Result = json.loads(done.stdout)
         return found
 
-    with ThreadPoolExecutor(parts) as pool:
-        results = list(pool.map(work, range(parts)))
+    with ThreadPoolExecutor(cores) as pool:
+        results = list(pool.map(work, mine))
     alive = [pair for result in results for pair in result["alive"]]
     return Found(sum(result["tried"] for result in results), dict(sorted(alive, key=_line)))
 
