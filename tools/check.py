@@ -48,6 +48,7 @@ COMMANDS = (
     "mutate",
     "pictures",
     "regen",
+    "release",
     "simulate",
     "test",
 )

@@ -8,26 +8,30 @@ if (location.protocol === "file:") {
       this.frame = document.createElement("iframe");
       this.frame.hidden = true;
       document.documentElement.append(this.frame);
+      const base = new URL(script, location.href);
       const inside = this.frame.contentWindow;
       const load = (url) =>
         new Promise((done, failed) => {
           const element = inside.document.createElement("script");
-          Object.assign(element, { src: new URL(url, script).href, onload: done, onerror: failed });
+          Object.assign(element, { src: new URL(url, base).href, onload: done, onerror: failed });
           inside.document.head.append(element);
         });
       inside.importScripts = (...urls) => urls.reduce((before, url) => before.then(() => load(url)), Promise.resolve());
       inside.postMessage = (data) => this.tell(this, data);
-      this.inside = load(script).then(() => inside);
+      this.inside = load(base).then(() => inside);
     }
 
     postMessage(data) {
       this.inside.then((inside) => this.tell(inside, data));
     }
 
+    // Later, as a worker does: who sends a message may begin to listen after that.
     tell(target, data) {
-      const event = new MessageEvent("message", { data });
-      target.dispatchEvent(event);
-      if (target === this) this.onmessage?.(event);
+      setTimeout(() => {
+        const event = new MessageEvent("message", { data });
+        target.dispatchEvent(event);
+        if (target === this) this.onmessage?.(event);
+      });
     }
 
     terminate() {
