@@ -1,7 +1,9 @@
-"""What a console script says when the extra it needs is not installed."""
+"""What the console scripts share: an extra that is not installed, and terminals without UTF-8."""
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -26,8 +28,27 @@ CONFORMANCE = Extra(
 SERVER = Extra("server", ("aiodns", "aiohttp", "cryptography", "jwt", "prometheus_client"))
 
 
+_PLAIN = "nas-sdk-plain"
+_LETTERS = {"…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "→": "->"}
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """What to write for characters that an encoding does not have."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_LETTERS.get(each, "?") for each in lost), error.end
+
+
 def run(program: str, extra: Extra, act: Callable[[], int]) -> int:
-    """The exit status of `act`; 2 and one line on stderr when the extra is missing."""
+    """The exit status of `act`; 2 and one line on stderr when the extra is missing.
+
+    What the terminal has no letters for is printed in ASCII.
+    """
+    codecs.register_error(_PLAIN, _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_PLAIN)
     try:
         return act()
     except ModuleNotFoundError as error:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from nas_sdk import _console
+from nas_sdk._version import __version__
 
-from . import commands, doctor, install, login, status, tail
+from . import commands, doctor, hermes_env, install, login, status, tail
 from . import target as targets
 from .problems import ElsewhereError, Problem
 
@@ -67,6 +68,7 @@ def _run(args: argparse.Namespace, argv: list[str]) -> int:
     try:
         if args.hermes and not targets.find(args.hermes).is_this:
             raise ElsewhereError
+        hermes_env.require()
         return int(args.run(args))
     except ElsewhereError:
         target = targets.find(args.hermes)
@@ -81,15 +83,16 @@ def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="chronos", description="hermes cron jobs on agents that stop while idle"
     )
+    parser.add_argument(
+        "--version", action="version", version=__version__, help="print the version"
+    )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    command = subparsers.add_parser("install", help="make hermes load this chronos")
-    _add_hermes(command)
+    command = _add(subparsers, "install", "make hermes load this chronos")
     command.add_argument("--dry-run", action="store_true", help="say what would be done")
     command.set_defaults(run=install.install)
 
-    command = subparsers.add_parser("uninstall", help="undo `chronos install`")
-    _add_hermes(command)
+    command = _add(subparsers, "uninstall", "undo `chronos install`")
     command.add_argument("--dry-run", action="store_true", help="say what would be done")
     command.set_defaults(run=install.uninstall)
 
@@ -104,7 +107,13 @@ def command_line() -> argparse.ArgumentParser:
 
     command = _add_home(subparsers, "doctor", "check everything, and say what to do about it")
     command.add_argument("--json", action="store_true", help="print the findings as JSON")
-    command.add_argument("--no-fire", action="store_true", help="do without a test fire from NAS")
+    fire = command.add_mutually_exclusive_group()
+    fire.add_argument("--no-fire", action="store_true", help="do without a test fire from NAS")
+    words = (
+        "fire a job all the way: armed, fired, claimed, run, armed again; "
+        "without JOB (id or name) one that is made and removed for it"
+    )
+    fire.add_argument("--fire", nargs="?", const="", metavar="JOB", help=words)
     command.set_defaults(run=doctor.doctor)
 
     command = _add_home(subparsers, "status", "show the jobs and what is armed for them")
@@ -128,15 +137,16 @@ def command_line() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_hermes(command: argparse.ArgumentParser) -> None:
+def _add(subparsers: Any, name: str, about: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = subparsers.add_parser(name, help=about, description=about)
     command.add_argument(
         "--hermes", metavar="PATH", help="the hermes program, or its Python (default: find it)"
     )
+    return command
 
 
 def _add_home(subparsers: Any, name: str, about: str) -> argparse.ArgumentParser:
     """A command about one agent home; it runs in the Python of its hermes."""
-    command: argparse.ArgumentParser = subparsers.add_parser(name, help=about)
-    _add_hermes(command)
+    command = _add(subparsers, name, about)
     command.add_argument("--home", metavar="DIR", help="the agent home (default: $HERMES_HOME)")
     return command

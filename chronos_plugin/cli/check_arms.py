@@ -8,7 +8,7 @@ from nas_sdk.reconcile.planning import Armed
 
 from ..keeper import HomeReconciler
 from .findings import Finding, ok, problem, warning
-from .formatting import distance, moment
+from .formatting import count, distance, moment
 from .problems import Problem
 from .status_report import Row, StatusReport, look, to_disarm
 
@@ -45,11 +45,14 @@ def arms(reconciler: HomeReconciler, armed: Sequence[Armed], *, active: bool) ->
     found = {what: rows for what in _SAID if (rows := report.having(what))}
     for what, rows in found.items():
         fix = RESCHEDULE if what == "unreadable" else RECONCILE
-        count = f"{len(rows)} job{'s' * (len(rows) != 1)} {_SAID[what]}"
-        yield problem("arms", f"{count}: {_examples(rows, now)}", fix)
+        those = f"{count(len(rows), 'job')} {_SAID[what]}"
+        yield problem("arms", f"{those}: {_examples(rows, now)}", fix)
     wanted = sum(row.next_run is not None for row in report.rows)
     if not found:
-        yield ok("arms", f"all {wanted} jobs that are to fire are armed as they should be")
+        said = "no job is to fire, and none is armed"
+        if wanted:
+            said = f"{count(wanted, 'job')} to fire, each armed as it should be"
+        yield ok("arms", said)
     for row in report.rows:
         if row.why:
             yield warning("arms", f"{row.name} ({row.job_id}) is due and waits: {row.why}", WAITS)
@@ -61,7 +64,7 @@ def arms(reconciler: HomeReconciler, armed: Sequence[Armed], *, active: bool) ->
 def _switched_away(left: int) -> Finding:
     if not left:
         return ok("arms", "nothing of this home is armed, as cron.provider is not chronos")
-    reason = f"{left} one-shots are still armed though cron.provider is not chronos"
+    reason = f"{count(left, 'one-shot')} still armed though cron.provider is not chronos"
     return warning("arms", reason, "run `chronos disarm`, or set cron.provider to chronos")
 
 

@@ -88,23 +88,21 @@ def keys(written: Mapping[str, Any], file: Path, hint: str = "") -> Iterator[Fin
 
 def _unreadable(file: Path) -> Finding | None:
     """What keeps hermes from reading its configuration; it then takes its defaults."""
-    import yaml  # hermes brings it
-
     fix = f"correct {file}; until then hermes takes its defaults"
     try:
-        document = yaml.safe_load(file.read_text("utf-8"))
+        document = hermes_env.parse_yaml(file.read_text("utf-8"))
     except FileNotFoundError:
         return None
     except OSError as error:
         why = error.strerror or type(error).__name__
         fix = f"let the user that hermes runs as read {file}"
         return problem("config", f"config.yaml cannot be read: {why}", fix)
-    except yaml.MarkedYAMLError as error:
-        at = error.problem_mark
-        where = f", line {at.line + 1}, column {at.column + 1}" if at else ""
-        return problem("config", f"config.yaml is no YAML{where}: {error.problem}", fix)
-    except (yaml.YAMLError, ValueError):  # such as control characters, or no UTF-8
+    except UnicodeDecodeError:
         return problem("config", "config.yaml is no YAML: it is no text in UTF-8", fix)
+    except Exception as error:  # of the library that hermes has; it need not be the same everywhere
+        at, said = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f", line {at.line + 1}, column {at.column + 1}" if at else ""
+        return problem("config", f"config.yaml is no YAML{where}: {said or 'it is no text'}", fix)
     if document is None or isinstance(document, dict):
         return None
     return problem("config", f"config.yaml is {_kind(document)}, not a mapping", fix)

@@ -39,7 +39,7 @@ from ..keeper import HomeReconciler
 from . import hermes_env
 from .check_config import log_in, no_nas
 from .findings import Finding, ok, problem, skipped, warning
-from .formatting import length
+from .formatting import count, length
 from .status_report import PROBE
 
 PATIENCE_SECONDS = 5.0
@@ -94,7 +94,7 @@ def nas(client: NasClient) -> tuple[Finding, Sequence[Armed] | None]:
         armed = client.list_armed()
     except NasError as error:
         return problem("nas", str(error), _remedy(error)), None
-    return ok("nas", f"answers and knows this agent; {len(armed)} one-shots armed"), armed
+    return ok("nas", f"answers and knows this agent; {count(len(armed), 'one-shot')} armed"), armed
 
 
 def _remedy(error: NasError) -> str:
@@ -124,7 +124,7 @@ def keys(settings: ChronosConfig) -> Finding:
         return problem("keys", f"NAS's keys cannot be had from {settings.jwks_url}: {error}", fix)
     except ValueError:
         return problem("keys", f"{settings.jwks_url} is no key set", fix)
-    return ok("keys", f"{found} from {settings.jwks_url}")
+    return ok("keys", f"{count(found, 'key')} from {settings.jwks_url}")
 
 
 def callback(settings: ChronosConfig) -> Finding:

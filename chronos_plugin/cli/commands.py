@@ -10,6 +10,7 @@ from nas_sdk.errors import NasError, TokenError
 from ..store import forget_store
 from . import hermes_env
 from .check_config import log_in
+from .formatting import count
 from .problems import Problem
 from .status_report import to_disarm
 
@@ -28,7 +29,7 @@ def reconcile(args: argparse.Namespace) -> int:
     if reconciler.status.last_error:
         raise Problem(reconciler.status.last_error)
     wanted = len(reconciler.times())
-    print(f"{wanted} job{'s' * (wanted != 1)} of {reconciler.home} armed as wanted")
+    print(f"{count(wanted, 'job')} of {reconciler.home} armed as wanted")
     return 0
 
 
@@ -50,9 +51,9 @@ def disarm(args: argparse.Namespace) -> int:
         raise Problem(str(error)) from None
     failed = [outcome for outcome in outcomes if not outcome.ok]
     if failed:
-        raise Problem(f"{len(failed)} of {len(outcomes)} are still armed: {failed[0].error}")
+        raise Problem(f"{count(len(failed), 'one-shot')} still armed: {failed[0].error}")
     forget_store(reconciler.home)
-    print(f"cancelled {len(outcomes)} of {reconciler.home}")
+    print(f"cancelled {count(len(outcomes), 'one-shot')} of {reconciler.home}")
     if hermes_env.host().settings().active:
         print("cron.provider is still chronos: the next change or start arms them again")
     return 0

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 
 from nas_sdk.errors import NasError
 
-from . import check_hermes, check_nas, hermes_env
+from . import check_hermes, check_nas, fire_job, hermes_env
 from .check_arms import arms
 from .check_config import config, is_complete, login, without_config
 from .findings import Finding, problem, skipped
-from .formatting import width
+from .fire_subject import Subject
+from .formatting import count, width
 from .problems import Problem
 
 LOADED_SECONDS = 10.0
@@ -22,7 +24,9 @@ LOADED_SECONDS = 10.0
 
 def doctor(args: argparse.Namespace) -> int:
     """Run every check. Returns 1 when one of them found a problem."""
-    return report(examine(fire=not args.no_fire), as_json=args.json)
+    fire_job.exit_when_told()
+    with closing(examine(fire=not args.no_fire, job=args.fire)) as findings:
+        return report(findings, as_json=args.json)
 
 
 def hopeless(error: Problem, args: argparse.Namespace) -> int:
@@ -43,12 +47,19 @@ def report(findings: Iterable[Finding], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(all_of_them, indent=2, ensure_ascii=False))
     else:
-        print(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+        print(", ".join(_summed(state, number) for state, number in sorted(states.items())))
     return 1 if states["problem"] else 0
 
 
-def examine(*, fire: bool) -> Iterator[Finding]:
-    """Every check in the order in which they build on each other."""
+def _summed(state: str, number: int) -> str:
+    return count(number, state) if state in ("problem", "warning") else f"{number} {state}"
+
+
+def examine(*, fire: bool, job: str | None = None) -> Generator[Finding, None, None]:
+    """Every check in the order in which they build on each other.
+
+    `job` is one to fire all the way; empty for one that is made for it.
+    """
     clock = check_nas.NasClock()
     reconciler = hermes_env.onlooker(on_response=clock.note)
     settings = hermes_env.host().settings()
@@ -80,6 +91,11 @@ def examine(*, fire: bool) -> Iterator[Finding]:
             hermes_env.begin_store(reconciler.home)
         fired = check_nas.fire(client, settings, hermes_env.log_file(reconciler.home))
     yield fired
+    if job is not None and fired.state == "ok":
+        subject = Subject(reconciler, client, job)
+        yield from fire_job.all_the_way(subject, hermes_env.log_file(reconciler.home))
+    elif job is not None:
+        yield skipped("job", "the check `fire` comes first")
     # After the fire, at which a dashboard loads the provider.
     patience = LOADED_SECONDS if fired.state == "ok" else 0.0
     yield from check_hermes.running(reconciler.home, active=settings.active, patience=patience)

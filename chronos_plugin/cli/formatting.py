@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -40,15 +40,27 @@ def clock(at: float, now: float) -> str:
     return there.strftime("%a %H:%M" if abs(at - now) < 6 * 86_400 else "%Y-%m-%d")
 
 
+def count(number: int, noun: str) -> str:
+    """A number of things: `1 job`, `2 jobs`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def width() -> int:
     """Columns to write to: a terminal's, and 80 where there is none."""
     return max(40, shutil.get_terminal_size((80, 24)).columns) if sys.stdout.isatty() else 80
 
 
-def table(rows: Sequence[Sequence[str]], columns: int) -> Iterable[str]:
-    """Lines of a table whose first row is its head; wide columns give way from the left."""
+def table(
+    rows: Sequence[Sequence[str]], columns: int, whole: Collection[int] = ()
+) -> Iterable[str]:
+    """Lines of a table whose first row is its head; wide columns give way from the left.
+
+    Those whose index is in `whole` do not.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for index, wide in enumerate(widths):
+        if index in whole:
+            continue
         over = sum(widths) + 2 * (len(widths) - 1) - columns
         widths[index] = max(min(wide, NARROWEST), wide - max(0, over))
     for row in rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import importlib.util
 import json
 import os
@@ -17,11 +18,37 @@ from ..host import Host
 from ..keeper import PLUGIN, HomeReconciler, PluginRuntime
 from ..store import was_store_seen
 from .problems import ElsewhereError, Problem
+from .target import NEEDED
 
 
 def host() -> Host:
     """The hermes of this process."""
     return PLUGIN.host
+
+
+_NEEDED = {
+    "cron.jobs": ("load_jobs",),
+    "cron.scheduler_provider": ("CronScheduler", "InProcessCronScheduler"),
+    "hermes_cli.auth": ("AuthError", "get_provider_auth_state", "resolve_nous_access_token"),
+    "hermes_cli.config": ("cfg_get", "load_config_readonly", "read_raw_config"),
+    "hermes_constants": ("get_hermes_home", "get_default_hermes_root", "set_hermes_home_override"),
+}
+"""What every hermes has that Chronos works with."""
+
+
+def require() -> None:
+    """Raise Problem for a hermes in this Python that is not supported."""
+    if importlib.util.find_spec("hermes_cli") is None:
+        return
+    for name, members in _NEEDED.items():
+        try:
+            module = importlib.import_module(name)
+        except ImportError as error:
+            lacks = name if error.name and name.startswith(error.name) else f"{name} ({error})"
+            raise Problem(f"this hermes has no {lacks}; {NEEDED}") from None
+        for member in members:
+            if not hasattr(module, member):
+                raise Problem(f"this hermes has no {name}.{member}; {NEEDED}")
 
 
 def reconciler(**client_options: Any) -> HomeReconciler:
@@ -85,6 +112,11 @@ def _mapping(config: Any, key: str) -> dict[Any, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def parse_yaml(text: str) -> object:
+    """What hermes reads in a text. Raises what its YAML library does."""
+    return importlib.import_module("utils").fast_safe_load(text)
+
+
 def provider() -> str:
     """`cron.provider` as hermes takes it."""
     from hermes_cli.config import cfg_get, load_config_readonly
@@ -137,6 +169,28 @@ def begin_store(home: Path) -> None:
         from cron.jobs import save_jobs
 
         save_jobs([])
+
+
+def create_job(name: str, script: str) -> dict[str, Any]:
+    """Make an hourly job that runs a script of the home: no model, no delivery. Its record."""
+    from cron.jobs import create_job as create
+
+    options = {"name": name, "deliver": "local", "script": script, "no_agent": True}
+    return dict(create("", "every 1h", **options))
+
+
+def set_next_run(job_id: str, at: str) -> None:
+    """Have hermes's store say when a job is due."""
+    from cron.jobs import update_job
+
+    update_job(job_id, {"next_run_at": at})
+
+
+def remove_job(job_id: str) -> None:
+    """Remove a job from hermes's store."""
+    from cron.jobs import remove_job as remove
+
+    remove(job_id)
 
 
 def gateway_pid() -> int | None:

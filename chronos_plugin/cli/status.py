@@ -6,17 +6,18 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 
 from nas_sdk.errors import NasError
 from nas_sdk.reconcile.planning import Armed
 
 from ..keeper import HomeReconciler
 from . import hermes_env, obstacles
-from .formatting import clock, distance, length, moment, paragraph, table, width
+from .formatting import clock, count, distance, length, moment, paragraph, table, width
 from .status_report import Row, StatusReport, look
 
 EVERY_SECONDS = 5.0
-HEAD = ("JOB", "SCHEDULE", "NEXT RUN", "ARMED", "LAST FIRE", "LATE", "PROBLEM")
+HEAD = ("JOB", "ID", "SCHEDULE", "NEXT RUN", "ARMED", "LAST FIRE", "LATE", "PROBLEM")
 CLEAR = "\x1b[2J\x1b[H"
 
 
@@ -60,30 +61,40 @@ def _ask(reconciler: HomeReconciler) -> tuple[list[Armed] | None, str]:
 def _as_text(report: StatusReport, now: float) -> str:
     if not report.rows:
         return "no jobs"
-    lines = [*table([HEAD, *(_cells(row, now) for row in report.rows)], width())]
+    rows = [_cells(row, report, now) for row in report.rows]
+    if _wide([HEAD, *rows]) > width():  # then the time alone has to do
+        times = [row.next_run for row in report.rows]
+        short = ["-" if at is None else clock(at, now) for at in times]
+        rows = [(*row[:3], at, *row[4:]) for row, at in zip(rows, short, strict=True)]
+    lines = [*table([HEAD, *rows], width(), whole=(1,))]
     if report.watchdog is not None:
         lines += ["", f"watchdog: {moment(report.watchdog, now)}"]
     if report.foreign:
-        more = f"{report.foreign} more one-shots are of other profiles or agents"
+        more = f"{count(report.foreign, 'one-shot')} beside these: of other profiles or agents"
         lines.append(paragraph(more, width(), "", ""))
     return "\n".join(lines)
 
 
-def _cells(row: Row, now: float) -> tuple[str, ...]:
+def _wide(rows: Sequence[Sequence[str]]) -> int:
+    return sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) - 2
+
+
+def _cells(row: Row, report: StatusReport, now: float) -> tuple[str, ...]:
     return (
         row.name,
+        row.job_id,
         row.schedule,
         "-" if row.next_run is None else moment(row.next_run, now),
-        _armed(row, now),
+        _armed(row, report, now),
         "-" if row.fired is None else distance(row.fired.at - now),
         "-" if row.fired is None else length(row.fired.lateness),
         row.problem or "-",
     )
 
 
-def _armed(row: Row, now: float) -> str:
+def _armed(row: Row, report: StatusReport, now: float) -> str:
     if row.armed is None:
-        return "no" if row.problem or row.next_run is None else "?"
+        return "no" if report.known or row.next_run is None else "?"
     return clock(row.armed, now) if row.problem == "moved" else "yes"
 
 

@@ -47,6 +47,8 @@ class StatusReport(NamedTuple):
     watchdog_missing: bool
     foreign: int
     """One-shots of other profiles that share the identity at NAS."""
+    known: bool
+    """Whether NAS has said what is armed."""
     problem: str
     """Why the store may not name all jobs; empty when it does."""
 
@@ -93,7 +95,14 @@ def look(
     known = {*jobs, *left, *filter(reconciler.is_watchdog, at_nas)}
     is_missing = "missing" in {judged.get(each) for each in judged if reconciler.is_watchdog(each)}
     foreign = [each for each in at_nas if each not in known]
-    return StatusReport(rows, at_nas.get(ours), is_missing, len(foreign), want.problem)
+    return StatusReport(
+        rows,
+        at_nas.get(ours),
+        is_missing,
+        len(foreign),
+        armed is not None,
+        want.problem,
+    )
 
 
 def to_disarm(reconciler: HomeReconciler, armed: Sequence[Armed] | None) -> tuple[str, ...]:

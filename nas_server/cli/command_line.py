@@ -74,9 +74,7 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     store = _store_options(defaults)
     _add_serve(commands, store, defaults)
-    agents = commands.add_parser("agent", help="agents and their tokens").add_subparsers(
-        required=True, metavar="ACTION"
-    )
+    agents = _group(commands, "agent", "agents and their tokens")
     add = _add(agents, "add", admin.add_agent, "provision an agent; prints its token", store)
     add.add_argument("name", metavar="NAME", help=_AGENT)
     add.add_argument("--instance-id", metavar="ID", help="its tokens' audience is agent:ID")
@@ -110,13 +108,9 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
         "name", metavar="NAME", help=_AGENT
     )
     _add(agents, "list", admin.list_agents, "show all agents", store)
-    keys = commands.add_parser("keys", help="signing keys").add_subparsers(
-        required=True, metavar="ACTION"
-    )
+    keys = _group(commands, "keys", "signing keys")
     _add(keys, "rotate", admin.rotate_keys, "sign with a new key; the old one fades out", store)
-    page = commands.add_parser("admin", help="the login of the page at /admin/").add_subparsers(
-        required=True, metavar="ACTION"
-    )
+    page = _group(commands, "admin", "the login of the page at /admin/")
     words = "print a new admin token, in place of the one before; its sessions end"
     token = _add(page, "token", admin.admin_token, words, store)
     kinds = token.add_mutually_exclusive_group()
@@ -125,6 +119,11 @@ def _parser(defaults: dict[str, Any]) -> argparse.ArgumentParser:
     _add_create(token)
     _add(commands, "status", admin.status, "show what is armed, due, late and dead", store)
     return parser
+
+
+def _group(commands: Any, name: str, words: str) -> Any:
+    parser = commands.add_parser(name, help=words, description=words)
+    return parser.add_subparsers(required=True, metavar="ACTION")
 
 
 def _shown(url: str) -> str:

@@ -1,10 +1,12 @@
 """`chronos reconcile` and `chronos disarm`."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from chronos_plugin.cli.check_nas import fire
 from chronos_plugin.cli.findings import Finding, skipped
 from chronos_plugin.cli.status_report import PROBE
 from chronos_plugin.keeper import PluginRuntime
+from chronos_plugin.store import Store
 from nas_sdk import NasClient, NasConnectionError
 from nas_sdk.reconcile.desired import WATCHDOG
 from tests.chronos.conftest import World
@@ -100,6 +103,74 @@ def test_a_fire_time_that_cannot_be_read_is_told_of(
     assert set(world.armed()) == {"j1"}
 
 
+def test_reconcile_of_a_store_that_cannot_be_read_ends_at_once(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    assert main(["reconcile"]) == 0
+    begun = world.runtime.time()
+    for jobs in ((), tuple(world.hermes.store(world.hermes.at).jobs)):
+        world.hermes.broken[world.hermes.at] = Store(jobs, problem="it is not JSON")
+        assert main(["reconcile"]) == 1
+        assert capsys.readouterr().err == "chronos reconcile: it is not JSON\n"
+    assert world.runtime.time() == begun
+    assert set(world.armed()) == {"j1"}
+
+
+def test_after_disarm_it_is_known_that_nothing_is_armed(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+    world.hermes.config = {"active": False}
+    assert main(["disarm"]) == 0
+    capsys.readouterr()
+    main(["status"])
+    _, row = capsys.readouterr().out.splitlines()
+    assert row.split()[:2] == ["j1", "j1"]
+    assert " no " in row
+    assert "?" not in row.partition("min")[2]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_every_number_is_told_in_good_english(
+    number: int, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for each in range(number):
+        world.hermes.add(f"j{each}", 3600)
+    main(["reconcile"])
+    world.nas.arm("0", "2026-01-02T00:00:00Z")
+    told = list(arms(hermes_env.onlooker(), list(world.nas.armed().values()), active=True))
+    doctor.report(told, as_json=False)
+    world.nas.fail_next(503, operation="cancel", times=1000)
+    main(["disarm"])
+    said = "".join(capsys.readouterr())
+    noun = r"(job|one-shot|key|problem|warning|change)"
+    assert not re.search(rf"\b1 {noun}s\b", said), said
+    assert not re.search(rf"\b(0|[2-9]|\d\d+) {noun}\b", said), said
+    assert re.search(rf"\b{number} jobs?\b", said) or number == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+@pytest.mark.parametrize("command", ["reconcile", "status", "disarm", "doctor", "install", "tail"])
+def test_any_terminal_will_do(
+    command: str, encoding: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "Übersicht – 日本 “…” → \udc80"
+    world.hermes.add("j1", 60, name=name)
+    monkeypatch.setattr(hermes_env, "onlooker", hermes_env.reconciler)
+    monkeypatch.setenv("PATH", f"/nowhere-{name[:20]}")
+    written = io.BytesIO()
+    terminal = io.TextIOWrapper(written, encoding=encoding)  # strict, as Python makes it
+    with redirect_stdout(terminal), redirect_stderr(terminal):
+        status = main([command])
+        terminal.flush()
+    said = written.getvalue().decode(encoding)
+    assert "Unicode" not in said
+    assert said
+    assert status in (0, 1)
+
+
 def test_reconcile_of_many_shows_how_far_it_is(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +197,7 @@ def test_disarm_cancels_this_home_s_and_leaves_the_others(
     world.nas.arm("orphan", "2026-01-02T00:00:00Z")
     assert main(["disarm"]) == 0
     said = capsys.readouterr().out
-    assert "cancelled 4 of /agent/home" in said
+    assert "cancelled 4 one-shots of /agent/home" in said
     assert "still chronos" in said
     left = set(world.armed())
     assert len(left) == 3
@@ -216,7 +287,7 @@ def test_disarm_that_fails_says_why(world: World, capsys: pytest.CaptureFixture[
     world.provider().reconcile()
     world.nas.fail_next(503, operation="cancel", times=1000)
     assert main(["disarm"]) == 1
-    assert "1 of 1 are still armed: cancel: NAS answered 503" in capsys.readouterr().err
+    assert "1 one-shot still armed: cancel: NAS answered 503" in capsys.readouterr().err
 
 
 def test_outside_of_hermes_one_line_says_what_to_do(

@@ -13,6 +13,12 @@ STATED = {
     ),
     "cli.commands.PATIENCE_SECONDS": Limit(120.0, "how long `chronos reconcile` waits for NAS"),
     "cli.doctor.LOADED_SECONDS": Limit(10.0, "doctor: how long hermes may take to load"),
+    "cli.fire_job.LEAD_SECONDS": Limit(8.0, "doctor --fire: time to arm a job before it is due"),
+    "cli.fire_job.PATIENCE_SECONDS": Limit(
+        90.0, "doctor --fire: for a wake, a claim, the next arm"
+    ),
+    "cli.fire_job.RUN_SECONDS": Limit(600.0, "doctor --fire: how long a run may take"),
+    "cli.fire_job._POLL_SECONDS": Limit(0.3, "doctor --fire: how soon a step is seen"),
     "cli.formatting._UNITS": Limit(
         ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")), "how a span of time is shown"
     ),

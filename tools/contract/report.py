@@ -15,7 +15,7 @@ TITLES = {
 
 def lines(title: str, changes: Sequence[Change]) -> Iterator[str]:
     """The changes under their weight, the heaviest first, at most 80 columns wide."""
-    yield f"{title}: {len(changes)} changes" if changes else f"{title}: no change"
+    yield f"{title}: {len(changes) or 'no'} change{'s' * (len(changes) > 1)}"
     for weight, about in TITLES.items():
         those = [change for change in changes if change.weight is weight]
         if those:
