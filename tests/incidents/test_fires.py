@@ -59,6 +59,7 @@ def test_incident_12_the_same_fire_again(stage: Stage) -> None:
         hermes.do("provider.reconcile()")
     with stage.serving(stage.web) as server:
         assert stage.deliver() == [202]
+        stage.agent.await_runs("once", 1)
         eventually(lambda: stage.is_armed(job), "the next one-shot")
         lists = stage.lists()
         assert stage.fire(server, job) in (200, 202)

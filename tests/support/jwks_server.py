@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.patience import PATIENCE_S
+
 
 class JwksServer:
     """What the endpoint answers, and what it has been asked."""
@@ -77,7 +79,7 @@ def _handler(state: JwksServer) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def rescue(gate: threading.Event, seconds: float = 20.0) -> Iterator[threading.Event]:
+def rescue(gate: threading.Event, seconds: float = PATIENCE_S) -> Iterator[threading.Event]:
     """Open the gate after so long, for code that would wait for it for ever.
 
     Yields an event that says whether that was needed, so that a test fails and does not hang.

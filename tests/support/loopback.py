@@ -19,6 +19,10 @@ class Seen(NamedTuple):
     body: bytes
 
 
+class Last(bytes):
+    """An answer after which the connection is closed."""
+
+
 Answer = Callable[[Seen], bytes | Iterable[bytes] | None]
 """The bytes to send back, or pieces to send one by one; None closes without a word."""
 
@@ -92,6 +96,9 @@ class Loopback:
                     return
                 for piece in [answer] if isinstance(answer, bytes) else answer:
                     connection.sendall(piece)
+                if isinstance(answer, Last):
+                    connection.shutdown(socket.SHUT_RDWR)
+                    return
 
 
 def _read_request(

@@ -22,7 +22,7 @@ from nas_sdk._core.config import trust
 from nas_sdk._transport import dial
 from nas_sdk.testing import VirtualClock
 from tests.support.both_clients import KINDS, Driver
-from tests.support.loopback import Answer, Loopback, Seen, http_answer, loopback
+from tests.support.loopback import Answer, Last, Loopback, Seen, http_answer, loopback
 from tests.support.patience import PATIENCE_S
 
 DONE = http_answer(b'{"ok": true}')
@@ -125,15 +125,8 @@ async def test_idle_connections_are_let_go(kind: str, monkeypatch: pytest.Monkey
 
 
 async def test_an_answer_that_breaks_off_is_tried_again(kind: str) -> None:
-    answers = iter([DONE[:-4], None, b"rubbish\r\n\r\n", DONE])
-
-    def answer(seen: Seen) -> bytes | None:
-        broken = next(answers)
-        if broken == DONE[:-4]:
-            threading.Timer(0, server.drop_connections).start()
-        return broken
-
-    with loopback(answer) as server:
+    answers = iter([Last(DONE[:-4]), None, b"rubbish\r\n\r\n", DONE])
+    with loopback(lambda seen: next(answers)) as server:
         call = client_of(kind, server)
         await call("cancel", "job-1")
         assert call.client.last_response is not None
