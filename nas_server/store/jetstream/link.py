@@ -16,7 +16,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from nas_server.policy import JETSTREAM, JetStreamPolicy
-from nas_server.store.base import GoneError, StoreError
+from nas_server.store.base import GoneError, StorageFullError, StoreError
 from nas_server.store.jetstream.direct import AWAY, direct, words
 
 PAUSE_S: Final = 0.05
@@ -28,6 +28,10 @@ _CHANGED: Final = frozenset({10071, 10164})
 """Not at the revision expected; being changed right now."""
 _STORING: Final = 10158
 """The same message is being stored right now."""
+_FULL: Final = frozenset({10002, 10023, 10047})
+"""The limits of the account, of the server, or what others reserved, leave no room."""
+_NOT_STORED: Final = 10077
+_BEYOND_LIMITS: Final = ("maximum bytes exceeded", "maximum messages exceeded")
 _AWAY_CODE: Final = 503
 TROUBLE: Final = (nats.errors.Error, OSError)
 """What the client raises when the connection does not do."""
@@ -248,9 +252,16 @@ class JetStreamClient:
             if "error" not in answer:
                 return answer
             refusal = AnswerError(answer["error"], repeated=patience.tested)
+            if _is_full(answer["error"]):
+                raise StorageFullError
             if answer["error"].get("code") != _AWAY_CODE and refusal.code != _STORING:
                 raise refusal
             await patience.wait(str(refusal))
+
+
+def _is_full(error: dict[str, Any]) -> bool:
+    code = error.get("err_code")
+    return code in _FULL or (code == _NOT_STORED and error.get("description", "") in _BEYOND_LIMITS)
 
 
 class Patience:

@@ -132,6 +132,7 @@ async def prepare(link: JetStreamClient, hosts: str, *, create: bool = True) -> 
             "name": names.state,
             "subjects": [names.subject(kind, ">") for kind in ("one", "dead", "kept")],
             "max_msgs_per_subject": 1,
+            "discard": "new",
             "allow_msg_ttl": True,
             "allow_direct": True,
             "duplicate_window": policy.repeats_s * 1_000_000_000,
@@ -186,6 +187,10 @@ async def _stream(link: JetStreamClient, wanted: Mapping[str, Any]) -> None:
         await _create(link, {**wanted, "storage": "file", "num_replicas": link.policy.replicas})
         return
     missing = [name for name, value in wanted.items() if found["config"].get(name) != value]
+    if missing == ["discard"]:  # made before; with a limit it would give up the oldest
+        config = {**found["config"], "discard": wanted["discard"]}
+        await link.api(f"STREAM.UPDATE.{wanted['name']}", config)
+        return
     if missing:
         raise StoreError(
             f"the NATS stream {wanted['name']} was not made by nas-server "

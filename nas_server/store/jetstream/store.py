@@ -18,18 +18,30 @@ from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
 from nas_server.logs import log_event
 from nas_server.policy import JETSTREAM, JetStreamPolicy
-from nas_server.store.base import ALL, Counts, Lanes, Record, StoreError, TooManyError, Which
+from nas_server.store.base import (
+    ALL,
+    Counts,
+    Lanes,
+    Record,
+    StorageFullError,
+    StoreError,
+    TooManyError,
+    Which,
+)
 from nas_server.store.jetstream.alarms import Alarms, PendingAlarm
 from nas_server.store.jetstream.history import NatsHistory
 from nas_server.store.jetstream.job_record import Job, JobRecord
 from nas_server.store.jetstream.link import ConflictError, JetStreamClient
 from nas_server.store.jetstream.records import NatsKeyValue
+from nas_server.store.jetstream.room import Room
 from nas_server.store.jetstream.setup import CONSUMER, Place, connect, prepare
 from nas_server.store.jetstream.slots import JobRecords
 from nas_server.store.lanes import in_order, lanes
 
 AT_ONCE: Final = 64
 """How many slots may have to be read to put what is armed in order."""
+ONE_SHOT: Final = 1_024
+"""Bytes of a one-shot, its URL aside."""
 
 
 class JetStreamStore:
@@ -44,6 +56,7 @@ class JetStreamStore:
         self._slots = JobRecords(link, alarms)
         self._records = NatsKeyValue(link)
         self._history = NatsHistory(link)
+        self._room = Room(link)
         self._chance = chance
         self._held: dict[tuple[str, str], JobRecord] = {}
 
@@ -67,12 +80,14 @@ class JetStreamStore:
         alarms = cls.alarms(link)
         try:
             await prepare(link, place.hosts, create=create)
+            store = cls(link, alarms, chance)
             if serving:
+                await store._room.start()
                 await alarms.start()
         except BaseException:
             await link.close()
             raise
-        return cls(link, alarms, chance)
+        return store
 
     def listen(self, expect: Callable[[int], object]) -> None:
         """See `Store.listen`."""
@@ -85,6 +100,14 @@ class JetStreamStore:
 
     async def provision(self, wanted: StoredOneShot, now: int) -> str:
         """See `Store.provision`."""
+        self._room.take(len(wanted.callback_url) + ONE_SHOT)
+        try:
+            return await self._provision(wanted, now)
+        except StorageFullError:
+            self._room.refused()
+            raise
+
+    async def _provision(self, wanted: StoredOneShot, now: int) -> str:
         while True:
             slot = await self._slots.read((wanted.agent, wanted.job_id))
             delivered = slot.remembered(wanted.dedup_key, now)
@@ -307,8 +330,12 @@ class JetStreamStore:
             self._slots.marked_dead(),
         )
         rang = consumer["num_pending"] + consumer["num_ack_pending"]
-        due = max(0, rang - self._alarms.parked(now))
-        return Counts(stream["state"]["messages"], due, len(dead), self._alarms.first_due(now))
+        due, oldest = max(0, rang - self._alarms.parked(now)), self._alarms.first_due(now)
+        if self._room.is_full and await self._slots.count() <= self._link.policy.sorted:
+            # Whether an alarm rings then is not to be relied on.
+            waiting = [one.wake_ms for one in await self._slots.live(None) if one.wake_ms <= now]
+            due, oldest = len(waiting), min(waiting, default=None)
+        return Counts(stream["state"]["messages"], due, len(dead), oldest)
 
     async def _counts_of(self, which: Which, now: int) -> Counts:
         live = await self._live(which)
@@ -318,7 +345,8 @@ class JetStreamStore:
 
     async def trouble(self) -> StoreError | None:
         """See `Store.trouble`."""
-        return None
+        await self._room.look()
+        return StorageFullError() if self._room.is_full else None
 
     async def read(self, kind: str, key: str) -> Record | None:
         """See `Store.read`."""
@@ -342,6 +370,7 @@ class JetStreamStore:
 
     async def close(self) -> None:
         """See `Store.close`."""
+        await self._room.close()
         await self._alarms.close()
         await self._history.written()
         await self._link.close()
