@@ -5,21 +5,31 @@
 ``server`` kills the only server, on SQLite, three times in the burst, and starts it again.
 ``replica`` kills one of two servers on three NATS servers, while it holds leases: those run
 out after a minute. ``alarms`` and ``state`` kill the NATS server that leads that stream when
-the first fire comes. Prints how many fires were lost, and how many came again; the exit
-status is 0 only if none was lost.
+the first fire comes.
+
+The others write down every arm and cancel that is answered, while ``forty`` kills the only
+server, on SQLite, forty times, and, of three NATS servers, ``nodes`` kills and ``stopped`` stops
+each in turn, ``quorum`` kills two and ``full`` arms beyond the account's limit.
+
+Prints how many fires were lost, and how many came again; the exit status is 0 only if none was
+lost.
 """
 
 import argparse
 import asyncio
 import json
+import os
+import random
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from benchmarks.churn import Churn
 from benchmarks.hosting import AGENTS, logins, provision
 from benchmarks.load import Sink, send_all, sink
 from tests.support.jetstream_store import leader, new_url
@@ -27,6 +37,15 @@ from tests.support.nas_server import NasServer, nas_server
 from tests.support.nats_cluster import NatsCluster, nats_cluster
 
 Figures = dict[str, float]
+KILLS = 40
+LIMITED = """
+accounts {
+  NAS { jetstream { max_file: 3MB }, users: [{ user: nas, password: nas }] }
+  SYS { users: [{ user: sys, password: sys }] }
+}
+system_account: SYS
+no_auth_user: nas
+"""
 PATIENCE_S = 300
 """Longer than every lease and backoff: what has not come by then is lost."""
 
@@ -67,11 +86,11 @@ async def counted(agent: Sink, fires: int) -> Figures:
 
 
 @contextmanager
-def three() -> Iterator[NatsCluster]:
-    """Run three NATS servers that replicate."""
+def three(more: str = "") -> Iterator[NatsCluster]:
+    """Run three NATS servers that replicate; ``more`` is put into their configuration."""
     with (
         tempfile.TemporaryDirectory(prefix="nas-bench-") as name,
-        nats_cluster(Path(name), 3) as cluster,
+        nats_cluster(Path(name), 3, more=more) as cluster,
     ):
         yield cluster
 
@@ -117,8 +136,108 @@ async def state(fires: int) -> Figures:
     return await _leader("STATE", fires)
 
 
+@asynccontextmanager
+async def churning(url: str) -> AsyncIterator[tuple[NasServer, Callable[[], Awaitable[Figures]]]]:
+    """Run a server under arms and cancels; what is given ends them and counts."""
+    tokens = await logins(url, "a", 50)
+    with nas_server(None, "--log-level", "error", store=url) as nas:
+        async with sink() as agent:
+            churn, stop = Churn(nas.url, tokens, agent), asyncio.Event()
+            running = asyncio.create_task(churn.run(stop))
+
+            async def end() -> Figures:
+                stop.set()
+                await running
+                return await churn.result(PATIENCE_S)
+
+            yield nas, end
+            stop.set()
+            await running
+
+
+async def forty(_: int) -> Figures:
+    """Kill the only server forty times under arms and cancels, each of them logged."""
+    with tempfile.TemporaryDirectory(prefix="nas-bench-") as name:
+        async with churning(f"sqlite:{Path(name) / 'nas.db'}") as (nas, end):
+            for number in range(KILLS):
+                await asyncio.sleep(random.uniform(0.2, 1.5))
+                await asyncio.to_thread(nas.restart)
+                _progress(f"killed {number + 1} of {KILLS}")
+            return await end()
+
+
+async def _churned(harm: Callable[[NatsCluster], Awaitable[None]], more: str = "") -> Figures:
+    with three(more) as cluster:
+        async with churning(new_url(cluster)) as (_, end):
+            await asyncio.sleep(2)
+            await harm(cluster)
+            await asyncio.sleep(2)
+            return await end()
+
+
+async def nodes(_: int) -> Figures:
+    """Kill each NATS server in turn, under arms and cancels."""
+
+    async def harm(cluster: NatsCluster) -> None:
+        for node in cluster.nodes:
+            node.kill()
+            _progress(f"killed {node.name}")
+            await asyncio.sleep(5)
+            node.start()
+            await asyncio.to_thread(node.wait_ready)
+            await asyncio.sleep(5)
+
+    return await _churned(harm)
+
+
+async def stopped(_: int) -> Figures:
+    """Stop each NATS server in turn for ten seconds (SIGSTOP), likewise."""
+
+    async def harm(cluster: NatsCluster) -> None:
+        for node in cluster.nodes:
+            os.kill(node.pid, signal.SIGSTOP)
+            _progress(f"stopped {node.name}")
+            await asyncio.sleep(10)
+            os.kill(node.pid, signal.SIGCONT)
+            await asyncio.sleep(5)
+
+    return await _churned(harm)
+
+
+async def quorum(_: int) -> Figures:
+    """Kill two of three NATS servers for fifteen seconds, likewise."""
+
+    async def harm(cluster: NatsCluster) -> None:
+        lost = cluster.nodes[:2]
+        for node in lost:
+            node.kill()
+        _progress("no quorum")
+        await asyncio.sleep(15)
+        for node in lost:
+            node.start()
+        for node in lost:
+            await asyncio.to_thread(node.wait_ready)
+        await asyncio.sleep(10)
+
+    return await _churned(harm)
+
+
+async def full(_: int) -> Figures:
+    """Arm beyond the storage limit of the NATS account, likewise."""
+
+    async def harm(cluster: NatsCluster) -> None:
+        await asyncio.sleep(20)
+
+    return await _churned(harm, LIMITED)
+
+
+def _progress(words: str) -> None:
+    print(f"  {words}", file=sys.stderr, flush=True)
+
+
 ALL: dict[str, Callable[[int], Coroutine[Any, Any, Figures]]] = {
-    each.__name__: each for each in (server, replica, alarms, state)
+    each.__name__: each
+    for each in (server, replica, alarms, state, forty, nodes, stopped, quorum, full)
 }
 
 
