@@ -18,6 +18,8 @@ from aiohttp.typedefs import Handler
 from nas_server.logs import log_event
 from nas_server.policy import HTTP, HttpPolicy
 
+ACCEPTED_AT_ONCE: Final = 16
+"""Each takes a descriptor before it is looked at."""
 AGAIN_S: Final = 0.1
 """How long nobody is accepted where there was no descriptor for one."""
 _BODY: Final = json.dumps(
@@ -44,29 +46,47 @@ class Accepting:
         """Take them from now on until `close`, each for a ``protocol`` of its own."""
         self._listener = listener
         self._protocol = protocol
+        self._loop = asyncio.get_running_loop()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._again: asyncio.TimerHandle | None = None
         listener.setblocking(False)
-        self._running = asyncio.create_task(self._run())
-        self._running.add_done_callback(lambda _: listener.close())
+        self._listen()
 
     def close(self) -> None:
         """Listen no more."""
-        self._running.cancel()
+        if self._again is not None:
+            self._again.cancel()
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+    def _listen(self) -> None:
+        self._loop.add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
             try:
-                sock, _ = await loop.sock_accept(self._listener)
+                sock, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionError:  # whoever connected has gone
+                continue
             except OSError as error:
                 log_event(
                     "not_accepted", level=logging.WARNING, reason=os.strerror(error.errno or 0)
                 )
-                await asyncio.sleep(AGAIN_S)
-                continue
-            try:
-                await loop.connect_accepted_socket(self._protocol, sock)
-            except OSError:  # whoever connected has gone
-                sock.close()
+                self._loop.remove_reader(self._listener)
+                self._again = self._loop.call_later(AGAIN_S, self._listen)
+                return
+            task = self._loop.create_task(self._connect(sock))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, sock)
+        except OSError:  # likewise
+            sock.close()
 
 
 class Gate:

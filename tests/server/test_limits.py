@@ -267,3 +267,37 @@ def test_lines_are_lost_and_counted_when_there_is_no_room(
     assert told[0] == "line 0"
     assert told[-1] == "lines_lost"
     assert len(told) <= 4
+
+
+async def test_where_there_was_no_descriptor_for_a_caller_the_next_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gate, "AGAIN_S", 0.01)
+    made: list[asyncio.Protocol] = []
+
+    class Runner:
+        def server(self) -> asyncio.Protocol:
+            made.append(asyncio.Protocol())
+            return made[-1]
+
+    class Listener(socket.socket):
+        failures = 3
+
+        def accept(self) -> tuple[socket.socket, Any]:
+            if self.failures:
+                self.failures -= 1
+                raise OSError(24, "Too many open files")
+            return super().accept()
+
+    with Listener() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        server = Gate(lambda: 10).listen(Runner(), listener)  # type: ignore[arg-type]  # as above
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+
+        async def heard() -> bool:
+            return bool(made)
+
+        await eventually(heard)
+        writer.close()
+        server.close()

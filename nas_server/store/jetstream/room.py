@@ -10,7 +10,7 @@ import math
 from typing import Any, Final
 
 from nas_server.logs import log_event
-from nas_server.store.base import StorageFullError, StoreError
+from nas_server.store.base import StorageFullError
 from nas_server.store.jetstream.link import JetStreamClient
 
 LOOK_S: Final = 1.0
@@ -58,8 +58,8 @@ class Room:
             await asyncio.sleep(LOOK_S)
             try:
                 await self.look()
-            except StoreError:
-                continue  # whoever needs the cluster says so
+            except Exception as error:  # without this task, full were full for ever
+                log_event("room_unknown", level=logging.WARNING, reason=str(error))
 
     async def look(self) -> bool:
         """See whether there is room; return whether there is any limit."""
