@@ -3,9 +3,9 @@
     python -m benchmarks.cancels [--count 1000] [--store sqlite|nats ...]
 
 Every job is armed some seconds ahead, and cancelled within the last half of a second before its
-time. A cancel counts as answered in time when the answer was
-here before the time by this machine's clock, which is the server's, too. Those answered later
-are told apart: their fires may have begun.
+time. A cancel counts as answered in time when the answer was here before the time by this
+machine's clock, which is the server's, too. Those answered later are told apart: their fires may
+have begun.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from benchmarks.hosting import KINDS, provision, server, stores
 from benchmarks.load import post, sink
 from benchmarks.load import send_all as send
 
+AGENTS: Final = 20
 AHEAD_S: Final = 6.0
 BATCH: Final = 100
 LAST_S: Final = 0.5
@@ -53,7 +54,7 @@ async def campaign(kind: str, count: int) -> Figures:
     """Cancel until ``count`` cancels were answered in time; return what arrived all the same."""
     in_time: dict[str, float] = {}
     with stores(kind) as provided:
-        async with server(provided) as (nas, tokens, _), sink() as agent:
+        async with server(provided, agents=AGENTS) as (nas, tokens, _), sink() as agent:
             first = 0
             while sum(left > 0 for left in in_time.values()) < count:
                 in_time |= await _batch(nas.url, tokens, agent.url, first)

@@ -93,11 +93,11 @@ async def logins(url: str, prefix: str, count: int) -> list[str]:
 
 @asynccontextmanager
 async def server(
-    stores: Stores, hanging: int = 0
+    stores: Stores, hanging: int = 0, agents: int = AGENTS
 ) -> AsyncIterator[tuple[NasServer, list[str], list[str]]]:
     """Run a quiet server; return the tokens of its agents, and of those that will hang."""
     url = stores.new()
-    tokens, hung = await logins(url, "a", AGENTS), await logins(url, "h", hanging)
+    tokens, hung = await logins(url, "a", agents), await logins(url, "h", hanging)
     with nas_server(None, "--log-level", "error", store=url) as running:
         yield running, tokens, hung
 
