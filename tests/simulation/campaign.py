@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import attrs
 
+from tools.demo.process import tied
+
 ROOT: Final = Path(__file__).parents[2]
 BUNDLED_ENV: Final = ROOT / ".cache" / "hermes" / "0.19.0"
 SHOWN: Final = 5
@@ -138,7 +140,7 @@ def _worker(work: Work, order: list[Any]) -> Iterator[dict[str, Any]]:
     """What one worker says while it works off an order of `worker`."""
     text = json.dumps([attrs.asdict(work), *order])
     command = [str(python_for(work.provider)), "-m", "tests.simulation.worker", text]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(tied(command), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:

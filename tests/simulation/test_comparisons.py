@@ -7,6 +7,8 @@ from tests.simulation import campaign
 from tests.simulation.campaign import Work
 from tests.simulation.removals import REMOVALS
 
+pytestmark = pytest.mark.timeout(2400)  # seconds; they live through thousands of worlds
+
 SEEDS = 120
 
 

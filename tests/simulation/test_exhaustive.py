@@ -9,6 +9,8 @@ from tests.simulation.chaos import CRASHES, Point
 from tests.simulation.ours import Ours
 from tests.simulation.removals import REMOVALS
 
+pytestmark = pytest.mark.timeout(2400)  # seconds; they live through thousands of worlds
+
 EVERY = 300
 
 

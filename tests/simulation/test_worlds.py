@@ -15,6 +15,8 @@ from tests.simulation.campaign import Work
 from tests.simulation.chaos import KINDS
 from tests.simulation.world import World
 
+pytestmark = pytest.mark.timeout(2400)  # seconds; they live through thousands of worlds
+
 SEEDS = 2000
 ROOT = Path(__file__).parents[2]
 

@@ -22,7 +22,15 @@ _NAMES = {
     "a browser": {"Viewer"},
 }
 """By what a test asks for, and what its module imports, it is known what it needs."""
-_LONG = ("benchmarks", "conformance/test_planted", "docs/test_site", "package", "planted", "typed")
+_LONG = (
+    "benchmarks",
+    "conformance/test_planted",
+    "docs/test_site",
+    "package",
+    "planted",
+    "simulation",
+    "typed",
+)
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
