@@ -103,9 +103,10 @@ class FireGate:
         # What was read as it began is not a moment old; a large store takes its time.
         fire_at = self._in_progress.get(job_id) or self._times().get(job_id)
         while fire_at is not None:
-            early = (due_ms(fire_at) or 0) / 1000 - self._runtime.time()
+            due = (due_ms(fire_at) or 0) / 1000
+            early = due - self._runtime.time()
             if early <= 0:
-                return self._is_ours_to_run(job_id, fire_at, -early)
+                return self._is_ours_to_run(job_id, fire_at, due)
             if early > EARLY_SECONDS:
                 self._log.info("job %s: a fire %.0f s early is a duplicate", job_id, early)
                 return False
@@ -116,7 +117,7 @@ class FireGate:
             fire_at = self._times().get(job_id)
         return False
 
-    def _is_ours_to_run(self, job_id: str, fire_at: str, late: float) -> bool:
+    def _is_ours_to_run(self, job_id: str, fire_at: str, due: float) -> bool:
         if self._is_claimed_elsewhere(job_id):
             return False
         with self._lock:
@@ -124,6 +125,6 @@ class FireGate:
             self._let_through[job_id] = fire_at, 1 + (count if before == fire_at else 0)
             self._claimed.discard(job_id)
         now = self._runtime.time()
-        self._log.info("job %s fires %.1f s after it was due", job_id, late)
-        self._on_fire(job_id, now - late, now)
+        self._log.info("job %s fires %.1f s after it was due", job_id, now - due)
+        self._on_fire(job_id, due, now)
         return True

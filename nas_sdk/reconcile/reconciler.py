@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import attrs
@@ -132,8 +133,8 @@ class Reconciler(ABC):
 
     @property
     def tried(self) -> Mapping[str, int]:
-        """When each job was last fired, or is armed to be; see `plan`."""
-        return dict(self._tried)
+        """When each job was last fired, or is armed to be; see `plan`. As it is now and later."""
+        return MappingProxyType(self._tried)
 
     def note_try(self, job_id: str, at: int | None) -> None:
         """Note when a job was fired, or is armed to be; in ms since the epoch."""

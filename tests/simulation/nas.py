@@ -56,6 +56,8 @@ class SimulatedNas:
         self.writes = 0
         self.fires: list[tuple[float, str]] = []
         """When which job was fired."""
+        self.tries: list[tuple[float, str]] = []
+        """The same without those that NAS repeats by itself."""
         self._alarm: float | None = None
 
     # Requests of the agent.
@@ -195,6 +197,8 @@ class SimulatedNas:
     def _send(self, one: StoredOneShot, answered: Answer) -> None:
         self._world.changed()
         self.fires.append((self._engine.now, one.job_id))
+        if one.attempt <= 1:
+            self.tries.append(self.fires[-1])
         if self._world.chaos.fault("delivery", self._engine.now):
             self._world.chaos.go_down(self._engine.now)
         self._world.machine.front.receive(one.job_id, one.fire_at, answered)

@@ -144,7 +144,7 @@ def wakes(world: World) -> list[str]:
     """Whether a job that its host refuses to run wakes the agent less and less."""
     problems = []
     for start, end, job_id in world.machine.mishaps.refusals:
-        fires = sum(start < at <= end for at, fired in world.nas.fires if fired == job_id)
+        fires = sum(start < at <= end for at, fired in world.nas.tries if fired == job_id)
         faults = sum(world.chaos.counts[kind] for kind in WAKING)
         bound = FREE_WAKES + (end - start) / LONGEST_WAIT_SECONDS + faults
         if fires > bound:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .chaos import PlacedChaos
 from .hosts import BY_NAME
 from .machine import Shape
+from .people import Deed
 from .scene import START, Scene
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ CREATED: Final = 10.0
 EVERY: Final = 180.0
 WATCHDOG_FIRES: Final = CREATED + 2 + EVERY + 900.0
 """When that of a first job fires, about, if the agent died in its fire."""
+EMPTIED: Final = CREATED + 12.0
+"""When a server that a command has started is still there."""
+SAVED: Final = 60.0
 RUN_SECONDS: Final = 3.0
 CLAIMED_SECONDS: Final = 0.01
 """So long after a run is recorded it is claimed, and the next one is not armed yet."""
@@ -127,6 +131,20 @@ def _store_gone(world: World) -> None:
     _later(world, _create(world) - 2, lambda: world.machine.mishaps.lose(store, "store gone"))
 
 
+def _store_emptied(world: World) -> None:
+    """With two jobs in it, while a server is there to see it."""
+    store = world.machine.stores[world.machine.homes[0]]
+    _create(world)
+    _enter(world, CREATED + 4, "create", every=2 * EVERY)
+    _later(world, EMPTIED, lambda: world.machine.mishaps.lose(store, "store emptied"))
+
+
+def _created_on_a_page(world: World) -> None:
+    """A page of the dashboard saves a job, and tells no provider."""
+    _create(world)
+    world.people.plan((Deed(START + SAVED, "create", 0, "rest"),))
+
+
 def _claims_refused(world: World) -> None:
     store = world.machine.stores[world.machine.homes[0]]
     job_id = f"{1:012x}"
@@ -174,8 +192,13 @@ STORIES: Final = (
         servers=DASHBOARD,
     ),
     ShortStory("store gone during a fire", "0.22", _store_gone),
+    ShortStory("store emptied", "0.19", _store_emptied, EMPTIED - 1, EMPTIED + 110),
+    ShortStory(
+        "created on a page", "0.19", _created_on_a_page, SAVED - 1, SAVED + 20, servers=BOTH
+    ),
     ShortStory("claims refused", "0.20.6", _claims_refused),
     ShortStory("claim rolled back", "later", _rolled_back),
+    ShortStory("claim rolled back, untold", "later", _rolled_back, tells_rollback=False),
     ShortStory("NAS down at the re-arm", "0.18", _nas_down_at_the_rearm, servers=DASHBOARD),
     ShortStory("token expires", "0.22", _token_expires),
     ShortStory("start again", "0.22", _create, 60, starts_again=True, idle_seconds=100.0),
