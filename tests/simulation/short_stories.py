@@ -194,7 +194,13 @@ STORIES: Final = (
     ShortStory("store gone during a fire", "0.22", _store_gone),
     ShortStory("store emptied", "0.19", _store_emptied, EMPTIED - 1, EMPTIED + 110),
     ShortStory(
-        "created on a page", "0.19", _created_on_a_page, SAVED - 1, SAVED + 20, servers=BOTH
+        "created on a page",
+        "0.19",
+        _created_on_a_page,
+        SAVED - 1,
+        SAVED + 20,
+        servers=BOTH,
+        idle_seconds=100.0,
     ),
     ShortStory("claims refused", "0.20.6", _claims_refused),
     ShortStory("claim rolled back", "later", _rolled_back),
