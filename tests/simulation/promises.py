@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .process import OsProcess
     from .world import World
 
-PER_EVENT: Final = 5
+PER_EVENT: Final = 6
 """Requests that one event may cost; it is 2.8 on average where nothing fails."""
 PER_FAULT: Final = 2
 """Requests that one fault may cost on top of it."""
