@@ -23,6 +23,10 @@ from .store import Job, Store
 log = logging.getLogger("cron.chronos")
 _SECRET = re.compile(r"(?=\S*\d)[\w.~+=-]{24,}")  # what may be a token in a reason of hermes's
 PROBLEM = "chronos: "  # how what hermes keeps of ours begins; its ticker has problems, too
+SIDELINED = (
+    "one gateway serves every profile (gateway.multiplex_profiles), and so fires all jobs by "
+    "hermes's own ticker: nothing is armed, and the machine must not stop while idle"
+)
 NEEDED = ("portal_url", "callback_url", "expected_audience", "nas_jwks_url")
 
 
@@ -66,6 +70,35 @@ class Host:
         if jobs and not hasattr(jobs, "use_cron_store"):
             return Path(jobs.CRON_DIR).parent.resolve()  # 0.18 switches stores by this global
         return Path(get_hermes_home()).resolve()
+
+    @contextlib.contextmanager
+    def working_on(self, home: Path) -> Iterator[None]:
+        """Have the calling thread work on a home and its store, where hermes can switch stores."""
+        with _at_home(home), _at_store(home):
+            yield
+
+    def can_switch(self) -> bool:
+        """Whether this hermes can run a job in another home than the process's own."""
+        from cron import jobs
+
+        return hasattr(jobs, "use_cron_store")
+
+    def sidelined(self) -> str:
+        """Why the gateway fires all jobs by its built-in ticker all the same; empty if not.
+
+        A gateway that serves several profiles takes no other scheduler.
+        """
+        if not hasattr(self.schedulers(), "scheduler_for_profile_mode"):
+            return ""
+        try:
+            from hermes_cli.gateway_multiplex_mode import default_gateway_multiplexes as serves_all
+        except ImportError:
+            from gateway.config import load_gateway_config
+
+            def serves_all() -> bool:
+                return bool(getattr(load_gateway_config(), "multiplex_profiles", False))
+
+        return SIDELINED if serves_all() else ""
 
     def homes(self) -> list[Path]:
         """The homes of all profiles of this installation."""
@@ -145,7 +178,7 @@ class Host:
         from cron import jobs
 
         read = getattr(jobs, "get_ticker_last_error", lambda: "")
-        with _at_home(home), _at_store(home):
+        with self.working_on(home):
             return str(read() or "")
 
     def keep_problem(self, home: Path, problem: str) -> None:
@@ -156,11 +189,10 @@ class Host:
             getattr(jobs, name, lambda *text: None)
             for name in ("record_ticker_error", "clear_ticker_error")
         )
-        if problem:
-            with _at_home(home), _at_store(home):
+        with self.working_on(home):
+            if problem:
                 keep(PROBLEM + problem)
-        elif self.problem(home).startswith(PROBLEM):
-            with _at_home(home), _at_store(home):
+            elif self.problem(home).startswith(PROBLEM):
                 forget()
 
     def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:

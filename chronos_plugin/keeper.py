@@ -85,6 +85,8 @@ class HomeReconciler(AgentReconciler):
             store_seen(self.home)
         named = frozenset(job["id"] for job in store.jobs)
         is_new = store.is_missing and not was_store_seen(self.home)
+        if not store.problem and self._host.sidelined():
+            return Jobs({}, named)
         times, timeless = self._times(store), self._timeless(store)
         return Jobs(times, named, timeless, problem=store.problem, is_new=is_new)
 
@@ -175,6 +177,21 @@ class PluginRuntime:
         if self.serving:
             reconciler.follow(reconciler.home / "cron" / "jobs.json", self.stop_event)
         return reconciler
+
+    def home_of(self, job_id: str) -> Path:
+        """The home of a job: the calling thread's, or another of this installation that has it."""
+        here = self.host.home()
+        if self._has(here, job_id):
+            return here
+        for home in self.host.homes():
+            if home != here and self._has(home, job_id) and self.host.settings(home).active:
+                if self.host.can_switch():
+                    return home
+                log.warning("job %s is of %s: this hermes runs it nowhere else", job_id, home)
+        return here
+
+    def _has(self, home: Path, job_id: str) -> bool:
+        return any(job["id"] == job_id for job in self.host.store(home).jobs)
 
     def serve(self, stop_event: Any, ticker_options: Mapping[str, Any]) -> None:
         """Note that hermes runs its scheduler in this process, and how."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nas_sdk._version import __version__
 from nas_sdk.reconcile.fire_gate import EARLY_SECONDS
@@ -17,6 +18,7 @@ from .keeper import PLUGIN, PluginRuntime
 from .store import Job
 from .verify import keys
 
+T = TypeVar("T")
 HOLD_BEFORE_ANSWER_SECONDS = 15.0  # NAS waits 30 s for an answer
 CLAIM_SECONDS = 35.0  # a job that was claimed and is not running is then armed again
 PROMPT_SECONDS, REARM_SECONDS, START_SECONDS = 8.0, 20.0, 60.0
@@ -30,6 +32,18 @@ class NotArmedError(RuntimeError):
 
 class PausedError(RuntimeError):
     """A fire that is not taken while hermes is paused; hermes has NAS send it again."""
+
+
+def _in_its_home(hook: Callable[..., T]) -> Callable[..., T]:
+    """Have a hook for a job, or its id, work on the home of that: one process serves them all."""
+
+    @functools.wraps(hook)
+    def in_its_home(self: _Provider, job: Any, **options: Any) -> T:
+        job_id = job if isinstance(job, str) else str(job["id"])
+        with self.process.host.working_on(self.process.home_of(job_id)):
+            return hook(self, job, **options)
+
+    return in_its_home
 
 
 class _Provider:
@@ -46,6 +60,9 @@ class _Provider:
             log.warning("not set or not usable: cron.chronos.%s", ", ".join(unusable))
         if "cron" in sys.argv and not LOOKING.isdisjoint(sys.argv):
             _show_problem(self.process.host, settings.home)
+        if settings.active and (sidelined := self.process.host.sidelined()):
+            _withdraw(self.process, sidelined)
+            return False
         return not unusable and self.process.host.is_logged_in()
 
     def start(self, stop_event: Any, **options: Any) -> None:
@@ -115,6 +132,7 @@ class _Provider:
 class _OnePhase(_Provider):
     """hermes 0.18 and 0.19: NAS has its answer before this is called."""
 
+    @_in_its_home
     def fire_due(self, job_id: str, **options: Any) -> bool:
         """Have hermes claim and run a due job, then arm its next fire."""
         reconciler, ran = self.process.reconciler(), False
@@ -130,6 +148,7 @@ class _OnePhase(_Provider):
 class _TwoPhase(_Provider):
     """Later ones: claimed before NAS has its answer, run after it."""
 
+    @_in_its_home
     def claim_fire(self, job_id: str, **options: Any) -> Any:
         """Have hermes claim a due job; None for a duplicate. A person's fire is always due.
 
@@ -154,12 +173,14 @@ class _TwoPhase(_Provider):
             return claimed
         return None
 
+    @_in_its_home
     def rearm_aborted_claim(self, claimed_job: Any, **options: Any) -> Any:
         """Arm a job anew whose claim hermes took back before it ran: its one-shot is spent."""
         answer = self.host.call("rearm_aborted_claim", self, claimed_job, **options)
         self.process.reconciler().arm_anew(str(claimed_job["id"]))
         return answer
 
+    @_in_its_home
     def fire_claimed(self, claimed_job: Any, **options: Any) -> bool:
         """Have hermes run a claimed job, then arm its next fire."""
         job_id, ran = str(claimed_job["id"]), False
@@ -169,6 +190,13 @@ class _TwoPhase(_Provider):
         finally:
             self._after_fire(job_id, ran)
         return ran
+
+
+@functools.cache
+def _withdraw(process: PluginRuntime, why: str) -> None:
+    """Say once that chronos is not in use, and have what is armed cancelled in the background."""
+    log.warning("%s", why)
+    process.runtime.spawn(lambda: process.reconciler().request(), "chronos-withdraw")
 
 
 @functools.cache

@@ -10,21 +10,28 @@ from .host import log
 from .keeper import PLUGIN
 
 COLD_SECONDS = 10.0  # the longest wait for NAS's first keys; it may hold up an event loop
+LEEWAY = 30.0  # seconds by which clocks may differ
 _KEYS: dict[str, Any] = {}
 
 
 def get_fire_verifier() -> Callable[..., dict[str, Any] | None]:
     """What hermes asks for: a callable that returns a good token's claims, or None."""
-    return verify
+    return verify_nas_fire_token
 
 
-def verify(
-    *, token: str, expected_audience: str, jwks_or_key: str | None, issuer: str | None = None
+def verify_nas_fire_token(
+    *,
+    token: str,
+    expected_audience: str,
+    jwks_or_key: str | None = None,
+    issuer: str | None = None,
+    leeway_seconds: float = LEEWAY,
 ) -> dict[str, Any] | None:
     """The claims of a good fire token, which also asks for a converge; else None."""
     try:
         allow_http = PLUGIN.host.settings().allow_http
-        verifier = _verifier(jwks_or_key or "", expected_audience, issuer, allow_http)
+        source = jwks_or_key or ""
+        verifier = _verifier(source, expected_audience, issuer, allow_http, leeway_seconds)
         claims = dict(verifier.verify_token(token).raw)
     except Exception as error:
         log.warning("%s", error)
@@ -43,8 +50,10 @@ def keys(url: str, allow_http: bool) -> Any:
 
 
 @functools.cache
-def _verifier(source: str, audience: str, issuer: str | None, allow_http: bool) -> Any:
+def _verifier(
+    source: str, audience: str, issuer: str | None, allow_http: bool, leeway: float
+) -> Any:
     from nas_sdk.webhooks import FireVerifier
 
     trusted = keys(source, allow_http) if source.startswith("http") else source
-    return FireVerifier(trusted, audience=audience, issuer=issuer)
+    return FireVerifier(trusted, audience=audience, issuer=issuer, leeway=leeway)

@@ -13,6 +13,10 @@ START_GATEWAY = (
     "set API_SERVER_KEY in .env of the agent home, so that the gateway serves its API, and start "
     "it: `hermes gateway run`, or `hermes gateway start` for an installed one"
 )
+ONE_EACH = (
+    "give each profile a gateway of its own: gateway.multiplex_profiles: false, or where that is "
+    "not obeyed, gateway.standalone: true in the profile; or set cron.provider to the built-in"
+)
 
 
 class Obstacle(NamedTuple):
@@ -26,7 +30,9 @@ def of_home(reconciler: HomeReconciler) -> Iterator[Obstacle]:
     """What keeps the jobs of a home from being run."""
     if hermes_env.host().is_paused():
         yield Obstacle("hermes is paused: no job runs until it is resumed", "run `hermes resume`")
-    if hermes_env.hands_fires_on() and hermes_env.gateway_pid() is None:
+    if sidelined := hermes_env.host().sidelined():
+        yield Obstacle(sidelined, ONE_EACH)
+    elif hermes_env.hands_fires_on() and hermes_env.gateway_pid() is None:
         if hermes_env.is_gateway_unwanted(reconciler.home):
             reason = "the gateway, which runs the jobs of this hermes, was stopped on purpose"
         else:

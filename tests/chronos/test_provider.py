@@ -5,6 +5,8 @@ import threading
 import httpx
 import pytest
 
+import chronos_plugin
+from chronos_plugin import scheduler
 from chronos_plugin.keeper import PLUGIN
 from chronos_plugin.scheduler import NotArmedError, new_provider
 from tests.chronos.conftest import World
@@ -308,3 +310,42 @@ def test_all_traffic_is_ours(world: World) -> None:
     agents = {request.headers["user-agent"] for request in world.nas.requests}
     assert all(agent.startswith("nas-sdk/") and agent.endswith(" chronos") for agent in agents)
     assert isinstance(world.nas.requests[0], httpx.Request)
+
+
+def test_the_class_is_named_where_hermes_has_its_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = world.provider()
+    monkeypatch.setattr(scheduler, "new_provider", lambda: made)
+    assert chronos_plugin.ChronosCronScheduler is type(made)
+    assert type(made).__name__ == "ChronosCronScheduler"
+    assert not hasattr(chronos_plugin, "AnotherCronScheduler")
+
+
+def test_where_one_gateway_serves_all_profiles_what_is_armed_is_withdrawn(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.hermes.add("j1", 3600)
+    provider = world.provider()
+    provider.reconcile()
+    assert "j1" in world.armed()
+    world.hermes.told_sidelined = "one gateway serves every profile"
+    assert not provider.is_available()
+    assert not provider.is_available()
+    world.runtime.sleep(5)
+    assert world.armed() == {}
+    assert caplog.text.count("one gateway serves every profile") == 1
+
+
+def test_what_is_not_armed_is_kept_by_hermes_until_it_is(world: World) -> None:
+    world.hermes.add("j1", 3600)
+    provider = world.provider()
+    provider.process.serving = True
+    world.nas.fail_next(503, times=1000)
+    provider.on_jobs_changed()
+    world.runtime.sleep(60)
+    (kept,) = world.hermes.problems.values()
+    assert kept.startswith("j1: not armed as wanted: ")
+    world.nas.faults.clear()
+    world.runtime.sleep(180)
+    assert list(world.hermes.problems.values()) == [""]

@@ -120,3 +120,13 @@ def test_threads_that_come_at_once_share_the_keys(
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda _: verify.keys(jwks.url, False), range(2))
     assert one is other
+
+
+def test_the_names_of_hermes_s_own_module_resolve(world: World, jwks: JwksServer) -> None:
+    """Its tests import them."""
+    assert verify.get_fire_verifier() is verify.verify_nas_fire_token
+    now = int(time.time())
+    late = good_token(iat=now - 120, exp=now - 45)
+    given: dict[str, Any] = {"token": late, "expected_audience": AUDIENCE, "jwks_or_key": jwks.url}
+    assert verify.verify_nas_fire_token(**given) is None
+    assert verify.verify_nas_fire_token(**given, leeway_seconds=60) is not None

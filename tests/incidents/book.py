@@ -13,12 +13,13 @@ from tests.incidents import (
     test_hosts,
     test_identity,
     test_keys,
+    test_profiles,
     test_stores,
 )
 from tests.incidents.stage import BrokenPromiseError, Incident, stage
 from tests.support.hermes_env import MAIN, HermesEnvironment
 
-THEMES = (test_arming, test_fires, test_hosts, test_identity, test_keys, test_stores)
+THEMES = (test_arming, test_fires, test_hosts, test_identity, test_keys, test_profiles, test_stores)
 HELD, BROKEN, CANNOT_RUN = "held", "broken", "cannot run"
 _NAME = re.compile(r"test_incident_(\d\d)_")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -163,6 +164,22 @@ class SimulatedHost(Host):
             "watchdog": not self._machine.shape.always_on,
         }
         return ChronosConfig(**{name: given.get(name, "") for name in ChronosConfig._fields})
+
+    @contextlib.contextmanager
+    def working_on(self, home: Path) -> Iterator[None]:
+        yield  # a simulated server is of one home
+
+    def can_switch(self) -> bool:
+        return False
+
+    def sidelined(self) -> str:
+        return ""
+
+    def problem(self, home: Path) -> str:
+        return ""
+
+    def keep_problem(self, home: Path, problem: str) -> None:
+        pass
 
     def is_paused(self) -> bool:
         return self._machine.mishaps.is_paused

@@ -1,6 +1,7 @@
 """A hermes of a few lines behind the plugin's one seam: a store, claims and runs in memory."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ class FakeHermes(Host):
         self.config: dict[str, Any] = {}
         self.logged_in = True
         self.paused = False
+        self.told_sidelined = ""
         self.problems: dict[Path, str] = {}
         self.token = "agent-token"
         self.renewed = ""
@@ -59,6 +61,16 @@ class FakeHermes(Host):
 
     def home(self) -> Path:
         return self.at
+
+    @contextlib.contextmanager
+    def working_on(self, home: Path) -> Iterator[None]:
+        yield  # the clock of a world runs one thread at a time: tests say themselves where they are
+
+    def can_switch(self) -> bool:
+        return True
+
+    def sidelined(self) -> str:
+        return self.told_sidelined
 
     def homes(self) -> list[Path]:
         return list(self.stores)
