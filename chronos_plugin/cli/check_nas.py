@@ -174,17 +174,17 @@ def _made_up(client: httpx.Client, url: str) -> Finding:
     return problem("callback", reason, "check cron.chronos.callback_url: host, port and path")
 
 
-def fire(client: NasClient, settings: ChronosConfig, log: Path) -> Finding:
+def fire(client: NasClient, settings: ChronosConfig, logs: Sequence[Path]) -> Finding:
     """Have NAS fire a one-shot of no job, and see whether the agent takes its token."""
     # An id like a watchdog's: no converge cancels it, and hermes answers that it is gone.
     probe = f"{PROBE}{secrets.token_hex(4)}"
-    seen = log.stat().st_size if log.exists() else 0
+    seen = {log: log.stat().st_size if log.exists() else 0 for log in logs}
     give_up = time.monotonic() + FIRE_SECONDS
     is_fired = False
     try:
         client.provision(probe, datetime.now(UTC), settings.callback_url)
         while probe in {one.job_id for one in client.list_armed()}:
-            why = _refusal(log, seen)
+            why = next(filter(None, (_refusal(log, size) for log, size in seen.items())), "")
             if why or time.monotonic() > give_up:
                 return _untaken(why)
             time.sleep(0.5)

@@ -89,7 +89,8 @@ def examine(*, fire: bool, job: str | None = None) -> Generator[Finding, None, N
     else:
         if not armed:  # what is armed may be all that is left of a store
             hermes_env.begin_store(reconciler.home)
-        fired = check_nas.fire(client, settings, hermes_env.log_file(reconciler.home))
+        homes = {reconciler.home, *hermes_env.host().homes()}  # any of them may serve the fire
+        fired = check_nas.fire(client, settings, [*map(hermes_env.log_file, homes)])
     yield fired
     if job is not None and fired.state == "ok":
         subject = Subject(reconciler, client, job)

@@ -318,6 +318,15 @@ def test_a_real_token_is_refused(key: str, said: str, patient: Agent, nas: NasPr
     assert not [id_ for id_ in patient.armed() if "doctor" in id_]
 
 
+def test_the_fire_of_a_profile_is_refused_by_the_home_that_serves(new_agent: AgentMaker) -> None:
+    agent = new_agent()
+    profile = agent.profile("work")
+    configure(agent, expected_audience="agent:another")
+    with agent.serving("serve"):
+        answers = doctor(profile.hermes)
+    assert "set cron.chronos.expected_audience" in answers.told("fire")
+
+
 def test_arms_that_do_not_fit(new_agent: AgentMaker) -> None:
     agent = new_agent()
     names = ("missing", "moved", "overdue", "kept")
