@@ -20,6 +20,7 @@ from nas_sdk._core.instants import format_instant
 from nas_server import budget
 from nas_server.clock import system_clock
 from nas_server.delivery.caller import Caller
+from nas_server.http import gate
 from nas_server.http.gate import Gate
 from nas_server.log_lines import LineHandler, Repeats
 from nas_server.policy import BudgetPolicy, DeliveryPolicy, HttpPolicy, LogPolicy
