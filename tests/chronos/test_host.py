@@ -250,7 +250,7 @@ def test_the_home_is_known_while_another_thread_imports_the_store(
     (tmp_path / "jobs.py").write_text(
         "import import_gate\n"
         "import_gate.entered.set()\n"
-        "assert import_gate.may_go.wait(30)\n"
+        "assert import_gate.may_go.wait(120)\n"
         "def use_cron_store(home): ...\n"
     )
     entered, may_go = threading.Event(), threading.Event()
