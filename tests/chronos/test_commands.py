@@ -252,7 +252,7 @@ def test_a_test_fire_is_cancelled_whatever_comes_between(
 
     monkeypatch.setattr(NasClient, "list_armed", interrupted)
     with suppress(KeyboardInterrupt):
-        fire(hermes_env.reconciler().client(), world.hermes.settings(), tmp_path / "agent.log")
+        fire(hermes_env.reconciler().client(), world.hermes.settings(), [tmp_path / "agent.log"])
     assert world.armed() == {}
 
 
