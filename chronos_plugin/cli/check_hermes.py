@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import chronos_plugin
 from chronos_plugin.serving_status import Running, ServingStatus
 from nas_sdk._version import __version__
 
+from ..host_base import HostBase
 from ..keeper import HomeReconciler
+from ..scheduler import provider_class
 from . import hermes_env, obstacles
 from . import target as targets
 from .findings import Finding, ok, problem, warning
@@ -20,6 +22,14 @@ from .install import HOOK
 from .problems import Problem
 from .target import Target
 
+HANDED_ON: Mapping[str, tuple[object, ...]] = {
+    "recover_interrupted": (),
+    "fire_due": ("0123456789ab",),
+    "claim_fire": ("0123456789ab",),
+    "fire_claimed": ({"id": "0123456789ab"},),
+    "rearm_aborted_claim": ({"id": "0123456789ab"},),
+}
+"""The hooks whose work is hermes's own, and what they are called with."""
 OURS = Path(str(chronos_plugin.__file__)).resolve().parent
 RESTART = "restart it: `hermes gateway restart`, or stop and start the dashboard"
 
@@ -35,6 +45,19 @@ def hermes() -> Iterator[Finding]:
     if shutil.which("hermes"):
         yield from _on_the_path(target)
     yield from _fresh(target)
+    yield base(hermes_env.host().schedulers().CronScheduler)
+
+
+def base(scheduler: type) -> Finding:
+    """Whether hermes's own class of schedulers takes what our provider hands on to it."""
+    host = HostBase(scheduler)
+    wrong = [said for hook, given in HANDED_ON.items() if (said := host.refuses(hook, *given))]
+    lacks = sorted(getattr(provider_class(scheduler), "__abstractmethods__", ()))
+    wrong += [f"{name}() is asked for, and is not there" for name in lacks]
+    if wrong:
+        reason = f"this hermes calls its schedulers otherwise than we know: {'; '.join(wrong)}"
+        return problem("base", reason, "upgrade nas-sdk, or go back to a hermes that it knows")
+    return ok("base", "takes what is handed on to it")
 
 
 def _on_the_path(target: Target) -> Iterator[Finding]:

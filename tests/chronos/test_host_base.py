@@ -2,11 +2,13 @@
 
 import inspect
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from chronos_plugin.cli import check_hermes
 from chronos_plugin.host_base import HostBase, taken_by
 from chronos_plugin.scheduler import provider_class
 from tests.chronos.conftest import World
@@ -83,3 +85,35 @@ def test_a_method_that_takes_anything_is_given_all() -> None:
 
 def test_a_method_that_cannot_be_looked_into_is_given_all() -> None:
     assert taken_by(dict.update, {"a": 1}) == {"a": 1}  # C code without a signature
+
+
+SHAPES = {
+    "self, job_id": True,
+    "self, job_id, *, force=False": True,
+    "self, job_id, *, expected_fire_at": True,  # hermes has it for us, and we hand it on
+    "self, job_id, **options": True,
+    "self, *given": True,
+    "self, job_id, store=None": True,
+    "self": False,
+    "self, job_id, store": False,
+    "self, *, job_id": False,
+}
+
+
+@pytest.mark.parametrize("hook", check_hermes.HANDED_ON)
+@pytest.mark.parametrize("takes", SHAPES)
+def test_doctor_tells_a_base_that_does_not_take_what_we_hand_on(hook: str, takes: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"class Base:\n    def {hook}({takes}): ...", scope)
+    found = check_hermes.base(scope["Base"])
+    fits = SHAPES[takes]
+    if hook == "recover_interrupted":  # it is given nothing
+        fits = takes in ("self", "self, *given", "self, *, job_id")
+    assert found.state == ("ok" if fits else "problem"), found
+    assert fits or f"{hook}(): " in found.reason
+
+
+def test_doctor_tells_a_hook_that_is_asked_for_and_that_we_do_not_have() -> None:
+    scope: dict[str, Any] = {"abstractmethod": abstractmethod, "ABC": ABC}
+    exec("class Base(ABC):\n    @abstractmethod\n    def of_a_later_release(self): ...", scope)
+    assert "of_a_later_release() is asked for" in check_hermes.base(scope["Base"]).reason

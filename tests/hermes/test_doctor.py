@@ -21,7 +21,7 @@ from tests.support.hermes_env import MAIN, HermesEnvironment, run
 from tests.support.nas_process import NasProcess
 
 WRITTEN = ("portal_url", "callback_url", "expected_audience", "nas_jwks_url")
-WELL = {"hermes", "fresh", "provider", *WRITTEN, "login", "nas", "clock", "keys"}
+WELL = {"hermes", "fresh", "base", "provider", *WRITTEN, "login", "nas", "clock", "keys"}
 SERVED = {"callback", "fire", "running"}
 SERVE = """
 import sys
@@ -87,7 +87,7 @@ def test_it_is_readable_in_80_columns(patient: Agent) -> None:
     assert "\x1b" not in done.stdout
     assert all(len(line) <= 80 for line in lines if "/" not in line)
     assert lines[0].startswith(f"ok       hermes            hermes-agent {MAIN}, run by")
-    assert lines[-1] == "13 ok, 1 problem, 1 skipped, 1 warning"
+    assert lines[-1] == "14 ok, 1 problem, 1 skipped, 1 warning"
 
 
 def test_no_hermes_at_all(tmp_path: Path) -> None:
