@@ -45,7 +45,8 @@ class Modules:
         self._set("cron.jobs", **what)
 
     def login(self, resolve: Callable[..., str]) -> None:
-        self._set("hermes_cli.auth", resolve_nous_access_token=resolve)
+        error = type("AuthError", (RuntimeError,), {})
+        self._set("hermes_cli.auth", AuthError=error, resolve_nous_access_token=resolve)
 
     def executions(self, latest: dict[str, Config], started: dict[int, int | None]) -> None:
         self._set("gateway")
