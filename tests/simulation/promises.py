@@ -147,9 +147,9 @@ def wakes(world: World) -> list[str]:
     for start, end, job_id in world.machine.mishaps.refusals:
         fires = sum(start < at <= end for at, fired in world.nas.tries if fired == job_id)
         faults = sum(world.chaos.counts[kind] for kind in WAKING)
-        # One that stops sooner than it looks again is woken a second time in each wait: the key
-        # it armed last may be spent, and is forgotten by NAS before the wait is over.
-        stops_soon = not world.shape.always_on and world.shape.idle_seconds < LOOK_SECONDS
+        # One that stops before it looks again, with a clock behind NAS's, is woken a second time
+        # in each wait: it arms the try that fired just now, by a key that is spent.
+        stops_soon = not world.shape.always_on and world.shape.idle_seconds <= LOOK_SECONDS
         wait = LONGEST_WAIT_SECONDS / (2 if stops_soon else 1)
         bound = FREE_WAKES + (end - start) / wait + faults
         if fires > bound:
