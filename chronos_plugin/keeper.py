@@ -16,7 +16,15 @@ from nas_sdk.reconcile.desired import Jobs
 
 from .host import ChronosConfig, Host, log
 from .host_base import HostBase
-from .store import Job, Store, forget_store, status_folder, store_seen, was_store_seen
+from .store import (
+    Job,
+    Store,
+    is_believed_empty,
+    status_folder,
+    store_believed_empty,
+    store_seen,
+    was_store_seen,
+)
 
 if TYPE_CHECKING:
     from nas_sdk.client import NasClient
@@ -106,7 +114,8 @@ class HomeReconciler(AgentReconciler):
         was_seen = was_store_seen(home)
         if store.problem and not (store.is_missing and not was_seen):
             raise StoreError(store.problem)
-        if was_seen and not store.jobs and self._host.settings(home).active:
+        is_unsure = was_seen and not store.jobs and not is_believed_empty(home)
+        if is_unsure and self._host.settings(home).active:
             raise StoreError(
                 f"the store of {home} is empty; only its own reconcile tells if that is so"
             )
@@ -114,7 +123,7 @@ class HomeReconciler(AgentReconciler):
 
     def on_empty(self) -> None:
         """Have other profiles take it, too, that this one has no jobs any more."""
-        forget_store(self.home)
+        store_believed_empty(self.home)
 
     def _times(self, store: Store) -> dict[str, str]:
         return {job["id"]: at for job in store.jobs if (at := self.fire_at(job))}

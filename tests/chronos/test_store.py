@@ -449,6 +449,29 @@ def test_another_profile_s_store_that_was_emptied_cancels_nothing_before_its_own
     assert world.armed_jobs() == {}
 
 
+def test_a_store_that_is_gone_after_it_was_believed_empty_is_told(
+    world: World, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    (home / "cron").mkdir(parents=True)
+    world.hermes.stores[home] = {}
+    world.hermes.at = home
+    world.hermes.add("j1", 36000)
+    provider = world.provider()
+    provider.reconcile()
+    world.hermes.remove("j1")
+    provider.reconcile()
+    assert world.armed() == {}
+    assert store.is_believed_empty(home)
+    world.hermes.broken[home] = GONE
+    provider.reconcile()
+    assert provider.process.reconciler().status.last_error == GONE.problem
+    del world.hermes.broken[home]
+    world.hermes.add("j2", 36000)
+    provider.reconcile()
+    assert not store.is_believed_empty(home)
+
+
 def test_an_empty_store_of_a_profile_without_chronos_is_believed(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -237,13 +237,20 @@ def _plugin_talks_to(world: World, *, told: bool) -> Iterator[None]:
     before = [(each, each.level, each.propagate) for each in loggers]
     listener, usual = _Listener(world), {name: vars(scheduler)[name] for name in ("sys", "keys")}
     vars(scheduler).update(sys=Prompt(warn), keys=NoKeys)
-    marks, seen = (
-        {name: vars(keeper)[name] for name in ("store_seen", "was_store_seen", "forget_store")},
-        set[Path](),
-    )
-    vars(keeper).update(
-        store_seen=seen.add, was_store_seen=seen.__contains__, forget_store=seen.discard
-    )
+    seen, empty = set[Path](), set[Path]()
+
+    def store_seen(home: Path) -> None:
+        seen.add(home)
+        empty.discard(home)
+
+    marks = {
+        "store_seen": store_seen,
+        "was_store_seen": seen.__contains__,
+        "store_believed_empty": empty.add,
+        "is_believed_empty": empty.__contains__,
+    }
+    usual_marks = {name: vars(keeper)[name] for name in marks}
+    vars(keeper).update(marks)
     for each in loggers:
         each.addHandler(listener)
         each.setLevel(logging.INFO if told else logging.CRITICAL)
@@ -252,7 +259,7 @@ def _plugin_talks_to(world: World, *, told: bool) -> Iterator[None]:
         yield
     finally:
         vars(scheduler).update(usual)
-        vars(keeper).update(marks)
+        vars(keeper).update(usual_marks)
         for each, level, propagate in before:
             each.removeHandler(listener)
             each.setLevel(level)
