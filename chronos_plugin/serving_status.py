@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -46,12 +47,13 @@ class ServingStatus:
         """Read and write nothing yet."""
         self.folder = folder
         self._fires = folder / "fires.jsonl"
+        self._lock = threading.Lock()
         self._held: int | None = None
 
     def serve(self, module: str, version: str, now: float) -> None:
         """Say that this process serves, until it ends. Once; another call changes nothing."""
-        if self._held is None:
-            with contextlib.suppress(OSError, ImportError):
+        with self._lock, contextlib.suppress(OSError, ImportError):
+            if self._held is None:
                 self.folder.mkdir(mode=0o700, exist_ok=True)
                 self._sweep()
                 said = Running(os.getpid(), module, version, now)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from chronos_plugin.serving_status import Fired, Running, ServingStatus
+from tests.support.patience import PATIENCE_S
 
 SERVE = """
 import sys
@@ -66,6 +67,23 @@ def test_to_serve_is_said_once(records: ServingStatus) -> None:
     records.serve("/mine", "1", 2.0)
     ServingStatus(records.folder).serve("/mine", "1", 1.0)  # such as the keeper of another NAS
     assert records.running() == [Running(os.getpid(), "/mine", "1", 1.0)]
+
+
+def test_many_threads_may_say_at_once_that_they_serve(tmp_path: Path) -> None:
+    program = f"""
+import sys, threading
+from pathlib import Path
+from chronos_plugin.serving_status import ServingStatus
+sys.setswitchinterval(1e-6)
+for attempt in range(20):
+    records, together = ServingStatus(Path({str(tmp_path)!r}) / str(attempt)), threading.Barrier(8)
+    serve = lambda: (together.wait(), records.serve("/mine", "1", 1.0))
+    threads = [threading.Thread(target=serve) for _ in range(8)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    assert len(list(records.folder.glob("*.json"))) == 1
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE_S)
 
 
 def test_the_last_fire_of_each_job_counts(records: ServingStatus) -> None:
