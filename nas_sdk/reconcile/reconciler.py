@@ -100,7 +100,7 @@ class Reconciler(ABC):
         """What should be armed now, where NAS lists these fire times (None: that is unknown)."""
 
     def on_status(self) -> None:  # noqa: B027 - nothing has to be done
-        """Called after every reconcile, whose outcome is in `status`. Must not raise."""
+        """Called after every reconcile, whose outcome is in `status`. What it raises is logged."""
 
     def request(self, delay: float = 0.0) -> int:
         """Ask for a reconcile that begins in `delay` seconds at the latest; returns a ticket."""
@@ -171,7 +171,10 @@ class Reconciler(ABC):
         text = (str(errors[0]) or type(errors[0]).__name__) if errors else report.problem
         self.status = Status(text, failed_jobs=failed, problem=report.problem)
         self._settle(ticket, errors)
-        self.on_status()
+        try:
+            self.on_status()
+        except Exception as error:  # the next try is asked for, and this thread is to make it
+            self.log.warning("how it went cannot be told: %s", error)
 
     def _reconcile(self) -> Report:
         client = self.client()

@@ -94,6 +94,24 @@ def test_the_waits_double_up_to_a_minute_and_begin_anew_after_a_success(
     assert jobs.began[1] - jobs.began[0] == pytest.approx(0.75)
 
 
+def test_a_callback_that_fails_keeps_nothing_from_being_tried_again(
+    jobs: Jobs,
+    nas: InMemoryNas,
+    runtime: VirtualRuntime,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def on_status() -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(jobs, "on_status", on_status)
+    nas.fail_next(503, times=2)
+    jobs.request()
+    runtime.sleep(60)
+    assert set(nas.armed()) == {"j1"}
+    assert "how it went cannot be told: no space left on device" in caplog.text
+
+
 def test_the_longest_wait_that_nas_asks_for_counts(
     jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
 ) -> None:
