@@ -12,7 +12,7 @@ from chronos_plugin.serving_status import ServingStatus
 from nas_sdk._core.instants import with_offset
 from nas_sdk._version import __version__
 from nas_sdk.reconcile import AgentReconciler, Runtime, due_ms
-from nas_sdk.reconcile.desired import Jobs
+from nas_sdk.reconcile.desired import Jobs, watchdog_id
 
 from .host import ChronosConfig, Host, log
 from .host_base import HostBase
@@ -188,7 +188,7 @@ class PluginRuntime:
         return reconciler
 
     def home_of(self, job_id: str) -> Path:
-        """The home of a job: the calling thread's, or another of this installation that has it."""
+        """The home of a job, or watchdog: the calling thread's, or another one that has it."""
         here = self.host.home()
         if self._has(here, job_id):
             return here
@@ -200,7 +200,8 @@ class PluginRuntime:
         return here
 
     def _has(self, home: Path, job_id: str) -> bool:
-        return any(job["id"] == job_id for job in self.host.store(home).jobs)
+        jobs = self.host.store(home).jobs
+        return job_id == watchdog_id(str(home)) or any(job["id"] == job_id for job in jobs)
 
     def serve(self, stop_event: Any, ticker_options: Mapping[str, Any]) -> None:
         """Note that hermes runs its scheduler in this process, and how."""
@@ -221,15 +222,19 @@ class PluginRuntime:
     def request_reconcile(self) -> None:
         """Converge every home of this installation soon. Returns at once."""
         self.serving = True
-        self.runtime.spawn(self._request_all, "chronos-reconcile")
+        self.runtime.spawn(partial(self._request_all, woken=True), "chronos-reconcile")
 
-    def _request_all(self) -> None:
+    def withdraw(self) -> None:
+        """Have what is armed for any home cancelled, as no job is to fire. Returns at once."""
+        self.runtime.spawn(self._request_all, "chronos-withdraw")
+
+    def _request_all(self, woken: bool = False) -> None:
         for home in self.host.homes():
             try:
                 if (settings := self.host.settings(home)).active:
                     reconciler = self.reconciler(settings)
-                    reconciler.woken = True
-                    reconciler.request(reconciler.policy.delay)
+                    reconciler.woken = woken or reconciler.woken
+                    reconciler.request(reconciler.policy.delay if woken else 0.0)
             except Exception as error:
                 log.warning("the jobs of %s cannot be armed: %s", home, error)
 

@@ -196,7 +196,7 @@ class _TwoPhase(_Provider):
 def _withdraw(process: PluginRuntime, why: str) -> None:
     """Say once that chronos is not in use, and have what is armed cancelled in the background."""
     log.warning("%s", why)
-    process.runtime.spawn(lambda: process.reconciler().request(), "chronos-withdraw")
+    process.withdraw()
 
 
 @functools.cache

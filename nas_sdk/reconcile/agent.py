@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
@@ -14,7 +13,6 @@ from ..errors import NasError
 from .desired import (
     LOOK_AGAIN_SECONDS,
     SPARE,
-    WATCHDOG,
     Fires,
     Jobs,
     Surroundings,
@@ -23,6 +21,7 @@ from .desired import (
     fired_anew,
     fires_here,
     overdue,
+    watchdog_id,
 )
 from .file_watcher import FileWatcher
 from .fire_gate import EARLY_SECONDS, FireGate
@@ -46,7 +45,7 @@ class AgentReconciler(Reconciler):
         The other arguments are those of `Reconciler`.
         """
         super().__init__(callback_url, runtime, **callbacks)
-        self.watchdog_id = WATCHDOG + hashlib.sha256(name.encode()).hexdigest()[:12]
+        self.watchdog_id = watchdog_id(name)
         self.woken = False
         """A fire was verified in this process, so that somebody armed one for this agent."""
         self.fires = FireGate(

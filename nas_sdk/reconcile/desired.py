@@ -6,6 +6,7 @@ again at once; cancelled, it would be lost if the process that runs it dies.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 import attrs
@@ -80,6 +81,11 @@ class Surroundings:
     """A fire was verified in this process, so that somebody armed one for this agent."""
     emptied_at: float | None = None
     """When the store was first seen to name nothing of what is armed."""
+
+
+def watchdog_id(name: str) -> str:
+    """The job id of the watchdog of the agent of that name."""
+    return WATCHDOG + hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 def overdue(times: Mapping[str, str], now: float) -> frozenset[str]:

@@ -1,7 +1,10 @@
 """Fires: due, early, doubled, lost, gone; what is armed after them."""
 
+import contextlib
 import itertools
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ from chronos_plugin.host import Host
 from chronos_plugin.scheduler import NotArmedError, PausedError
 from nas_sdk.reconcile import EarlyFireError
 from tests.chronos.conftest import World
+from tests.support.fake_hermes import HOME
 
 
 def test_a_fire_runs_the_job_and_arms_the_next(world: World) -> None:
@@ -404,3 +408,40 @@ def test_the_watchdogs_fire_is_not_accepted_before_the_next_watchdog_is_armed(
     world.runtime.sleep(60)
     assert provider.claim_fire(provider.process.reconciler().watchdog_id) is None
     assert "j1" in world.armed()
+
+
+def test_that_of_another_profile_s_watchdog_is_not_either(
+    later_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, other = later_world, HOME / "profiles" / "other"
+
+    @contextlib.contextmanager
+    def working_on(home: Path) -> Iterator[None]:
+        before, world.hermes.at = world.hermes.at, home
+        yield
+        world.hermes.at = before
+
+    monkeypatch.setattr(world.hermes, "working_on", working_on)
+    world.hermes.stores[other] = {}
+    world.hermes.add("theirs", 3600, home=other)
+    provider = world.provider()
+    theirs = provider.process.reconciler(world.hermes.settings(other)).watchdog_id
+    assert provider.claim_fire(theirs) is None
+    assert "theirs" in world.armed()
+
+
+def test_a_job_is_looked_for_in_every_home_that_uses_chronos(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = HOME / "profiles" / "other"
+    world.hermes.stores[other] = {}
+    world.hermes.add("mine", 60)
+    world.hermes.add("theirs", 60, home=other)
+    home_of = world.boot().home_of
+    assert [home_of(job_id) for job_id in ("mine", "theirs", "nobody-s")] == [HOME, other, HOME]
+    monkeypatch.setattr(world.hermes, "can_switch", lambda: False)
+    assert home_of("theirs") == HOME
+    assert "job theirs is of /agent/home/profiles/other" in caplog.text
+    world.hermes.config = {"active": False}
+    monkeypatch.setattr(world.hermes, "can_switch", lambda: True)
+    assert home_of("theirs") == HOME

@@ -1,6 +1,7 @@
 """What hermes calls on every version: available, start, reconcile, changed, arm."""
 
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +12,8 @@ from chronos_plugin.keeper import PLUGIN
 from chronos_plugin.scheduler import NotArmedError, new_provider
 from tests.chronos.conftest import World
 from tests.support.fake_hermes import CALLBACK, HOME
+
+OTHER = Path("/agent/home/profiles/other")
 
 
 @pytest.mark.parametrize(
@@ -325,10 +328,14 @@ def test_the_class_is_named_where_hermes_has_its_own(
 def test_where_one_gateway_serves_all_profiles_what_is_armed_is_withdrawn(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.stores[OTHER] = {}
     world.hermes.add("j1", 3600)
+    world.hermes.add("theirs", 3600, home=OTHER)
     provider = world.provider()
-    provider.reconcile()
-    assert "j1" in world.armed()
+    provider.process.request_reconcile()
+    world.runtime.sleep(5)
+    assert {"j1", "theirs"} <= set(world.armed())
     world.hermes.told_sidelined = "one gateway serves every profile"
     assert not provider.is_available()
     assert not provider.is_available()
