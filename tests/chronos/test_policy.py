@@ -44,6 +44,10 @@ STATED = {
     "scheduler.START_SECONDS": Limit(60.0, "how long the start of a gateway waits for NAS"),
     "serving_status.FIRES_MAX": Limit(256 * 1024, "the file of fires grows no larger, in bytes"),
     "verify.COLD_SECONDS": Limit(10.0, "the longest wait for NAS's first keys"),
+    "verify.LEEWAY": Limit(
+        30.0, "how far clocks may be apart", "The receiver allows 30 seconds of clock skew"
+    ),
+    "verify.verify_nas_fire_token(leeway_seconds)": Limit(30.0, "the same, as hermes has it"),
 }
 
 
