@@ -5,28 +5,18 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-import re
 import sys
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_sdk._core.operations import quotable
 from nas_sdk._core.validation import is_callback_url
-from nas_sdk.errors import TokenError
 
 from . import store
 from .host_base import HostBase
 from .store import Job, Store
 
 log = logging.getLogger("cron.chronos")
-_SECRET = re.compile(r"(?=\S*\d)[\w.~+=-]{24,}")  # what may be a token in a reason of hermes's
-PROBLEM = "chronos: "  # how what hermes keeps of ours begins; its ticker has problems, too
-SIDELINED = (
-    "one gateway serves every profile (gateway.multiplex_profiles), and so fires all jobs by "
-    "hermes's own ticker: nothing is armed, and the machine must not stop while idle"
-)
 NEEDED = ("portal_url", "callback_url", "expected_audience", "nas_jwks_url")
 
 
@@ -90,15 +80,9 @@ class Host:
         """
         if not hasattr(self.schedulers(), "scheduler_for_profile_mode"):
             return ""
-        try:
-            from hermes_cli.gateway_multiplex_mode import default_gateway_multiplexes as serves_all
-        except ImportError:
-            from gateway.config import load_gateway_config
+        from . import host_state
 
-            def serves_all() -> bool:
-                return bool(getattr(load_gateway_config(), "multiplex_profiles", False))
-
-        return SIDELINED if serves_all() else ""
+        return host_state.sidelined()
 
     def homes(self) -> list[Path]:
         """The homes of all profiles of this installation."""
@@ -139,16 +123,10 @@ class Host:
 
         Raises TokenError with hermes's reason.
         """
-        from hermes_cli.auth import AuthError, resolve_nous_access_token
+        from .host_login import access_token
 
-        # What ends sooner than that is renewed. The empty bundle, which is none, makes hermes
-        # leave its memo of the last seconds aside: it has the token that NAS refuses (0.22).
-        options: dict[str, Any] = {"refresh_skew_seconds": 10**10, "ca_bundle": ""}
         with _at_home(home):
-            try:
-                return str(resolve_nous_access_token(**options if renew else {}))
-            except AuthError as error:
-                raise TokenError(_SECRET.sub("…", quotable(str(error)) or "no reason")) from None
+            return access_token(renew)
 
     def store(self, home: Path) -> Store:
         """The jobs of a home, as far as they can be read."""
@@ -175,42 +153,24 @@ class Host:
 
     def problem(self, home: Path) -> str:
         """What hermes keeps as wrong with its scheduler; empty where it keeps nothing."""
-        from cron import jobs
+        from . import host_state
 
-        read = getattr(jobs, "get_ticker_last_error", lambda: "")
         with self.working_on(home):
-            return str(read() or "")
+            return host_state.problem()
 
     def keep_problem(self, home: Path, problem: str) -> None:
         """Have hermes keep a problem of ours, or forget the last one, where it can."""
-        from cron import jobs
+        from . import host_state
 
-        keep, forget = (
-            getattr(jobs, name, lambda *text: None)
-            for name in ("record_ticker_error", "clear_ticker_error")
-        )
         with self.working_on(home):
-            if problem:
-                keep(PROBLEM + problem)
-            elif self.problem(home).startswith(PROBLEM):
-                forget()
+            host_state.keep_problem(problem)
 
     def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
         """Which of these jobs a live process has run `since`, where hermes records that."""
-        try:
-            from cron.executions import latest_executions
-            from gateway.status import get_process_start_time
-        except ImportError:  # 0.18
-            return set()
+        from . import host_state
+
         with _at_home(home):
-            runs = latest_executions(job_ids).items()
-        return {
-            job_id
-            for job_id, run in runs
-            if run["status"] in ("claimed", "running")
-            and run["process_started_at"] == get_process_start_time(run["pid"]) is not None
-            and datetime.fromisoformat(run["claimed_at"]).timestamp() > since
-        }
+            return host_state.running(job_ids, since)
 
 
 def _at_store(home: Path) -> contextlib.AbstractContextManager[object]:

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chronos_plugin.serving_status import ServingStatus
 from nas_sdk._core.instants import with_offset
 from nas_sdk._version import __version__
-from nas_sdk.reconcile import AgentReconciler, Runtime, due_ms
+from nas_sdk.reconcile import AgentReconciler, Runtime
 from nas_sdk.reconcile.desired import Jobs, watchdog_id
 
 from .host import ChronosConfig, Host, log
@@ -29,9 +28,9 @@ from .store import (
 if TYPE_CHECKING:
     from nas_sdk.client import NasClient
 
+    from .serving_status import ServingStatus
+
 PROMPT: dict[str, Any] = {"timeout": 3.5, "deadline": 3.5}  # two steps of a converge may hang
-LIVE_SECONDS = (("fire_claim", 300), ("run_claim", 1800))  # hermes's own limits for claims
-RUN_SECONDS = 6 * 3600  # a run recorded as open for longer was not recorded as ended
 
 
 class HomeReconciler(AgentReconciler):
@@ -48,18 +47,18 @@ class HomeReconciler(AgentReconciler):
             on_fatal_error=lambda: process.fall_back(settings.home),
             is_stopping=lambda: bool(process.stop_event.is_set()),
         )
-        self._client_lock = threading.Lock()
+        self._lock = threading.Lock()
         self.home, self._settings = settings.home, settings
         self._process, self._host = process, process.host
         self._nas: NasClient | None = None
-        self.serving_status = ServingStatus(status_folder(self.home))
+        self._serving_status: ServingStatus | None = None
 
     def client(self) -> NasClient:
         """One client for the process; impatient at a prompt."""
         from nas_sdk._core.tokens import RenewingSource
         from nas_sdk.client import NasClient
 
-        with self._client_lock:
+        with self._lock:
             self._nas = self._nas or NasClient(
                 self._settings.portal_url or "unset",
                 RenewingSource(lambda new: self._host.access_token(self.home, new), self.runtime),
@@ -69,6 +68,15 @@ class HomeReconciler(AgentReconciler):
                 **self._process.client_options,
             )
         return self._nas.with_options(**({} if self._process.serving else PROMPT))
+
+    @property
+    def serving_status(self) -> ServingStatus:
+        """What is on disk of the processes that serve the home, and of its fires."""
+        from .serving_status import ServingStatus
+
+        with self._lock:  # one object: a process says once that it serves
+            self._serving_status = self._serving_status or ServingStatus(status_folder(self.home))
+        return self._serving_status
 
     def on_serving(self) -> None:
         """Note it for `chronos status`; once, however often it is called."""
@@ -139,22 +147,13 @@ class HomeReconciler(AgentReconciler):
 
     def claimed_elsewhere(self, job_ids: Collection[str]) -> Collection[str]:
         """Jobs that were claimed just now, or that a live process runs."""
-        now = self.runtime.time()
-        jobs = [job for job in self._host.store(self.home).jobs if job["id"] in job_ids]
-        claimed = {job["id"] for job in jobs if _is_claimed(job, now)}
-        rest = [job["id"] for job in jobs if job["id"] not in claimed]
-        return claimed | self._host.running(rest, self.home, now - RUN_SECONDS) if rest else claimed
+        from .claims import in_progress
+
+        return in_progress(self._host, self.home, job_ids, self.runtime.time())
 
 
 class StoreError(RuntimeError):
     """Another profile's job store cannot be read."""
-
-
-def _is_claimed(job: Job, now: float) -> bool:
-    claims = [(dict(job).get(name), live) for name, live in LIVE_SECONDS]
-    told = [(claim.get("at"), live) for claim, live in claims if isinstance(claim, dict)]
-    times = [(due_ms(str(at)), live) for at, live in told]
-    return any(at is not None and 0 <= now - at / 1000 < live for at, live in times)
 
 
 class PluginRuntime:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 from nas_sdk._version import __version__
 from nas_sdk.reconcile.fire_gate import EARLY_SECONDS
 
-from .host import Host, log
+from .host import log
 from .host_base import HostBase
 from .keeper import PLUGIN, PluginRuntime
 from .store import Job
@@ -23,7 +22,6 @@ HOLD_BEFORE_ANSWER_SECONDS = 15.0  # NAS waits 30 s for an answer
 CLAIM_SECONDS = 35.0  # a job that was claimed and is not running is then armed again
 PROMPT_SECONDS, REARM_SECONDS, START_SECONDS = 8.0, 20.0, 60.0
 LOOKING = frozenset({"list", "ls", "status"})  # the commands of `hermes cron` that show jobs
-HINT = "a running gateway tries again; or run `chronos reconcile`"
 
 
 class NotArmedError(RuntimeError):
@@ -59,7 +57,9 @@ class _Provider:
         if (unusable := settings.unusable()) and settings.active:
             log.warning("not set or not usable: cron.chronos.%s", ", ".join(unusable))
         if "cron" in sys.argv and not LOOKING.isdisjoint(sys.argv):
-            _show_problem(self.process.host, settings.home)
+            from .prompt import show_problem
+
+            show_problem(self.process.host, settings.home)
         if settings.active and (sidelined := self.process.host.sidelined()):
             _withdraw(self.process, sidelined)
             return False
@@ -90,12 +90,9 @@ class _Provider:
         ):
             return
         reconciler.on_status()  # this process may end before the reconcile does
-        ids = reconciler.describe_failed()
-        what = f"{len(ids)} jobs are" if len(ids) > 2 else f"{', '.join(ids) or 'your change'} is"
-        problem = textwrap.shorten(
-            f"chronos: {what} not armed yet: {reconciler.status.last_error}", 80
-        )
-        sys.stderr.write(f"{problem}\nchronos: {reconciler.status.hint or HINT}\n")
+        from .prompt import show_not_armed
+
+        show_not_armed(reconciler)
 
     def register_job(self, job: Job, **options: Any) -> None:
         """Converge for a job just made. Raises NotArmedError when it is not armed in time."""
@@ -106,6 +103,8 @@ class _Provider:
             and job["id"] not in reconciler.status.failed_jobs
         )
         if not armed and not (reconciler.status.fatal_error and self.process.ticking):
+            from .prompt import HINT
+
             what, hint = f"job {job['id']} is saved but not armed", reconciler.status.hint or HINT
             message = f"{what}: {reconciler.status.last_error}; {hint}"
             log.warning("%s", message)
@@ -197,13 +196,6 @@ def _withdraw(process: PluginRuntime, why: str) -> None:
     """Say once that chronos is not in use, and have what is armed cancelled in the background."""
     log.warning("%s", why)
     process.withdraw()
-
-
-@functools.cache
-def _show_problem(host: Host, home: Path) -> None:
-    """Say at `hermes cron status` what that does not show of a provider that is not its own."""
-    if problem := host.problem(home):
-        sys.stderr.write(f"{problem}\n")
 
 
 @functools.cache

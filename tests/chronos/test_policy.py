@@ -31,10 +31,10 @@ STATED = {
     "hook._chronos_hook.ATTEND_SECONDS": Limit(3.0, "the fire that woke the machine comes first"),
     "hook._chronos_hook.LOOK_SECONDS": Limit(60.0, "how soon a new profile is noticed"),
     "keeper.PROMPT": Limit({"timeout": 3.5, "deadline": 3.5}, "a person waits at a prompt"),
-    "keeper.LIVE_SECONDS": Limit(
+    "claims.LIVE_SECONDS": Limit(
         (("fire_claim", 300), ("run_claim", 1_800)), "hermes's own limits for claims"
     ),
-    "keeper.RUN_SECONDS": Limit(6 * 3_600, "a run that is open for longer was lost"),
+    "claims.RUN_SECONDS": Limit(6 * 3_600, "a run that is open for longer was lost"),
     "scheduler.HOLD_BEFORE_ANSWER_SECONDS": Limit(
         15.0, "an early fire is held for half of NAS's patience", "no answer within 30 seconds"
     ),

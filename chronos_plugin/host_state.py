@@ -1,0 +1,64 @@
+"""What hermes keeps of how it goes: problems, runs, and who fires the jobs of its profiles.
+
+Imported when it is asked for, which is seldom at a prompt.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+PROBLEM = "chronos: "  # how what hermes keeps of ours begins; its ticker has problems, too
+SIDELINED = (
+    "one gateway serves every profile (gateway.multiplex_profiles), and so fires all jobs by "
+    "hermes's own ticker: nothing is armed, and the machine must not stop while idle"
+)
+
+
+def sidelined() -> str:
+    """Why one gateway fires all jobs by its own ticker; empty if it does not."""
+    try:
+        from hermes_cli.gateway_multiplex_mode import default_gateway_multiplexes as serves_all
+    except ImportError:
+        from gateway.config import load_gateway_config
+
+        def serves_all() -> bool:
+            return bool(getattr(load_gateway_config(), "multiplex_profiles", False))
+
+    return SIDELINED if serves_all() else ""
+
+
+def problem() -> str:
+    """What is kept as wrong with the scheduler of the calling thread's store."""
+    from cron import jobs
+
+    return str(getattr(jobs, "get_ticker_last_error", lambda: "")() or "")
+
+
+def keep_problem(text: str) -> None:
+    """Keep a problem of ours, or with none forget the last one, where hermes can."""
+    from cron import jobs
+
+    keep, forget = (
+        getattr(jobs, name, lambda *text: None)
+        for name in ("record_ticker_error", "clear_ticker_error")
+    )
+    if text:
+        keep(PROBLEM + text)
+    elif problem().startswith(PROBLEM):
+        forget()
+
+
+def running(job_ids: list[str], since: float) -> set[str]:
+    """Which of these jobs a live process has run `since`, where hermes records that."""
+    try:
+        from cron.executions import latest_executions
+        from gateway.status import get_process_start_time
+    except ImportError:  # 0.18
+        return set()
+    return {
+        job_id
+        for job_id, run in latest_executions(job_ids).items()
+        if run["status"] in ("claimed", "running")
+        and run["process_started_at"] == get_process_start_time(run["pid"]) is not None
+        and datetime.fromisoformat(run["claimed_at"]).timestamp() > since
+    }

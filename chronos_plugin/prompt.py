@@ -1,0 +1,30 @@
+"""What a person at a prompt of hermes's is told on stderr; imported when there is something."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .host import Host
+    from .keeper import HomeReconciler
+
+HINT = "a running gateway tries again; or run `chronos reconcile`"
+
+
+@functools.cache
+def show_problem(host: Host, home: Path) -> None:
+    """Say at `hermes cron status` what that does not show of a provider that is not its own."""
+    if problem := host.problem(home):
+        sys.stderr.write(f"{problem}\n")
+
+
+def show_not_armed(reconciler: HomeReconciler) -> None:
+    """Say what of a change is not armed, and what to do."""
+    ids = reconciler.describe_failed()
+    what = f"{len(ids)} jobs are" if len(ids) > 2 else f"{', '.join(ids) or 'your change'} is"
+    problem = textwrap.shorten(f"chronos: {what} not armed yet: {reconciler.status.last_error}", 80)
+    sys.stderr.write(f"{problem}\nchronos: {reconciler.status.hint or HINT}\n")
