@@ -34,6 +34,7 @@ class Room:
         self._replicas = 1
         self._left = [math.inf]
         """Bytes that were left at each of the last looks, less what was armed here since."""
+        self._looked = -math.inf
         self.is_full = False
 
     async def start(self) -> None:
@@ -61,6 +62,15 @@ class Room:
             except Exception as error:  # without this task, full were full for ever
                 log_event("room_unknown", level=logging.WARNING, reason=str(error))
 
+    async def trouble(self) -> StorageFullError | None:
+        """Tell whether nothing more can be armed, as of a moment ago.
+
+        Whoever asks often must not push out the looks that count as well, nor burden the cluster.
+        """
+        if asyncio.get_running_loop().time() - self._looked >= LOOK_S:
+            await self.look()
+        return StorageFullError() if self.is_full else None
+
     async def look(self) -> bool:
         """See whether there is room; return whether there is any limit."""
         names = self._link.names
@@ -72,6 +82,7 @@ class Room:
         limits = [_of_account(account, self._replicas), *map(_of_stream, streams)]
         found = [most - used - min(kept, most // SHARE) for used, most, kept in limits if most > 0]
         self._left = [min(found, default=math.inf), *self._left[:LATE]]
+        self._looked = asyncio.get_running_loop().time()
         self._set()
         return bool(found)
 

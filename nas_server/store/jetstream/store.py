@@ -78,13 +78,14 @@ class JetStreamStore:
         place = Place.parse(url)
         link = JetStreamClient(await connect(place, policy), place.names, policy)
         alarms = cls.alarms(link)
+        store = cls(link, alarms, chance)
         try:
             await prepare(link, place.hosts, create=create)
-            store = cls(link, alarms, chance)
             if serving:
                 await store._room.start()
                 await alarms.start()
         except BaseException:
+            await store._room.close()
             await link.close()
             raise
         return store
@@ -345,8 +346,7 @@ class JetStreamStore:
 
     async def trouble(self) -> StoreError | None:
         """See `Store.trouble`."""
-        await self._room.look()
-        return StorageFullError() if self._room.is_full else None
+        return await self._room.trouble()
 
     async def read(self, kind: str, key: str) -> Record | None:
         """See `Store.read`."""

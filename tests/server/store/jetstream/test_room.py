@@ -1,0 +1,40 @@
+"""Room in a cluster is what the last looks say together, however often it is asked about."""
+
+from typing import Any, cast
+
+import pytest
+
+from nas_server.store.base import StorageFullError
+from nas_server.store.jetstream.link import JetStreamClient, Names
+from nas_server.store.jetstream.room import LATE, Room
+
+
+class Roomy:
+    """A cluster whose servers say, with every look, that there is room."""
+
+    names = Names("T")
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def api(self, what: str, question: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(what)
+        if what == "INFO":
+            return {"storage": 0, "limits": {"max_storage": 2**30}}
+        return {"config": {"num_replicas": 1, "max_bytes": -1}, "state": {"bytes": 0}}
+
+
+async def test_whoever_asks_again_and_again_does_not_undo_a_refusal() -> None:
+    cluster = Roomy()
+    room = Room(cast("JetStreamClient", cluster))
+    assert await room.trouble() is None
+    looked = len(cluster.asked)
+    room.refused()
+    for _ in range(2 * LATE):
+        assert isinstance(await room.trouble(), StorageFullError)
+    assert len(cluster.asked) == looked
+    with pytest.raises(StorageFullError):
+        room.take(1)
+    for _ in range(1 + LATE):
+        await room.look()
+    assert await room.trouble() is None
