@@ -117,6 +117,10 @@ class HeldOneShots:
         """Return those whose delivery ended without being written."""
         return [held for held in self.each() if held.is_unwritten]
 
+    def over(self) -> list[Held]:
+        """Return those that are armed no more, though their rows say so."""
+        return [held for held in self.each() if held.one is None or held.one.dead]
+
     def written(self, some: Sequence[Held]) -> None:
         """Note that the rows say what was held, where it still is."""
         for held in some:

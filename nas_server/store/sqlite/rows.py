@@ -111,7 +111,8 @@ def lanes(
     for agent, part, count in db.execute(parts, asked):
         counted[agent][part] = count
     shown = [Lane(agent, next_ms, counted[agent]) for agent, next_ms in agents]
-    return Lanes(shown, every - sum(sum(lane.bins.values()) for lane in shown))
+    others = every - sum(sum(lane.bins.values()) for lane in shown)
+    return Lanes(shown, max(0, others))  # more may be armed from one count to the next
 
 
 def _and(which: Which, job_id: str = "job_id") -> str:

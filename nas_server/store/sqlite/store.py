@@ -167,8 +167,14 @@ class SqliteStore:
         self, limit: int, which: Which = ALL, offset: int = 0
     ) -> list[StoredOneShot]:
         """See `Store.upcoming`."""
-        found = await self._read(lambda db: rows.upcoming(db, limit, which, offset))
-        return self._as_they_are(found)
+        over = len(self._ledger.held.over())
+        if not over:
+            found = await self._read(lambda db: rows.upcoming(db, limit, which, offset))
+            return self._as_they_are(found)
+        # Rows whose one-shots are over must not take the places of others.
+        enough = offset + limit + over
+        found = await self._read(lambda db: rows.upcoming(db, enough, which, 0))
+        return self._as_they_are(found)[offset : offset + limit]
 
     async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
         """See `Store.lanes`."""

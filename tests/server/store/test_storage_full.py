@@ -147,6 +147,21 @@ async def test_outcomes_that_cannot_be_written_hold_and_are_written_later(
     await reopened.close()
 
 
+async def test_what_was_delivered_and_cannot_be_written_hides_nothing_that_is_armed(
+    store: SqliteStore, unwritable: list[StoreError]
+) -> None:
+    for n in range(6):
+        await store.provision(shot(f"job{n}", T + n), T)
+    held = await store.due(T + 2, 10)
+    unwritable.append(StoreError("the disk is gone"))
+    for one in held:
+        await store.settle(one, ACCEPTED, T + 2)
+    assert len(held) == 3
+    assert [one.job_id for one in await store.upcoming(2)] == ["job3", "job4"]
+    assert [one.job_id for one in await store.upcoming(2, offset=2)] == ["job5"]
+    unwritable.clear()
+
+
 async def test_a_key_that_was_delivered_meanwhile_is_remembered(
     store: SqliteStore, unwritable: list[StoreError]
 ) -> None:
