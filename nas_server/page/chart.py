@@ -40,11 +40,7 @@ def _lines() -> Iterator[str]:
     for ms, name in LINES:
         y = f"{_y(ms):.2f}%"
         yield f'<line x1="0" x2="100%" y1="{y}" y2="{y}"/><text x="4" y="{y}" dy="-3">{name}</text>'
-    for x, anchor, name in (
-        (0, "start", "24 h ago"),
-        (50, "middle", "12 h ago"),
-        (100, "end", "now"),
-    ):
+    for x, anchor, name in _HOURS:
         yield f'<text x="{x}%" y="97%" text-anchor="{anchor}">{name}</text>'
 
 

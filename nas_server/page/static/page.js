@@ -6,6 +6,7 @@ import { OUTCOMES, STATES, attemptsInWords, fromNow, span, time, timeOf, useZone
 
 const EVERY_MS = 2000;
 const PATIENCE_MS = 10000;
+const MOST = 9999999; // the server takes no number of a row beyond
 const id = (name) => document.getElementById(name);
 const TABLES = ["armed", "attempts", "dead"];
 const FILTERS = ["agent", "text", "hours", "zone"];
@@ -208,8 +209,11 @@ function pager(name) {
   back.disabled = offset === 0;
   on.disabled = !more;
   if (last) last.disabled = !more || of === null;
-  if (!rows.length && offset) turn(name, offset - page); // what was there is gone
+  if (!rows.length && offset) turn(name, lastOf(told[name]) < offset ? lastOf(told[name]) : 0); // what was there is gone
 }
+
+// Where the last page begins; the first where it is not known.
+const lastOf = ({ of, page }) => (of ? Math.floor((of - 1) / page) * page : 0);
 
 function turn(name, offset) {
   wanted[name] = Math.max(0, offset);
@@ -221,12 +225,12 @@ for (const name of TABLES) {
   const [back, , on, last] = id(`${name}-pager`).children;
   back.addEventListener("click", () => turn(name, wanted[name] - told[name].page));
   on.addEventListener("click", () => turn(name, wanted[name] + told[name].page));
-  last?.addEventListener("click", () => turn(name, Math.floor((told[name].of - 1) / told[name].page) * told[name].page));
+  last?.addEventListener("click", () => turn(name, lastOf(told[name])));
 }
 
 // What is wanted stands in the address, so that it can be kept and sent.
 for (const [name, value] of new URLSearchParams(location.search)) {
-  if (name in wanted && value) wanted[name] = TABLES.includes(name) ? Number(value) || 0 : value;
+  if (name in wanted && value) wanted[name] = TABLES.includes(name) ? Math.min(/^\d+$/.test(value) ? Number(value) : 0, MOST) : value;
 }
 for (const name of FILTERS) id(name).value = wanted[name];
 useZone(id("zone").value);

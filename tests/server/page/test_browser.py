@@ -145,6 +145,11 @@ async def test_many_are_shown_in_pages_to_the_last_one(running: Browser) -> None
         await page.reload()  # the address says where one is
         await expect(rows.last).to_contain_text("job-09999")
         assert await page.locator("*").count() < 2_000
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.goto(f"{nas.url}/admin/?armed=99999999999&attempts=9000000&dead=-1")
+        await expect(rows.last).to_contain_text("job-09999")  # not page by page from there
+        assert len([url for url in asked if "/state?" in url]) < 10
 
 
 async def test_a_search_is_for_jobs_and_agents_and_filters_every_figure(running: Browser) -> None:
