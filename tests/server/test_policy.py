@@ -25,6 +25,7 @@ STATED = {
     "delivery.http_answer._SWITCHED": Limit(101, "a status of HTTP"),
     "delivery.http_answer._WITHOUT_BODY": Limit((204, 304), "statuses of HTTP"),
     "http.answers.DESCRIPTION_LIMIT": Limit(1_024, "characters", "maxLength: 1024"),
+    "http.gate.ACCEPTED_AT_ONCE": Limit(16, "each takes a descriptor before it is looked at"),
     "http.gate.AGAIN_S": Limit(0.1, "accepting rests so long where there is no descriptor"),
     "metrics._LATENESS_S": Limit(
         (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
