@@ -1,11 +1,13 @@
 """Agents and tokens, as the store keeps them."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from nas_server.accounts import AccountError, Accounts, InvalidTokenError, UnprovisionedError
-from nas_server.store import Store
+from nas_server.store import Store, open_store
+from tests.support.jetstream_store import new_url
 
 T = 1_800_000_000_000
 
@@ -45,6 +47,30 @@ async def test_rotate_and_revoke(store: Store) -> None:
     assert (await accounts.identify(third, T)).instance_id == before.instance_id
     with pytest.raises(InvalidTokenError):
         await accounts.identify(second, T)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "nats"])
+async def test_a_token_that_was_used_is_void_at_once_when_another_process_says_so(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:{tmp_path / 'nas.db'}"
+    if kind == "nats":
+        url = new_url(request.getfixturevalue("nats_three"))
+    here, there = await open_store(url, serving=True), await open_store(url, serving=False)
+    serving, command = Accounts(here), Accounts(there)
+    _, first = await command.add("a", None, T)
+    for _ in range(2):
+        assert (await serving.identify(first, T)).name == "a"
+    _, second = await command.rotate("a")
+    with pytest.raises(InvalidTokenError):
+        await serving.identify(first, T)
+    for _ in range(2):
+        assert (await serving.identify(second, T)).name == "a"
+    await command.revoke("a")
+    with pytest.raises(UnprovisionedError):
+        await serving.identify(second, T)
+    await there.close()
+    await here.close()
 
 
 async def test_what_cannot_be_done_is_said(store: Store) -> None:
