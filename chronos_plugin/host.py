@@ -80,9 +80,9 @@ class Host:
         """
         if not hasattr(self.schedulers(), "scheduler_for_profile_mode"):
             return ""
-        from . import host_state
+        from .host_multiplex import sidelined
 
-        return host_state.sidelined()
+        return sidelined()
 
     def homes(self) -> list[Path]:
         """The homes of all profiles of this installation."""

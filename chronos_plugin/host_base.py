@@ -35,25 +35,6 @@ class HostBase:
         own = getattr(self.base, method)
         return own(provider, *given, **taken_by(own, options))
 
-    def refuses(self, method: str, *given: Any) -> str:
-        """Why the class's own method cannot be called with what is given; empty if it can.
-
-        Keywords that it requires are left to hermes, which then has them for us.
-        """
-        own = getattr(self.base, method, None)
-        if not callable(own):
-            return ""
-        try:
-            signature = inspect.signature(own)
-            only = inspect.Parameter.KEYWORD_ONLY
-            keywords = [name for name, each in signature.parameters.items() if each.kind is only]
-            signature.bind(None, *given, **dict.fromkeys(keywords))
-        except TypeError as error:
-            return f"{method}(): {error}"
-        except ValueError:  # it does not say
-            return ""
-        return ""
-
 
 def taken_by(method: Callable[..., object], options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `options` that a method takes by keyword; all where it cannot be told."""

@@ -1,30 +1,10 @@
-"""What hermes keeps of how it goes: problems, runs, and who fires the jobs of its profiles.
-
-Imported when it is asked for, which is seldom at a prompt.
-"""
+"""What hermes keeps of how it goes, problems and runs; imported when it is asked for."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 PROBLEM = "chronos: "  # how what hermes keeps of ours begins; its ticker has problems, too
-SIDELINED = (
-    "one gateway serves every profile (gateway.multiplex_profiles), and so fires all jobs by "
-    "hermes's own ticker: nothing is armed, and the machine must not stop while idle"
-)
-
-
-def sidelined() -> str:
-    """Why one gateway fires all jobs by its own ticker; empty if it does not."""
-    try:
-        from hermes_cli.gateway_multiplex_mode import default_gateway_multiplexes as serves_all
-    except ImportError:
-        from gateway.config import load_gateway_config
-
-        def serves_all() -> bool:
-            return bool(getattr(load_gateway_config(), "multiplex_profiles", False))
-
-    return SIDELINED if serves_all() else ""
 
 
 def problem() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from nas_sdk._core.instants import with_offset
 from nas_sdk._version import __version__
 from nas_sdk.reconcile import AgentReconciler, Runtime
-from nas_sdk.reconcile.desired import Jobs, watchdog_id
+from nas_sdk.reconcile.desired import Jobs
 
 from .host import ChronosConfig, Host, log
 from .host_base import HostBase
 from .store import (
     Job,
     Store,
-    is_believed_empty,
     status_folder,
     store_believed_empty,
     store_seen,
@@ -103,7 +102,7 @@ class HomeReconciler(AgentReconciler):
         is_new = store.is_missing and not was_store_seen(self.home)
         if not store.problem and self._host.sidelined():
             return Jobs({}, named)
-        times, timeless = self._times(store), self._timeless(store)
+        times, timeless = self._times(store.jobs), self._timeless(store)
         return Jobs(times, named, timeless, problem=store.problem, is_new=is_new)
 
     def store_changed(self) -> None:
@@ -113,28 +112,18 @@ class HomeReconciler(AgentReconciler):
 
     def other_profiles_jobs(self) -> Collection[str]:
         """The jobs of the other profiles of this installation. Raises where they are unknown."""
-        return {job_id for home in self._host.homes() for job_id in self._wanted_by(home)}
+        if not (others := [home for home in self._host.homes() if home != self.home]):
+            return ()
+        from .profiles import stored
 
-    def _wanted_by(self, home: Path) -> Mapping[str, str]:
-        if home == self.home:
-            return {}
-        store = self._host.store(home)
-        was_seen = was_store_seen(home)
-        if store.problem and not (store.is_missing and not was_seen):
-            raise StoreError(store.problem)
-        is_unsure = was_seen and not store.jobs and not is_believed_empty(home)
-        if is_unsure and self._host.settings(home).active:
-            raise StoreError(
-                f"the store of {home} is empty; only its own reconcile tells if that is so"
-            )
-        return self._times(store)
+        return self._times(job for home in others for job in stored(self._host, home)).keys()
 
     def on_empty(self) -> None:
         """Have other profiles take it, too, that this one has no jobs any more."""
         store_believed_empty(self.home)
 
-    def _times(self, store: Store) -> dict[str, str]:
-        return {job["id"]: at for job in store.jobs if (at := self.fire_at(job))}
+    def _times(self, jobs: Iterable[Job]) -> dict[str, str]:
+        return {job["id"]: at for job in jobs if (at := self.fire_at(job))}
 
     def _timeless(self, store: Store) -> frozenset[str]:
         wanted = (job for job in store.jobs if not job.get("next_run_at"))
@@ -150,10 +139,6 @@ class HomeReconciler(AgentReconciler):
         from .claims import in_progress
 
         return in_progress(self._host, self.home, job_ids, self.runtime.time())
-
-
-class StoreError(RuntimeError):
-    """Another profile's job store cannot be read."""
 
 
 class PluginRuntime:
@@ -185,22 +170,6 @@ class PluginRuntime:
         if self.serving:
             reconciler.follow(reconciler.home / "cron" / "jobs.json", self.stop_event)
         return reconciler
-
-    def home_of(self, job_id: str) -> Path:
-        """The home of a job, or watchdog: the calling thread's, or another one that has it."""
-        here = self.host.home()
-        if self._has(here, job_id):
-            return here
-        for home in self.host.homes():
-            if home != here and self._has(home, job_id) and self.host.settings(home).active:
-                if self.host.can_switch():
-                    return home
-                log.warning("job %s is of %s: this hermes runs it nowhere else", job_id, home)
-        return here
-
-    def _has(self, home: Path, job_id: str) -> bool:
-        jobs = self.host.store(home).jobs
-        return job_id == watchdog_id(str(home)) or any(job["id"] == job_id for job in jobs)
 
     def serve(self, stop_event: Any, ticker_options: Mapping[str, Any]) -> None:
         """Note that hermes runs its scheduler in this process, and how."""

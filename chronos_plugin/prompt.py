@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from .host import Host
     from .keeper import HomeReconciler
 
+LOOKING = frozenset({"list", "ls", "status"})  # the commands of `hermes cron` that show jobs
 HINT = "a running gateway tries again; or run `chronos reconcile`"
 
 
 @functools.cache
 def show_problem(host: Host, home: Path) -> None:
     """Say at `hermes cron status` what that does not show of a provider that is not its own."""
-    if problem := host.problem(home):
+    if not LOOKING.isdisjoint(sys.argv) and (problem := host.problem(home)):
         sys.stderr.write(f"{problem}\n")
 
 

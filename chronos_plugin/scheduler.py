@@ -21,7 +21,6 @@ T = TypeVar("T")
 HOLD_BEFORE_ANSWER_SECONDS = 15.0  # NAS waits 30 s for an answer
 CLAIM_SECONDS = 35.0  # a job that was claimed and is not running is then armed again
 PROMPT_SECONDS, REARM_SECONDS, START_SECONDS = 8.0, 20.0, 60.0
-LOOKING = frozenset({"list", "ls", "status"})  # the commands of `hermes cron` that show jobs
 
 
 class NotArmedError(RuntimeError):
@@ -37,8 +36,11 @@ def _in_its_home(hook: Callable[..., T]) -> Callable[..., T]:
 
     @functools.wraps(hook)
     def in_its_home(self: _Provider, job: Any, **options: Any) -> T:
+        from .profiles import home_of
+
         job_id = job if isinstance(job, str) else str(job["id"])
-        with self.process.host.working_on(self.process.home_of(job_id)):
+        host = self.process.host
+        with host.working_on(home_of(host, job_id)):
             return hook(self, job, **options)
 
     return in_its_home
@@ -56,7 +58,7 @@ class _Provider:
         settings = self.process.host.settings()
         if (unusable := settings.unusable()) and settings.active:
             log.warning("not set or not usable: cron.chronos.%s", ", ".join(unusable))
-        if "cron" in sys.argv and not LOOKING.isdisjoint(sys.argv):
+        if "cron" in sys.argv:
             from .prompt import show_problem
 
             show_problem(self.process.host, settings.home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import sys
 import time
@@ -12,7 +13,6 @@ import chronos_plugin
 from chronos_plugin.serving_status import Running, ServingStatus
 from nas_sdk._version import __version__
 
-from ..host_base import HostBase
 from ..keeper import HomeReconciler
 from ..scheduler import provider_class
 from . import hermes_env, obstacles
@@ -50,14 +50,35 @@ def hermes() -> Iterator[Finding]:
 
 def base(scheduler: type) -> Finding:
     """Whether hermes's own class of schedulers takes what our provider hands on to it."""
-    host = HostBase(scheduler)
-    wrong = [said for hook, given in HANDED_ON.items() if (said := host.refuses(hook, *given))]
+    wrong = [
+        said for hook, given in HANDED_ON.items() if (said := refuses(scheduler, hook, *given))
+    ]
     lacks = sorted(getattr(provider_class(scheduler), "__abstractmethods__", ()))
     wrong += [f"{name}() is asked for, and is not there" for name in lacks]
     if wrong:
         reason = f"this hermes calls its schedulers otherwise than we know: {'; '.join(wrong)}"
         return problem("base", reason, "upgrade nas-sdk, or go back to a hermes that it knows")
     return ok("base", "takes what is handed on to it")
+
+
+def refuses(scheduler: type, method: str, *given: object) -> str:
+    """Why the class's own method cannot be called with what is given; empty if it can.
+
+    Keywords that it requires are left to hermes, which then has them for us.
+    """
+    own = getattr(scheduler, method, None)
+    if not callable(own):
+        return ""
+    try:
+        signature = inspect.signature(own)
+        only = inspect.Parameter.KEYWORD_ONLY
+        keywords = [name for name, each in signature.parameters.items() if each.kind is only]
+        signature.bind(None, *given, **dict.fromkeys(keywords))
+    except TypeError as error:
+        return f"{method}(): {error}"
+    except ValueError:  # it does not say
+        return ""
+    return ""
 
 
 def _on_the_path(target: Target) -> Iterator[Finding]:

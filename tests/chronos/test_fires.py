@@ -4,10 +4,12 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from chronos_plugin import profiles
 from chronos_plugin.host import Host
 from chronos_plugin.scheduler import NotArmedError, PausedError
 from nas_sdk.reconcile import EarlyFireError
@@ -437,7 +439,7 @@ def test_a_job_is_looked_for_in_every_home_that_uses_chronos(
     world.hermes.stores[other] = {}
     world.hermes.add("mine", 60)
     world.hermes.add("theirs", 60, home=other)
-    home_of = world.boot().home_of
+    home_of = partial(profiles.home_of, world.hermes)
     assert [home_of(job_id) for job_id in ("mine", "theirs", "nobody-s")] == [HOME, other, HOME]
     monkeypatch.setattr(world.hermes, "can_switch", lambda: False)
     assert home_of("theirs") == HOME

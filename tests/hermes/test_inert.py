@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chronos.test_thin import LOADED, MOST, count
 from tests.hermes.conftest import AgentMaker
 from tests.support.hermes_env import VERSIONS, HermesEnvironment
 
@@ -21,6 +22,11 @@ OURS = "chronos chronos_plugin.scheduler"
 @pytest.mark.parametrize("version", VERSIONS)
 def test_ours_is_resolved_when_configured(version: str, new_agent: AgentMaker) -> None:
     assert new_agent(version).hermes.python(RESOLVE) == OURS
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_little_of_ours_is_loaded_to_resolve_it(version: str, new_agent: AgentMaker) -> None:
+    assert count(new_agent(version).hermes.python(f"{RESOLVE}{LOADED}").split("\n", 1)[1]) <= MOST
 
 
 @pytest.mark.parametrize(
