@@ -1,9 +1,7 @@
 """Chronos: hermes cron jobs that NAS wakes the agent for."""
 
-from typing import Any
 
-
-def register(ctx: Any) -> None:
+def register(ctx: object) -> None:
     """Give hermes's provider loader our provider; do nothing for any other kind of loader."""
     register_cron_scheduler = getattr(ctx, "register_cron_scheduler", None)
     if register_cron_scheduler is not None:
@@ -12,7 +10,7 @@ def register(ctx: Any) -> None:
         register_cron_scheduler(new_provider())
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> type:
     """The class that hermes's own chronos has by this name; made when it is asked for."""
     if name != "ChronosCronScheduler":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

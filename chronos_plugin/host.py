@@ -8,13 +8,16 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas_sdk._core.validation import is_callback_url
 
 from . import store
 from .host_base import HostBase
 from .store import Job, Store
+
+if TYPE_CHECKING:
+    from .hermes_types import Schedulers
 
 log = logging.getLogger("cron.chronos")
 NEEDED = ("portal_url", "callback_url", "expected_audience", "nas_jwks_url")
@@ -41,11 +44,11 @@ class ChronosConfig(NamedTuple):
 class Host:
     """The hermes of this process, safe for any thread. The one seam for it."""
 
-    def schedulers(self) -> Any:
+    def schedulers(self) -> Schedulers:
         """The module with `CronScheduler` and `InProcessCronScheduler`, the built-in ticker."""
         from cron import scheduler_provider
 
-        return scheduler_provider
+        return scheduler_provider  # type: ignore[no-any-return]  # hermes has no types
 
     def answers_first(self) -> bool:
         """Whether NAS has the answer to a fire before the provider hears of it."""

@@ -25,7 +25,7 @@ class HostBase:
         """Whether the class has a method of that name."""
         return callable(getattr(self.base, method, None))
 
-    def call(self, method: str, provider: object, *given: Any, **options: Any) -> Any:
+    def call(self, method: str, provider: object, *given: object, **options: object) -> Any:
         """Call the class's own method on `provider`; None where there is no such method.
 
         Of `options` it is given those that it takes.

@@ -44,7 +44,7 @@ class HomeReconciler(AgentReconciler):
             settings.callback_url,
             process.runtime,
             on_fatal_error=lambda: process.fall_back(settings.home),
-            is_stopping=lambda: bool(process.stop_event.is_set()),
+            is_stopping=lambda: process.stop_event.is_set(),
         )
         self._lock = threading.Lock()
         self.home, self._settings = settings.home, settings
@@ -152,8 +152,8 @@ class PluginRuntime:
         self.client_options = client_options
         self.serving = False  # a server, which lives on, and not a command at a prompt
         self.ticking = False  # hermes's built-in ticker has taken over
-        self.stop_event: Any = threading.Event()
-        self._ticker: tuple[Path, Mapping[str, Any]] | None = None
+        self.stop_event = threading.Event()
+        self._ticker: tuple[Path, Mapping[str, object]] | None = None
         self.reconcilers: dict[tuple[Path, str, bool], HomeReconciler] = {}
         self._lock = threading.Lock()
 
@@ -171,7 +171,7 @@ class PluginRuntime:
             reconciler.follow(reconciler.home / "cron" / "jobs.json", self.stop_event)
         return reconciler
 
-    def serve(self, stop_event: Any, ticker_options: Mapping[str, Any]) -> None:
+    def serve(self, stop_event: threading.Event, ticker_options: Mapping[str, object]) -> None:
         """Note that hermes runs its scheduler in this process, and how."""
         self.serving, self.stop_event = True, stop_event
         self._ticker = self.host.home(), ticker_options

@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nas_sdk._version import __version__
 from nas_sdk.reconcile.fire_gate import EARLY_SECONDS
@@ -16,6 +16,11 @@ from .host_base import HostBase
 from .keeper import PLUGIN, PluginRuntime
 from .store import Job
 from .verify import keys
+
+if TYPE_CHECKING:
+    import threading
+
+    from .hermes_types import Provider
 
 T = TypeVar("T")
 HOLD_BEFORE_ANSWER_SECONDS = 15.0  # NAS waits 30 s for an answer
@@ -35,7 +40,7 @@ def _in_its_home(hook: Callable[..., T]) -> Callable[..., T]:
     """Have a hook for a job, or its id, work on the home of that: one process serves them all."""
 
     @functools.wraps(hook)
-    def in_its_home(self: _Provider, job: Any, **options: Any) -> T:
+    def in_its_home(self: _Provider, job: Job | str, **options: object) -> T:
         from .profiles import home_of
 
         job_id = job if isinstance(job, str) else str(job["id"])
@@ -53,7 +58,7 @@ class _Provider:
     process: PluginRuntime
     name = "chronos"
 
-    def is_available(self, **options: Any) -> bool:
+    def is_available(self, **options: object) -> bool:
         """Whether the configuration and a stored login are there. Asks nobody."""
         settings = self.process.host.settings()
         if (unusable := settings.unusable()) and settings.active:
@@ -67,7 +72,7 @@ class _Provider:
             return False
         return not unusable and self.process.host.is_logged_in()
 
-    def start(self, stop_event: Any, **options: Any) -> None:
+    def start(self, stop_event: threading.Event, **options: object) -> None:
         """Converge and return. `options` are for the built-in ticker, should it take over."""
         self.process.serve(stop_event, options)
         self.host.call("recover_interrupted", self)
@@ -77,12 +82,12 @@ class _Provider:
         if self.process.reconciler().status.fatal_error:
             self.process.fall_back(settings.home)
 
-    def reconcile(self, **options: Any) -> None:
+    def reconcile(self, **options: object) -> None:
         """Converge now."""
         reconciler = self.process.reconciler()
         reconciler.wait(reconciler.request(), START_SECONDS)
 
-    def on_jobs_changed(self, **options: Any) -> None:
+    def on_jobs_changed(self, **options: object) -> None:
         """Converge: in the background of a server, and at a prompt before it returns."""
         reconciler = self.process.reconciler()
         reconciler.store_changed()
@@ -96,7 +101,7 @@ class _Provider:
 
         show_not_armed(reconciler)
 
-    def register_job(self, job: Job, **options: Any) -> None:
+    def register_job(self, job: Job, **options: object) -> None:
         """Converge for a job just made. Raises NotArmedError when it is not armed in time."""
         reconciler = self.process.reconciler()
         reconciler.store_changed()
@@ -134,7 +139,7 @@ class _OnePhase(_Provider):
     """hermes 0.18 and 0.19: NAS has its answer before this is called."""
 
     @_in_its_home
-    def fire_due(self, job_id: str, **options: Any) -> bool:
+    def fire_due(self, job_id: str, **options: object) -> bool:
         """Have hermes claim and run a due job, then arm its next fire."""
         reconciler, ran = self.process.reconciler(), False
         try:
@@ -150,7 +155,7 @@ class _TwoPhase(_Provider):
     """Later ones: claimed before NAS has its answer, run after it."""
 
     @_in_its_home
-    def claim_fire(self, job_id: str, **options: Any) -> Any:
+    def claim_fire(self, job_id: str, **options: object) -> Job | None:
         """Have hermes claim a due job; None for a duplicate. A person's fire is always due.
 
         Raises NotArmedError for the watchdog's until the next one is armed: NAS keeps it so
@@ -168,21 +173,21 @@ class _TwoPhase(_Provider):
             raise PausedError("hermes is paused; `hermes resume` ends that")
         if by_a_person or reconciler.fires.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
             reconciler.look_again(CLAIM_SECONDS)  # hermes may take the claim back and tell nobody
-            claimed = self.host.call("claim_fire", self, job_id, **options)
+            claimed: Job | None = self.host.call("claim_fire", self, job_id, **options)
             if claimed and not by_a_person:
                 reconciler.fires.claimed(job_id)
             return claimed
         return None
 
     @_in_its_home
-    def rearm_aborted_claim(self, claimed_job: Any, **options: Any) -> Any:
+    def rearm_aborted_claim(self, claimed_job: Job, **options: object) -> Any:
         """Arm a job anew whose claim hermes took back before it ran: its one-shot is spent."""
         answer = self.host.call("rearm_aborted_claim", self, claimed_job, **options)
         self.process.reconciler().arm_anew(str(claimed_job["id"]))
         return answer
 
     @_in_its_home
-    def fire_claimed(self, claimed_job: Any, **options: Any) -> bool:
+    def fire_claimed(self, claimed_job: Job, **options: object) -> bool:
         """Have hermes run a claimed job, then arm its next fire."""
         job_id, ran = str(claimed_job["id"]), False
         try:
@@ -201,7 +206,7 @@ def _withdraw(process: PluginRuntime, why: str) -> None:
 
 
 @functools.cache
-def provider_class(base: Any, process: PluginRuntime = PLUGIN) -> Any:
+def provider_class(base: type, process: PluginRuntime = PLUGIN) -> type[Provider]:
     """Our provider for a host whose base class is `base`. Logs version and path the first time."""
     log.info("chronos_plugin %s from %s", __version__, Path(__file__).parent)
     host = HostBase(base)
@@ -210,6 +215,6 @@ def provider_class(base: Any, process: PluginRuntime = PLUGIN) -> Any:
     return type("ChronosCronScheduler", (kind, base), members)
 
 
-def new_provider() -> Any:
+def new_provider() -> Provider:
     """A provider for the hermes of this process."""
     return provider_class(PLUGIN.host.schedulers().CronScheduler)()

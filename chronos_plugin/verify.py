@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .host import log
 from .keeper import PLUGIN
 
+if TYPE_CHECKING:
+    from nas_sdk.webhooks import FireVerifier, JwksCache
+
 COLD_SECONDS = 10.0  # the longest wait for NAS's first keys; it may hold up an event loop
 LEEWAY = 30.0  # seconds by which clocks may differ
-_KEYS: dict[str, Any] = {}
+_KEYS: dict[str, JwksCache] = {}
 
 
 def get_fire_verifier() -> Callable[..., dict[str, Any] | None]:
@@ -40,7 +43,7 @@ def verify_nas_fire_token(
     return claims
 
 
-def keys(url: str, allow_http: bool) -> Any:
+def keys(url: str, allow_http: bool) -> JwksCache:
     """NAS's keys on their way, one cache for the process, also when many threads ask for it."""
     from nas_sdk.webhooks import JwksCache
 
@@ -52,7 +55,7 @@ def keys(url: str, allow_http: bool) -> Any:
 @functools.cache
 def _verifier(
     source: str, audience: str, issuer: str | None, allow_http: bool, leeway: float
-) -> Any:
+) -> FireVerifier:
     from nas_sdk.webhooks import FireVerifier
 
     trusted = keys(source, allow_http) if source.startswith("http") else source

@@ -43,7 +43,7 @@ def test_a_hook_hands_on_what_it_was_given_as_far_as_the_base_takes_it(
             got: list[Any] = []
             two_phases = {"fire_claimed": lambda self, job: True}
             base = type("Base", (), two_phases | {hook: method_with(taken, got, answer)})
-            provider = provider_class.__wrapped__(base, world.boot())()
+            provider: Any = provider_class.__wrapped__(base, world.boot())()
             world.hermes.stores[world.hermes.at].clear()
             world.hermes.add("j1", 0, every=60)
             assert getattr(provider, hook)(
@@ -56,7 +56,7 @@ def test_a_fire_in_one_phase_does_too(world: World) -> None:
     for taken in subsets():
         got: list[Any] = []
         base = type("Base", (), {"fire_due": method_with(taken, got, True)})
-        provider = provider_class.__wrapped__(base, world.boot())()
+        provider: Any = provider_class.__wrapped__(base, world.boot())()
         world.hermes.stores[world.hermes.at].clear()
         world.hermes.add("j1", 0, every=60)
         assert provider.fire_due("j1", **dict.fromkeys(KEYWORDS, True))

@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -61,7 +62,7 @@ def test_the_provider_of_this_process_stands_on_its_hermes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PLUGIN, "host", world.hermes)
-    provider = new_provider()
+    provider: Any = new_provider()
     assert provider.process is PLUGIN
     assert isinstance(provider, world.hermes.base)
 

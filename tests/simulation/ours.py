@@ -25,7 +25,7 @@ class Ours:
         wire = Wire(process.world.nas, process)
         self.plugin = PluginRuntime(host, process.runtime, http_client=wire)
         # Not through its cache, which is meant for one process and not for thousands.
-        self._provider = scheduler.provider_class.__wrapped__(host.base, self.plugin)
+        self._provider: Any = scheduler.provider_class.__wrapped__(host.base, self.plugin)
 
     def start(self) -> None:
         self._provider().start(threading.Event(), adapters=None, loop=None)
