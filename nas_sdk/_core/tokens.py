@@ -193,7 +193,8 @@ class Tokens:
             if self._cache.rounds == rounds:
                 with self._cache.fetching():
                     self._fetch()
-        return self._cache.outcome()
+            token = self._cache.outcome()  # before another fetch has one of its own
+        return token  # noqa: RET504 - from within, a signal could leave the lock held
 
     def _fetch(self) -> None:
         assert callable(self._source)
@@ -226,7 +227,8 @@ class AsyncTokens:
             if self._cache.rounds == rounds:
                 with self._cache.fetching():
                     await self._fetch()
-        return self._cache.outcome()
+            token = self._cache.outcome()  # before another fetch has one of its own
+        return token  # noqa: RET504 - from within, a signal could leave the lock held
 
     @property
     def _lock(self) -> anyio.Lock:

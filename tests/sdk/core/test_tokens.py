@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -92,6 +92,36 @@ def test_a_source_that_returns_no_token(value: Any) -> None:
     tokens = Tokens(source)
     with pytest.raises(TokenError):
         tokens.get(None)
+    assert tokens.get(None).value == "good"
+
+
+def test_a_fetch_that_went_well_is_not_taken_for_the_failure_of_the_next() -> None:
+    outcomes: Iterator[str | TokenError] = iter(["good", TokenError("the login is gone")])
+
+    def source() -> str:
+        outcome = next(outcomes)
+        if isinstance(outcome, TokenError):
+            raise outcome
+        return outcome
+
+    class NextFetchAtOnce:
+        """A lock for which another thread waits, and is quicker than the one that had it."""
+
+        _lock, locked = threading.Lock(), staticmethod(lambda: False)
+        again = True
+
+        def __enter__(self) -> None:
+            self._lock.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            self._lock.release()
+            if self.again:
+                self.again = False
+                with pytest.raises(TokenError):
+                    tokens.get(tokens._cache.token)
+
+    tokens = Tokens(source)
+    tokens._lock = NextFetchAtOnce()  # type: ignore[assignment]  # what it needs of one
     assert tokens.get(None).value == "good"
 
 
