@@ -34,7 +34,11 @@ class FileWatcher:
         with self._lock:
             again, self._watching = self._watching, True
         if not again:
-            self._runtime.spawn(lambda: self._follow(file, stopped, on_change), "nas-changes")
+            try:
+                self._runtime.spawn(lambda: self._follow(file, stopped, on_change), "nas-changes")
+            except BaseException:
+                self._watching = False  # or no later call would watch
+                raise
 
     def _follow(
         self, file: Path, stopped: threading.Event, on_change: Callable[[], object]

@@ -37,3 +37,20 @@ def test_a_file_is_followed_by_one_thread(runtime: VirtualRuntime) -> None:
     runtime.sleep(1)
     follow()
     assert runtime.spawned.count("nas-changes") == 2
+
+
+def test_one_that_could_not_be_started_can_be_started_later(
+    runtime: VirtualRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = FileWatcher(runtime, logging.getLogger("nas_sdk"))
+    file = Path("/somewhere/jobs.json")
+
+    def spawn(target: object, name: str) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(runtime, "spawn", spawn)
+        with pytest.raises(RuntimeError):
+            watcher.follow(file, threading.Event(), lambda: None)
+    watcher.follow(file, threading.Event(), lambda: None)
+    assert runtime.spawned == ["nas-changes"]
