@@ -83,10 +83,12 @@ class Accepting:
 
     async def _connect(self, sock: socket.socket) -> None:
         sock.setblocking(False)
+        protocol = self._protocol()
         try:
-            await self._loop.connect_accepted_socket(self._protocol, sock)
-        except OSError:  # likewise
+            await self._loop.connect_accepted_socket(lambda: protocol, sock)
+        except OSError as error:  # likewise; its place must not stay taken
             sock.close()
+            protocol.connection_lost(error)
 
 
 class Gate:

@@ -154,6 +154,43 @@ async def test_of_a_burst_no_more_are_let_in_than_there_is_room_for() -> None:
         server.close()
 
 
+async def test_who_has_gone_before_being_served_takes_no_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Runner:
+        server = asyncio.Protocol
+
+    loop, failed = asyncio.get_running_loop(), asyncio.Event()
+    connect = loop.connect_accepted_socket
+
+    async def failing_once(protocol: Any, sock: socket.socket) -> Any:
+        if failed.is_set():
+            return await connect(protocol, sock)
+        protocol()
+        failed.set()
+        raise OSError(107, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(loop, "connect_accepted_socket", failing_once)
+    gates = Gate(lambda: 1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = gates.listen(Runner(), listener)  # type: ignore[arg-type]  # as above
+        with socket.create_connection(listener.getsockname(), timeout=PATIENCE_S) as gone:
+            assert await asyncio.to_thread(gone.recv, 1) == b""
+        assert not gates.open
+        with socket.create_connection(listener.getsockname(), timeout=PATIENCE_S):
+
+            async def let_in() -> bool:
+                return len(gates.open) == 1
+
+            await eventually(let_in)
+
+        async def all_gone() -> bool:
+            return not gates.open
+
+        await eventually(all_gone)
+        server.close()
+
+
 def few_descriptors(pid: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (200, 200))
 
