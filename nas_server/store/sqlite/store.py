@@ -12,6 +12,8 @@ from pathlib import Path
 from random import random
 from typing import TypeVar
 
+import attrs
+
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
 from nas_server.logs import log_event
@@ -28,20 +30,33 @@ from nas_server.store.sqlite.writer import Writer
 T = TypeVar("T")
 
 
+@attrs.frozen
+class Connections:
+    """To one file."""
+
+    writing: sqlite3.Connection
+    reading: sqlite3.Connection
+    """For what may take long."""
+    listing: sqlite3.Connection
+    """For what one agent has armed."""
+    looking_up: sqlite3.Connection
+    """For one record."""
+
+
 class SqliteStore:
     """Keeps everything in one file. Open it with `open`, within the event loop it serves."""
 
     def __init__(
         self,
-        connections: tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection],
+        connections: Connections,
         lock: FileLock | None,
         guard: FileGuard | None,
         reserve: Reserve,
         chance: Callable[[], float],
         policy: SqlitePolicy,
     ) -> None:
-        """Take over connections for writing, for long reads and for reads of one record."""
-        writing, self._reading, self._looking_up = connections
+        """Take over ``connections``."""
+        writing, self._looking_up = connections.writing, connections.looking_up
         self._policy = policy
         self._ledger = Ledger(writing, policy)
         self._writer = Writer(
@@ -59,7 +74,9 @@ class SqliteStore:
         if lock is not None:
             self._watching = asyncio.create_task(self._watch())
         self._writing = writing
-        self._readers = ThreadPoolExecutor(1, thread_name_prefix="nas-store-reader")
+        # A search by the page reads all there is; the lists of agents do not wait for it.
+        self._reading = _Reader(connections.reading, "nas-store-reader")
+        self._listing = _Reader(connections.listing, "nas-store-lister")
         self._lock = lock
         self._chance = chance
 
@@ -117,7 +134,7 @@ class SqliteStore:
 
     async def armed(self, agent: str) -> list[StoredOneShot]:
         """See `Store.armed`."""
-        return self._as_they_are(await self._read(lambda db: rows.armed(db, agent)))
+        return self._as_they_are(await self._listing.read(lambda db: rows.armed(db, agent)))
 
     async def due(
         self,
@@ -161,7 +178,7 @@ class SqliteStore:
         self, now: int, limit: int, which: Which = ALL, offset: int = 0
     ) -> list[StoredOneShot]:
         """See `Store.dead`."""
-        return await self._read(lambda db: rows.dead(db, now, limit, which, offset))
+        return await self._reading.read(lambda db: rows.dead(db, now, limit, which, offset))
 
     async def upcoming(
         self, limit: int, which: Which = ALL, offset: int = 0
@@ -169,16 +186,16 @@ class SqliteStore:
         """See `Store.upcoming`."""
         over = len(self._ledger.held.over())
         if not over:
-            found = await self._read(lambda db: rows.upcoming(db, limit, which, offset))
+            found = await self._reading.read(lambda db: rows.upcoming(db, limit, which, offset))
             return self._as_they_are(found)
         # Rows whose one-shots are over must not take the places of others.
         enough = offset + limit + over
-        found = await self._read(lambda db: rows.upcoming(db, enough, which, 0))
+        found = await self._reading.read(lambda db: rows.upcoming(db, enough, which, 0))
         return self._as_they_are(found)[offset : offset + limit]
 
     async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
         """See `Store.lanes`."""
-        return await self._read(lambda db: rows.lanes(db, start, end, bins, most, which))
+        return await self._reading.read(lambda db: rows.lanes(db, start, end, bins, most, which))
 
     def _as_they_are(self, found: list[StoredOneShot]) -> list[StoredOneShot]:
         """Return what rows stand for."""
@@ -190,7 +207,7 @@ class SqliteStore:
         self, now: int, limit: int, which: Which = ALL, offset: int = 0
     ) -> list[Attempt]:
         """See `Store.attempts`."""
-        return await self._read(
+        return await self._reading.read(
             lambda db: rows.attempts(db, now, limit, which, offset, self._policy.history)
         )
 
@@ -198,7 +215,7 @@ class SqliteStore:
         """See `Store.counts`."""
         held = self._ledger.held
         some = len(held) + 1  # one of them is not held
-        counts, first = await self._read(
+        counts, first = await self._reading.read(
             lambda db: (rows.counts(db, now, which), rows.first_due(db, now, some, which))
         )
         return held.counted(counts, first, now, which)
@@ -246,7 +263,7 @@ class SqliteStore:
     async def read(self, kind: str, key: str) -> Record | None:
         """See `Store.read`."""
         # A look-up by primary key takes microseconds, less than a change of threads.
-        return self._guarded(lambda: rows.read(self._looking_up, kind, key))
+        return _guarded(lambda: rows.read(self._looking_up, kind, key))
 
     async def write(self, kind: str, key: str, record: Record | None) -> None:
         """See `Store.write`."""
@@ -262,7 +279,7 @@ class SqliteStore:
 
     async def scan(self, kind: str) -> dict[str, Record]:
         """See `Store.scan`."""
-        return self._guarded(lambda: rows.scan(self._looking_up, kind))
+        return _guarded(lambda: rows.scan(self._looking_up, kind))
 
     async def stop_accepting(self) -> None:
         """See `Store.stop_accepting`. No other process delivers."""
@@ -277,8 +294,8 @@ class SqliteStore:
             await asyncio.gather(self._watching, return_exceptions=True)
             with contextlib.suppress(StoreError):  # after a stop each attempt counts
                 await self._write(self._ledger.held.each())
-        await asyncio.to_thread(self._readers.shutdown)
-        self._reading.close()
+        for reader in (self._reading, self._listing):
+            await reader.close()
         self._looking_up.close()
         await self._writer.close()
         if self._guard is not None:
@@ -286,18 +303,32 @@ class SqliteStore:
         if self._lock is not None:
             self._lock.release()
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+
+class _Reader:
+    """Reads through a connection, in a thread of its own."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+        self._connection = connection
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what ``work`` reads; StoreError."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._readers, lambda: self._guarded(lambda: work(self._reading))
+            self._thread, lambda: _guarded(lambda: work(self._connection))
         )
 
-    @staticmethod
-    def _guarded(work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except sqlite3.Error as error:
-            raise StoreError(f"the store failed: {error}") from error
+    async def close(self) -> None:
+        """Finish what was asked for."""
+        await asyncio.to_thread(self._thread.shutdown)
+        self._connection.close()
+
+
+def _guarded(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except sqlite3.Error as error:
+        raise StoreError(f"the store failed: {error}") from error
 
 
 def _no_check() -> None:
@@ -307,7 +338,7 @@ def _no_check() -> None:
 def _open(
     path: Path, serving: bool, create: bool, policy: SqlitePolicy
 ) -> tuple[
-    tuple[sqlite3.Connection, sqlite3.Connection, sqlite3.Connection],
+    Connections,
     FileLock | None,
     FileGuard | None,
     Reserve,
@@ -319,8 +350,7 @@ def _open(
     try:
         opened.append(writing := schema.connect(path, policy.busy_s))
         _prepare(path, writing, serving)
-        opened.append(reading := schema.connect(path, policy.busy_s))
-        opened.append(looking_up := schema.connect(path, policy.busy_s))
+        opened += [schema.connect(path, policy.busy_s) for _ in range(3)]
         guard = FileGuard(path, writing) if serving else None
     except BaseException:
         for connection in opened:
@@ -328,7 +358,7 @@ def _open(
         if lock is not None:
             lock.release()
         raise
-    return (writing, reading, looking_up), lock, guard, Reserve(path, policy.reserve_bytes)
+    return Connections(*opened), lock, guard, Reserve(path, policy.reserve_bytes)
 
 
 def _real(path: Path) -> Path:

@@ -21,6 +21,7 @@ from nas_server.store.sqlite import rows, schema
 from nas_server.store.sqlite.lock import FileLock
 from nas_server.store.sqlite.writer import Writer
 from tests.support.durations import DAY, MINUTE
+from tests.support.patience import PATIENCE_S
 
 T = 1_800_000_000_000
 
@@ -341,6 +342,28 @@ async def test_a_link_to_the_file_is_the_same_file(path: Path) -> None:
     link.symlink_to(path)
     with pytest.raises(StoreError, match="in use by another nas-server"):
         await SqliteStore.open(link)
+    await store.close()
+
+
+async def test_no_list_of_an_agent_waits_for_a_search(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await SqliteStore.open(path)
+    await store.provision(shot("job"), T)
+    searching, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: Any) -> list[StoredOneShot]:
+        searching.set()
+        assert go_on.wait(PATIENCE_S)
+        return []
+
+    monkeypatch.setattr(rows, "dead", slow)
+    search = asyncio.create_task(store.dead(T, 10))
+    assert await asyncio.to_thread(searching.wait, PATIENCE_S)
+    async with asyncio.timeout(PATIENCE_S / 2):
+        assert [one.job_id for one in await store.armed("a")] == ["job"]
+    go_on.set()
+    assert await search == []
     await store.close()
 
 
