@@ -12,6 +12,7 @@ from nas_sdk._core.instants import format_instant, parse_instant
 from nas_server.clock import system_clock
 from tests.support.agent_stub import AgentStub, agent_stub
 from tests.support.nas_server import nas_server
+from tests.support.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ async def test_every_due_fire_arrives_after_crashes_in_the_burst(
 
 
 async def until_none_is_armed(client: NasClient) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while await asyncio.to_thread(client.list_armed):
             pass
 

@@ -123,7 +123,7 @@ async def test_half_a_request_ends() -> None:
         server = gates.listen(Runner(), listener)  # type: ignore[arg-type]  # all it asks for
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         writer.write(b"POST /api/agent-cron/provision HTTP/1.1\r\nHost: x\r\n")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             assert await reader.read() == b""
         writer.close()
         server.close()
@@ -200,7 +200,7 @@ def first_words(connections: list[socket.socket]) -> bytes:
     with selectors.DefaultSelector() as heard:
         for sock in connections:
             heard.register(sock, selectors.EVENT_READ)
-        while ready := heard.select(20):
+        while ready := heard.select(PATIENCE_S):
             for key, _ in ready:
                 with suppress(OSError):
                     if said := cast("socket.socket", key.fileobj).recv(12):
@@ -277,7 +277,7 @@ async def test_a_log_that_nobody_reads_stops_no_fire(tmp_path: Path) -> None:
                 await agent.until(600)
         finally:
             process.terminate()
-            assert await asyncio.to_thread(process.wait, 30) == 0
+            assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0
 
 
 def test_lines_are_lost_and_counted_when_there_is_no_room(

@@ -14,6 +14,7 @@ from nas_server.policy import HttpPolicy
 from nas_server.store import MemoryStore, Store, StoreError
 from nas_server.store.base import ALL, Counts, Which
 from tests.support.nas_in_process import Hosted, eventually, hosted
+from tests.support.patience import PATIENCE_S
 
 PROVISION = "/api/agent-cron/provision"
 CANCEL = "/api/agent-cron/cancel"
@@ -290,7 +291,7 @@ async def test_a_server_whose_store_hangs_says_so_soon(
 
     async with (
         hosted(store := MemoryStore(), http=HttpPolicy(ready_s=0.05)) as nas,
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_S),
     ):
         monkeypatch.setattr(store, name, hang)
         refused(await nas.call("GET", "/readyz"), 503, "temporarily_unavailable")
@@ -339,7 +340,7 @@ async def _metrics_without_store(
     assert 'nas_one_shots{state="armed"} 1.0' in await scraped(nas)
     nas.advance(5_000)
     monkeypatch.setattr(nas.nas._counts, "_count", away)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         lines = await scraped(nas)
     assert {"nas_store_up 0.0", 'nas_requests_total{operation="provision",status="200"} 1.0'} <= {
         *lines

@@ -8,6 +8,7 @@ from nas_server.store import MemoryStore
 from tests.support.agent_stub import agent_stub
 from tests.support.hostile_agents import SHAPES, TLS_SHAPES, HostileAgent, hostile_agent
 from tests.support.nas_in_process import Hosted, eventually, hosted
+from tests.support.patience import PATIENCE_S
 
 HEALTHY = 20
 PER_AGENT = 4
@@ -22,7 +23,7 @@ async def besieged(nas: Hosted, hostile: HostileAgent, scheme: str = "http") -> 
     for n in range(PER_AGENT):
         await nas.provision(f"bad{n}", 0, hostile.url.replace("http:", f"{scheme}:"))
     nas.token = victim
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await hostile.held.wait()
     async with agent_stub(nas.clock) as healthy:
         for n in range(HEALTHY):

@@ -35,6 +35,7 @@ from tests.support.agent_stub import (
 )
 from tests.support.durations import DAY
 from tests.support.nas_in_process import Hosted, eventually, hosted
+from tests.support.patience import PATIENCE_S
 from tests.support.tls import self_signed
 
 SOON = DeliveryPolicy(look_s=0.01)
@@ -312,7 +313,7 @@ async def test_a_stop_lets_deliveries_end(store: Store, retired: asyncio.Event) 
         stopping = asyncio.create_task(nas.nas.relay.stop(3_600.0))
         await retired.wait()
         gate.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await stopping
         assert await store.armed("agent") == []
 
@@ -326,7 +327,7 @@ async def test_a_stop_in_a_hurry_waits_for_no_delivery(
         if late:
             await retired.wait()
         nas.nas.relay.force_stop()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await stopping
         (one,) = await store.armed("agent")
         assert one.lease_until_ms is None
@@ -464,7 +465,7 @@ async def test_what_was_accepted_is_settled_at_the_latest_on_the_stop(
     monkeypatch.setattr(store, "settle", failing_once_slowly)
     async with hosted(store, delivery=NEVER) as nas, agent_stub(nas.clock) as agent:
         await nas.provision("job", 0, agent.url)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await failed.wait()
         await nas.nas.stop()
         assert (await store.armed("agent"), len(agent.fires)) == ([], 1)
@@ -484,7 +485,7 @@ async def test_what_is_being_settled_is_settled_though_the_stop_waits_no_longer(
     monkeypatch.setattr(store, "settle", slow)
     async with hosted(store) as nas, agent_stub(nas.clock) as agent:
         await nas.provision("job", 0, agent.url)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await begun.wait()
         (delivery,) = nas.nas.relay._tasks
         stopping = asyncio.create_task(nas.nas.stop())
@@ -519,7 +520,7 @@ async def test_a_stop_does_not_wait_for_a_store_that_is_away(
     monkeypatch.setattr(store, "settle", away)
     async with hosted(store, delivery=NEVER) as nas, agent_stub(nas.clock) as agent:
         await nas.provision("job", 0, agent.url)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await tried.wait()
             await nas.nas.stop()
         (one,) = await store.armed("agent")
@@ -539,7 +540,7 @@ async def test_a_server_whose_store_is_gone_for_good_ends() -> None:
     listener, store = serving._listen("127.0.0.1", 0), Gone()
     nas = Nas(store, ServerConfig(issuer="http://nas.test"))
     with contextlib.closing(listener), pytest.raises(GoneError, match="it hung up"):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await serving._serve(listener, "http://nas.test", "off", nas)
     assert store.retired
 

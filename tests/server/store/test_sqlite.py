@@ -255,7 +255,7 @@ async def test_a_group_that_cannot_begin_fails_the_call_and_not_the_writer(
     connection = schema.connect(path)
     connection.execute("BEGIN")  # within a transaction none can begin
     writer = Writer(connection)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(StoreError, match="within a transaction"):
             await writer.run(lambda: None)
         assert await writer.look(lambda: 1) == 1
@@ -274,7 +274,7 @@ async def test_nothing_that_a_piece_of_work_raises_ends_the_writer(path: Path) -
     def fail() -> None:
         raise _Planted
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(_Planted):
             await writer.run(fail)
         assert await writer.run(lambda: 1) == 1

@@ -19,6 +19,7 @@ from nas_server.store.jetstream.setup import Place, connect, prepare
 from tests.support.jetstream_store import new_url
 from tests.support.nas_in_process import eventually
 from tests.support.nats_cluster import NatsCluster, nats_cluster
+from tests.support.patience import PATIENCE_S
 
 BRIEF = JetStreamPolicy(patience_s=0.3)
 
@@ -63,7 +64,7 @@ async def test_one_of_many_writers_wins(link: JetStreamClient, subject: str) -> 
 
 async def test_a_record_with_a_time_to_live_goes(link: JetStreamClient, subject: str) -> None:
     await link.put(subject, b"1", ttl_s=1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while await link.get(subject) != (0, b""):  # noqa: ASYNC110 - the cluster's own time
             await asyncio.sleep(0.05)
 

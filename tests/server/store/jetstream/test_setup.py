@@ -25,6 +25,7 @@ from tests.support.jetstream_store import new_url, opened
 from tests.support.nas_in_process import eventually
 from tests.support.nas_server import NasServer
 from tests.support.nats_cluster import NatsCluster, nats_cluster
+from tests.support.patience import PATIENCE_S
 from tests.support.ports import free_port
 
 SECRET = "s3cret-word"
@@ -220,6 +221,6 @@ async def test_an_idle_server_whose_login_is_taken_away_ends(nats_one: NatsClust
         await eventually(idle)
         await store._link.client._process_err("'Authorization Violation'")  # as a server says it
         with pytest.raises(GoneError, match="Authorization Violation"):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 await running
     await store.close()
