@@ -14,15 +14,7 @@ from nas_sdk.reconcile import AgentReconciler, Runtime
 from nas_sdk.reconcile.desired import Jobs
 
 from .host import ChronosConfig, Host, log
-from .host_base import HostBase
-from .store import (
-    Job,
-    Store,
-    status_folder,
-    store_believed_empty,
-    store_seen,
-    was_store_seen,
-)
+from .store import Job, store_believed_empty, store_seen, was_store_seen
 
 if TYPE_CHECKING:
     from nas_sdk.client import NasClient
@@ -54,24 +46,17 @@ class HomeReconciler(AgentReconciler):
 
     def client(self) -> NasClient:
         """One client for the process; impatient at a prompt."""
-        from nas_sdk._core.tokens import RenewingSource
-        from nas_sdk.client import NasClient
+        from .client import new_client
 
         with self._lock:
-            self._nas = self._nas or NasClient(
-                self._settings.portal_url or "unset",
-                RenewingSource(lambda new: self._host.access_token(self.home, new), self.runtime),
-                user_agent="chronos",
-                allow_http=self._settings.allow_http,
-                clock=self.runtime,
-                **self._process.client_options,
-            )
+            self._nas = self._nas or new_client(self._process, self._settings)
         return self._nas.with_options(**({} if self._process.serving else PROMPT))
 
     @property
     def serving_status(self) -> ServingStatus:
         """What is on disk of the processes that serve the home, and of its fires."""
         from .serving_status import ServingStatus
+        from .store import status_folder
 
         with self._lock:  # one object: a process says once that it serves
             self._serving_status = self._serving_status or ServingStatus(status_folder(self.home))
@@ -102,7 +87,7 @@ class HomeReconciler(AgentReconciler):
         is_new = store.is_missing and not was_store_seen(self.home)
         if not store.problem and self._host.sidelined():
             return Jobs({}, named)
-        times, timeless = self._times(store.jobs), self._timeless(store)
+        times, timeless = self._times(store.jobs), self._timeless(store.jobs)
         return Jobs(times, named, timeless, problem=store.problem, is_new=is_new)
 
     def store_changed(self) -> None:
@@ -125,8 +110,8 @@ class HomeReconciler(AgentReconciler):
     def _times(self, jobs: Iterable[Job]) -> dict[str, str]:
         return {job["id"]: at for job in jobs if (at := self.fire_at(job))}
 
-    def _timeless(self, store: Store) -> frozenset[str]:
-        wanted = (job for job in store.jobs if not job.get("next_run_at"))
+    def _timeless(self, jobs: Iterable[Job]) -> frozenset[str]:
+        wanted = (job for job in jobs if not job.get("next_run_at"))
         return frozenset(job["id"] for job in wanted if self._host.is_runnable(job))
 
     def fire_at(self, job: Job) -> str | None:
@@ -182,10 +167,9 @@ class PluginRuntime:
             if self.ticking or self._ticker is None or self._ticker[0] != home:
                 return
             self.ticking, options = True, self._ticker[1]
-        log.warning("hermes's built-in ticker fires the jobs until hermes is started again")
-        ticker = self.host.schedulers().InProcessCronScheduler
-        start = partial(HostBase(ticker).call, "start", ticker(), self.stop_event, **options)
-        self.runtime.spawn(start, "chronos-ticker")
+        from . import ticker
+
+        ticker.run(self, options)
 
     def request_reconcile(self) -> None:
         """Converge every home of this installation soon. Returns at once."""

@@ -1,4 +1,4 @@
-"""What a person at a prompt of hermes's is told on stderr; imported when there is something."""
+"""What a person at a prompt of hermes's is told; imported when there is something."""
 
 from __future__ import annotations
 
@@ -29,3 +29,10 @@ def show_not_armed(reconciler: HomeReconciler) -> None:
     what = f"{len(ids)} jobs are" if len(ids) > 2 else f"{', '.join(ids) or 'your change'} is"
     problem = textwrap.shorten(f"chronos: {what} not armed yet: {reconciler.status.last_error}", 80)
     sys.stderr.write(f"{problem}\nchronos: {reconciler.status.hint or HINT}\n")
+
+
+def not_armed(reconciler: HomeReconciler, job_id: str) -> str:
+    """What is wrong with a job that was just made, and what to do."""
+    status = reconciler.status
+    what = f"job {job_id} is saved but not armed"
+    return f"{what}: {status.last_error}; {status.hint or HINT}"

@@ -110,10 +110,9 @@ class _Provider:
             and job["id"] not in reconciler.status.failed_jobs
         )
         if not armed and not (reconciler.status.fatal_error and self.process.ticking):
-            from .prompt import HINT
+            from .prompt import not_armed
 
-            what, hint = f"job {job['id']} is saved but not armed", reconciler.status.hint or HINT
-            message = f"{what}: {reconciler.status.last_error}; {hint}"
+            message = not_armed(reconciler, job["id"])
             log.warning("%s", message)
             reconciler.on_status()
             raise NotArmedError(message)
