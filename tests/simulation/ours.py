@@ -72,7 +72,7 @@ class NoKeys:
 
 
 class Prompt:
-    """Stands for `sys` in the plugin's scheduler: what it says at the prompt is a warning."""
+    """Stands for `sys` in the plugin: what that says at the prompt is a warning."""
 
     def __init__(self, on_warning: Any) -> None:
         self.stderr = SimpleNamespace(write=on_warning)

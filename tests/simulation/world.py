@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from chronos_plugin import keeper, scheduler
+from chronos_plugin import keeper, profiles, prompt, scheduler
 
 from . import people, promises
 from .chaos import PlacedChaos
@@ -235,8 +235,7 @@ def _plugin_talks_to(world: World, *, told: bool) -> Iterator[None]:
 
     loggers = [logging.getLogger(name) for name in ("cron.chronos", "nas_sdk")]
     before = [(each, each.level, each.propagate) for each in loggers]
-    listener, usual = _Listener(world), {name: vars(scheduler)[name] for name in ("sys", "keys")}
-    vars(scheduler).update(sys=Prompt(warn), keys=NoKeys)
+    listener = _Listener(world)
     seen, empty = set[Path](), set[Path]()
 
     def store_seen(home: Path) -> None:
@@ -249,8 +248,14 @@ def _plugin_talks_to(world: World, *, told: bool) -> Iterator[None]:
         "store_believed_empty": empty.add,
         "is_believed_empty": empty.__contains__,
     }
-    usual_marks = {name: vars(keeper)[name] for name in marks}
-    vars(keeper).update(marks)
+    replaced = [
+        (vars(module)[name], module, name, put)
+        for module in (keeper, profiles, scheduler, prompt)
+        for name, put in {**marks, "sys": Prompt(warn), "keys": NoKeys}.items()
+        if name in vars(module)
+    ]
+    for _, module, name, put in replaced:
+        setattr(module, name, put)
     for each in loggers:
         each.addHandler(listener)
         each.setLevel(logging.INFO if told else logging.CRITICAL)
@@ -258,8 +263,8 @@ def _plugin_talks_to(world: World, *, told: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        vars(scheduler).update(usual)
-        vars(keeper).update(usual_marks)
+        for usual, module, name, _ in replaced:
+            setattr(module, name, usual)
         for each, level, propagate in before:
             each.removeHandler(listener)
             each.setLevel(level)
