@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ PATIENCE_SECONDS = 90.0
 """For a step of hermes or NAS, beside the run."""
 RUN_SECONDS = 600.0
 """For the run: a person's job may take long."""
+# What follows in later lines, as a traceback does, is of the record above it.
+_RECORD = re.compile(r"^(?=\d{4}-\d\d-\d\d )", re.MULTILINE)
 _POLL_SECONDS = 0.3
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -124,10 +127,14 @@ class _Way:
             return ""
         with self._log.open("rb") as file:
             file.seek(self._seen)
-            lines = file.read().decode("utf-8", "replace").splitlines()
-        bad = [line for line in lines if " WARNING " in line or " ERROR " in line]
-        of_it = [line for line in bad if self._subject.job_id in line] or bad
-        return f"; hermes says: {of_it[-1].partition(': ')[2][:300]}" if of_it else ""
+            records = _RECORD.split(file.read().decode("utf-8", "replace"))
+        bad = [each for each in records if " WARNING " in each or " ERROR " in each]
+        of_it = [each for each in bad if self._subject.job_id in each] or bad
+        if not of_it:
+            return ""
+        first, *trace = of_it[-1].strip().splitlines()
+        told = first.partition(": ")[2][:300]
+        return f"; hermes says: {told}{f': {trace[-1].strip()[:300]}' if trace else ''}"
 
 
 class _LateError(Exception):

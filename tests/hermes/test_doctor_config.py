@@ -113,6 +113,7 @@ def test_it_cannot_be_read(patient: Agent, config: Path) -> None:
     green(patient)
 
 
+@pytest.mark.off_contract("request", "response")  # there is no such path
 def test_a_portal_url_with_a_path(patient: Agent) -> None:
     configure(patient, portal_url=f"{patient.access.url}/api/agent-cron")
     told = doctor(patient.hermes).told("nas")
