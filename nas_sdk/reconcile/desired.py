@@ -178,9 +178,11 @@ def _is_agent_known(around: Surroundings, protected: Callable[[str], bool]) -> b
 def _guards(times: Mapping[str, str], around: Surroundings, problem: str) -> Iterator[OneShot]:
     """The watchdogs. Where jobs may be unknown each stays as it is, if it is early enough.
 
-    One that is due does not count: its fire may be on its way, and end it.
+    One that is due, or may be by NAS's clock, does not count: its fire may be on its way, and
+    end it.
     """
     now_ms = int(around.now * 1000)
+    soon_ms = now_ms + int(EARLY_SECONDS * 1000)
     wanted = [OneShot(id_, _armed_at(id_, fire_at, around)) for id_, fire_at in times.items()]
     windows = [(around.watchdog_id, WATCHDOG_MS, WATCHDOG_SLACK_MS)]
     if around.spare_watchdog:
@@ -189,11 +191,12 @@ def _guards(times: Mapping[str, str], around: Surroundings, problem: str) -> Ite
     for job_id, after, slack in windows:
         guard = watchdog(job_id, wanted, now=now_ms, after=after, slack=slack)
         if guard and problem:
-            yield attrs.evolve(guard, slack=(due_ms(guard.fire_at) or now_ms) - now_ms - 1)
+            yield attrs.evolve(guard, slack=(due_ms(guard.fire_at) or soon_ms) - soon_ms)
         elif guard:
             yield guard
         elif problem:
-            yield OneShot(job_id, format_instant(now_ms + after), slack=after - 1, lag=EVER_MS)
+            fire_at = format_instant(now_ms + after)
+            yield OneShot(job_id, fire_at, slack=now_ms + after - soon_ms, lag=EVER_MS)
 
 
 def _look_again(jobs: Jobs, fires: Fires, around: Surroundings, problem: str) -> float | None:
