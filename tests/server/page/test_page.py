@@ -198,9 +198,16 @@ async def test_a_filter_filters_every_figure(
         for n, agent in ((7, "agent07"), (9, "other")):  # each fails once, late
             one = shot(admin, f"job{n:05}-late", -MINUTE, agent)
             await store.provision(one, one.due_ms)
-        for held in await store.due(admin.nas.clock.now, 2):
-            failed = DeliveryResult(ended=False, note="503", retry_after_ms=10 * MINUTE)
-            await store.settle(held, failed, admin.nas.clock.now)
+        failed = DeliveryResult(ended=False, note="503", retry_after_ms=10 * MINUTE)
+        settled: list[str] = []
+
+        async def both_have_failed() -> bool:  # alarms of a cluster ring one by one
+            for held in await store.due(admin.nas.clock.now, 2):
+                await store.settle(held, failed, admin.nas.clock.now)
+                settled.append(held.job_id)
+            return len(settled) == 2
+
+        await eventually(both_have_failed)
         state = await admin.state(query)
         fits = [
             one
