@@ -82,8 +82,8 @@ def test_it_leaves_no_warning_behind(version: str, kind: str, new_agent: AgentMa
     log = agent.hermes.home.hermes / "logs" / "agent.log"
     with agent.serving(kind):
         before = len(log.read_text())
-        answers = doctor(agent.hermes)
-        assert not answers.states("problem"), answers.all_told()
+        # A web server may have begun a gateway of its own, which says later that it serves.
+        eventually(lambda: not doctor(agent.hermes).states("problem"), "a healthy agent")
         told = log.read_text()[before:].splitlines()
     # Other parts of hermes warn of what a home without a model lacks, whenever they start.
     served = re.compile(r"(WARNING|ERROR) \S*(api_server|web_server|cron|chronos)\S*:")
