@@ -96,7 +96,10 @@ class _Way:
         yield ok("fired", f"NAS's fire was taken {length(max(0.0, time.time() - due))} after it")
 
         self._step = "claimed"
-        claimed = lambda: subject.next_run() != due or subject.has_run()  # noqa: E731
+
+        def claimed() -> bool:
+            return subject.next_run() != due or subject.has_run()
+
         self._await(claimed, PATIENCE_SECONDS, "hermes has not claimed it", hint)
         yield ok("claimed", "hermes has claimed it")
 
@@ -110,7 +113,10 @@ class _Way:
 
         self._step = "armed again"
         fix = "run `chronos reconcile`; a running gateway does so by itself"
-        again = lambda: subject.armed() == subject.next_run() is not None  # noqa: E731
+
+        def again() -> bool:
+            return subject.armed() == subject.next_run() is not None
+
         self._await(again, PATIENCE_SECONDS, "NAS does not have its next time", fix)
         yield ok("armed again", "NAS has its next time")
 

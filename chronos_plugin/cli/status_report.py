@@ -69,11 +69,11 @@ def look(
     except Exception as error:
         raise Problem(f"the jobs of {reconciler.home} cannot be read: {error}") from None
     if active:
-        todo = plan(want.one_shots, armed, now=int(now * 1000), protect=want.protected)
+        needed = plan(want.one_shots, armed, now=int(now * 1000), protect=want.protected)
     else:
-        todo = Plan(cancels=to_disarm(reconciler, armed))
+        needed = Plan(cancels=to_disarm(reconciler, armed))
     at_nas = {one.job_id: at for one in armed or () if (at := seconds(one.fire_at)) is not None}
-    judged = dict(_judged(todo, at_nas, known=armed is not None))
+    judged = dict(_judged(needed, at_nas, known=armed is not None))
     fires = reconciler.serving_status.fires()
     rows = [
         Row(
@@ -88,7 +88,7 @@ def look(
         )
         for job_id, job in jobs.items()
     ]
-    left = [each for each in todo.cancels if each not in jobs and not each.startswith(WATCHDOG)]
+    left = [each for each in needed.cancels if each not in jobs and not each.startswith(WATCHDOG)]
     rows += [Row(each, "(no job)", "", None, at_nas.get(each), None, "left over") for each in left]
     rows.sort(key=lambda row: (row.next_run is None, row.next_run or 0, row.name))
     ours = reconciler.watchdog_id
@@ -129,12 +129,12 @@ def seconds(fire_at: str | None) -> float | None:
     return None if at is None else at / 1000
 
 
-def _judged(todo: Plan, at_nas: Mapping[str, float], *, known: bool) -> Iterator[tuple[str, str]]:
-    for job_id in todo.unusable:
+def _judged(needed: Plan, at_nas: Mapping[str, float], *, known: bool) -> Iterator[tuple[str, str]]:
+    for job_id in needed.unusable:
         yield job_id, "unreadable"
-    for one in todo.arms if known else ():
+    for one in needed.arms if known else ():
         yield one.job_id, "moved" if one.job_id in at_nas else "missing"
-    for job_id in todo.cancels:
+    for job_id in needed.cancels:
         yield job_id, "left over"
 
 
