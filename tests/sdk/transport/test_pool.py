@@ -96,6 +96,7 @@ async def has_ended(connection: Any) -> None:
         if connection.http.has_expired():
             return
         await asyncio.sleep(0.01)
+    raise AssertionError("the end of the connection has not arrived")
 
 
 async def test_idle_connections_are_let_go(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
