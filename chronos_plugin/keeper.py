@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_sdk._core.instants import with_offset
+from nas_sdk._typing import override
 from nas_sdk._version import __version__
 from nas_sdk.reconcile import AgentReconciler, Runtime
 from nas_sdk.reconcile.desired import Jobs
@@ -44,6 +45,7 @@ class HomeReconciler(AgentReconciler):
         self._nas: NasClient | None = None
         self._serving_status: ServingStatus | None = None
 
+    @override
     def client(self) -> NasClient:
         """One client for the process; impatient at a prompt."""
         from .client import new_client
@@ -62,10 +64,12 @@ class HomeReconciler(AgentReconciler):
             self._serving_status = self._serving_status or ServingStatus(status_folder(self.home))
         return self._serving_status
 
+    @override
     def on_serving(self) -> None:
         """Note it for `chronos status`; once, however often it is called."""
         self.serving_status.serve(str(Path(__file__).parent), __version__, self.runtime.time())
 
+    @override
     def on_status(self) -> None:
         """Have hermes's own commands know what is not armed, and why; or that all is."""
         status = self.status
@@ -74,10 +78,12 @@ class HomeReconciler(AgentReconciler):
         told = f"{what}: not armed as wanted: {status.last_error}; {status.hint}".rstrip("; ")
         self._host.keep_problem(self.home, told if wrong else "")
 
+    @override
     def on_fire(self, job_id: str, due: float, now: float) -> None:
         """Note it for `chronos status`."""
         self.serving_status.fired(job_id, due, now)
 
+    @override
     def jobs(self) -> Jobs:
         """The jobs of the home, as far as its store can be read."""
         store = self._host.store(self.home)
@@ -95,6 +101,7 @@ class HomeReconciler(AgentReconciler):
         self.woken = True
         store_seen(self.home)
 
+    @override
     def other_profiles_jobs(self) -> Collection[str]:
         """The jobs of the other profiles of this installation. Raises where they are unknown."""
         if not (others := [home for home in self._host.homes() if home != self.home]):
@@ -103,6 +110,7 @@ class HomeReconciler(AgentReconciler):
 
         return self._times(job for home in others for job in stored(self._host, home)).keys()
 
+    @override
     def on_empty(self) -> None:
         """Have other profiles take it, too, that this one has no jobs any more."""
         store_believed_empty(self.home)
@@ -119,6 +127,7 @@ class HomeReconciler(AgentReconciler):
         at = job.get("next_run_at")
         return with_offset(str(at)) if at and self._host.is_runnable(job) else None
 
+    @override
     def claimed_elsewhere(self, job_ids: Collection[str]) -> Collection[str]:
         """Jobs that were claimed just now, or that a live process runs."""
         from .claims import in_progress

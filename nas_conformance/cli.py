@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nas_sdk._core.loopback import is_loopback
+from nas_sdk._typing import override
 from nas_sdk._version import __version__
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ an agent that is there for tests. Everything the kit arms it cancels again.
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
+    @override
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"nas-conformance: {message}; see nas-conformance --help\n")
 

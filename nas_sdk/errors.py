@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._typing import override
+
 if TYPE_CHECKING:
     import httpx
 
@@ -42,6 +44,7 @@ class NasError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
 
+    @override
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle and copy without `__init__`, whose arguments differ from class to class."""
         return _rebuilt, (type(self), self.args, self.__dict__)
@@ -51,6 +54,7 @@ class NasError(Exception):
         """One sentence for people, without the counts that `str` adds."""
         return str(self.args[0])
 
+    @override
     def __str__(self) -> str:
         if not self.attempts:
             return self.message

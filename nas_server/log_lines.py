@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+from nas_sdk._typing import override
 from nas_server.policy import LOGS, LogPolicy
 
 
@@ -43,6 +44,7 @@ class LineHandler(logging.Handler):
         self._thread = threading.Thread(target=self._run, name="nas-log", daemon=True)
         self._thread.start()
 
+    @override
     def emit(self, record: logging.LogRecord) -> None:
         """Have the line written; count it when there is no room."""
         try:
@@ -50,6 +52,7 @@ class LineHandler(logging.Handler):
         except queue.Full:
             self._lost += 1
 
+    @override
     def close(self) -> None:
         """Wait a moment for what is still to be written."""
         try:

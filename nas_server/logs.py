@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nas_sdk._typing import override
 from nas_server.log_lines import LineHandler, Repeats
 
 LIBRARIES = ("aiodns", "aiohttp", "asyncio", "nats")
@@ -24,8 +25,8 @@ def log_event(event: str, *, level: int = logging.INFO, error: bool = False, **f
 class JsonLines(logging.Formatter):
     """Formats a record as one line of JSON."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
         moment = datetime.fromtimestamp(record.created, UTC)
         line: dict[str, Any] = {
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -47,8 +48,8 @@ class Counted(logging.Filter):
         super().__init__()
         self._repeats = Repeats()
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is to be logged."""
         if record.levelno < logging.WARNING:
             return True
         key = f"{record.name} {record.getMessage()} {getattr(record, 'fields', '')}"
@@ -93,6 +94,6 @@ class Beside(logging.Handler):
         super().__init__()
         self._handler = handler
 
+    @override
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand on what may be logged of a record."""
         self._handler.handle(terse(record))

@@ -51,7 +51,6 @@ class WatchedStore(MemoryStore):
         self._armed: dict[tuple[str, str], float] = {}
 
     async def armed(self, agent: str) -> list[StoredOneShot]:
-        """See `Store.armed`."""
         armed = await super().armed(agent)
         if not self.respells:
             return armed
@@ -61,7 +60,7 @@ class WatchedStore(MemoryStore):
     async def settle(
         self, tried: StoredOneShot, outcome: DeliveryResult, now: int
     ) -> StoredOneShot | None:
-        """See `Store.settle`; called as soon as the agent has answered a fire."""
+        """Called as soon as the agent has answered a fire."""
         if outcome.note == "202":
             job = tried.agent, tried.job_id
             self._accepted[job] = tried.due_ms, time.perf_counter()
@@ -69,7 +68,6 @@ class WatchedStore(MemoryStore):
         return await super().settle(tried, outcome, now)
 
     async def provision(self, wanted: StoredOneShot, now: int) -> str:
-        """See `Store.provision`."""
         job = wanted.agent, wanted.job_id
         fired_ms, _ = self._accepted.get(job, (wanted.due_ms, 0.0))
         if wanted.due_ms > fired_ms:

@@ -11,6 +11,8 @@ from typing import Any
 import attrs
 import jsonschema_rs
 
+from nas_sdk._typing import override
+
 _METHODS = ("get", "post")
 
 
@@ -24,6 +26,7 @@ class Clause:
     section: str
     words: str = ""
 
+    @override
     def __str__(self) -> str:
         return f'{self.section}: "{self.words}"' if self.words else self.section
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import attrs
 
+from nas_sdk._typing import override
+
 PATH: Final = "/api/cron/fire"
 _BODY_MAX: Final = 65_536
 _HOLD_MAX: Final = 25.0
@@ -131,6 +133,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.receiver = receiver
 
+    @override
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: the NAS hung up, and what came is kept."""
 
@@ -165,6 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    @override
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the report says what came."""
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Self, TypeVar
 
 import httpx
 
+from .._typing import override
 from ..errors import ConfigurationError, InvalidRequestError
 from .clock import Clock
 from .config import (
@@ -92,6 +93,7 @@ class BaseClient:
         """What the last answered call of this client, in this thread or task, has cost."""
         return self._last.get()
 
+    @override
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"a {type(self).__name__} holds connections and a token: "
@@ -103,6 +105,7 @@ class BaseClient:
         twin.__dict__.update(self.__dict__)
         return twin
 
+    @override
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._settings.endpoint.base_url}>"
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeGuard
 
 import httpx
 
+from .._typing import override
 from .._version import __version__
 from ..errors import ConfigurationError
 from .clock import Clock
@@ -22,6 +23,7 @@ from .policy import DEFAULT, ClientPolicy
 class NotGiven:
     """The type of `NOT_GIVEN`, for options whose None has a meaning."""
 
+    @override
     def __repr__(self) -> str:
         return "NOT_GIVEN"
 

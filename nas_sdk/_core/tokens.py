@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from .._typing import override
 from ..errors import ConfigurationError, TokenError
 from . import process
 from .clock import Clock
@@ -26,6 +27,7 @@ class AccessToken(NamedTuple):
     expires_at: float
     """Seconds since the epoch. The source is called again `EXPIRY_MARGIN` seconds before."""
 
+    @override
     def __repr__(self) -> str:
         return f"AccessToken(…, expires_at={self.expires_at!r})"
 
@@ -94,6 +96,7 @@ class Token:
             )
         self.value = value
 
+    @override
     def __repr__(self) -> str:
         return "<Token>"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpcore
 
+from .._typing import override
 from .wires import Bounded, Outbox
 
 
@@ -21,6 +22,7 @@ class AsyncWire(Bounded, httpcore.AsyncNetworkBackend):
     def __init__(self) -> None:
         self._stream: httpcore.AsyncNetworkStream | None = None
 
+    @override
     async def connect_tcp(
         self,
         host: str,
@@ -29,7 +31,6 @@ class AsyncWire(Bounded, httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Called by httpcore."""
         limit = self.cap(timeout, httpcore.ConnectTimeout)
         try:
             loop = asyncio.get_running_loop()
@@ -68,11 +69,13 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._outbox = Outbox()
 
+    @override
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         with suppress(httpcore.WriteError):  # whoever listens no more may have answered before
             await self._flush()
         return await self._stream.read(max_bytes, self._wire.cap(timeout, httpcore.ReadTimeout))
 
+    @override
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if self._outbox.put(buffer, timeout):
             await self._flush()
@@ -82,6 +85,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         if unsent:
             await self._stream.write(unsent, self._wire.cap(timeout, httpcore.WriteTimeout))
 
+    @override
     async def start_tls(
         self,
         ssl_context: ssl.SSLContext,
@@ -93,9 +97,11 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         stream = await self._stream.start_tls(ssl_context, server_hostname, limit)
         return _AsyncStream(self._wire, stream)
 
+    @override
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
+    @override
     async def aclose(self) -> None:
         await self._stream.aclose()
 
@@ -118,27 +124,33 @@ class _Protocol(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._is_full = False
         self._waiter: asyncio.Future[None] | None = None
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # of a socket it is this one
 
+    @override
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         if len(self._buffer) > self.BUFFER_MAX and self._transport is not None:
             self._transport.pause_reading()
         self._wake()
 
+    @override
     def eof_received(self) -> bool:
         self._ended = True
         self._wake()
         return False
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended, self._error = True, exc
         self._wake()
 
+    @override
     def pause_writing(self) -> None:
         self._is_full = True
 
+    @override
     def resume_writing(self) -> None:
         self._is_full = False
         self._wake()
@@ -157,6 +169,7 @@ class _Protocol(asyncio.Protocol, httpcore.AsyncNetworkStream):
         finally:
             self._waiter = None
 
+    @override
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         while not (self._buffer or self._ended):
             await self._news(timeout, httpcore.ReadTimeout)
@@ -170,6 +183,7 @@ class _Protocol(asyncio.Protocol, httpcore.AsyncNetworkStream):
             raise httpcore.ReadError(str(self._error)) from self._error
         return b""
 
+    @override
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if self._transport is None or self._transport.is_closing():
             raise httpcore.WriteError("the connection is closed")
@@ -177,6 +191,7 @@ class _Protocol(asyncio.Protocol, httpcore.AsyncNetworkStream):
         while self._is_full and not self._ended:
             await self._news(timeout, httpcore.WriteTimeout)
 
+    @override
     async def start_tls(
         self,
         ssl_context: ssl.SSLContext,
@@ -202,6 +217,7 @@ class _Protocol(asyncio.Protocol, httpcore.AsyncNetworkStream):
             raise httpcore.ConnectError("the connection was closed while TLS began")
         return self
 
+    @override
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":  # while idle: closed, or sent what nobody asked for
             closing = self._transport is None or self._transport.is_closing()
@@ -215,6 +231,7 @@ class _Protocol(asyncio.Protocol, httpcore.AsyncNetworkStream):
         if self._transport is not None:
             self._transport.abort()
 
+    @override
     async def aclose(self) -> None:
         self.abort()
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from .._typing import override
+
 
 class _Sender:
     """What all have: how to make a request, and what sending it can raise."""
@@ -96,6 +98,7 @@ class _Passed(_Sender):
         self.no_answer = (library.HTTPError, library.InvalidURL, UnicodeError)
         self.too_late = library.TimeoutException
 
+    @override
     def request(
         self,
         method: str,
@@ -104,11 +107,11 @@ class _Passed(_Sender):
         content: bytes | None,
         extensions: Mapping[str, Any],
     ) -> Any:
-        """As `_Sender.request`, in the client's own library."""
         return self._make(
             method, str(url), headers=headers, content=content, extensions=dict(extensions)
         )
 
+    @override
     def encoding(self, response: Any) -> str:
         """Nothing where an event hook of the client has read the body, which is decoded then."""
         return "" if response.is_stream_consumed else super().encoding(response)

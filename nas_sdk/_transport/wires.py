@@ -15,6 +15,7 @@ from typing import Any, Final
 import httpcore
 
 from .._core.deadlines import SLICE, Deadline
+from .._typing import override
 
 
 class Bounded:
@@ -62,6 +63,7 @@ class Outbox:
 class Wire(Bounded, httpcore.NetworkBackend):
     """Makes the socket of one connection."""
 
+    @override
     def connect_tcp(
         self,
         host: str,
@@ -70,7 +72,6 @@ class Wire(Bounded, httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Called by httpcore."""
         limit = self.cap(timeout, httpcore.ConnectTimeout)
         backend = httpcore.SyncBackend()
         return _Stream(
@@ -84,6 +85,7 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
         self._outbox = Outbox()
 
+    @override
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """In slices, as the deadline may be ended while this waits."""
         with suppress(httpcore.WriteError):  # whoever listens no more may have answered before
@@ -99,6 +101,7 @@ class _Stream(httpcore.NetworkStream):
             except httpcore.ReadTimeout:
                 continue
 
+    @override
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if self._outbox.put(buffer, timeout):
             self._flush()
@@ -108,6 +111,7 @@ class _Stream(httpcore.NetworkStream):
         if unsent:
             self._stream.write(unsent, self._wire.cap(timeout, httpcore.WriteTimeout))
 
+    @override
     def start_tls(
         self,
         ssl_context: ssl.SSLContext,
@@ -118,8 +122,10 @@ class _Stream(httpcore.NetworkStream):
         limit = self._wire.cap(timeout, httpcore.ConnectTimeout)
         return _Stream(self._wire, self._stream.start_tls(ssl_context, server_hostname, limit))
 
+    @override
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
+    @override
     def close(self) -> None:
         self._stream.close()

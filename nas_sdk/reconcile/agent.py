@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core.instants import format_instant
+from .._typing import override
 from ..errors import NasError
 from .desired import (
     LOOK_AGAIN_SECONDS,
@@ -128,6 +129,7 @@ class AgentReconciler(Reconciler):
             self.log.warning("job %s is not armed again yet: %s", job_id, error)
         self.request(LOOK_AGAIN_SECONDS)
 
+    @override
     def desired(self, listed: Mapping[str, str] | None) -> Desired:
         """The jobs that are not in progress, and the watchdog; see `agent_desired`."""
         now = self.runtime.time()

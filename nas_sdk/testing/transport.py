@@ -8,6 +8,7 @@ import httpx
 
 from nas_sdk._core.clock import Clock
 
+from .._typing import override
 from .faults import Fault, Faults, time_out
 from .request_handler import operation_of
 
@@ -31,8 +32,8 @@ class FaultyTransport(httpx.MockTransport):
         self._requests = requests
         self._clock = clock
 
+    @override
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Called by httpx."""
         request.read()
         fault = self._note(request)
         if fault is None:
@@ -40,8 +41,8 @@ class FaultyTransport(httpx.MockTransport):
         self._clock.sleep(_delay(request, fault))
         return self._faulty(request, fault)
 
+    @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Called by httpx."""
         await request.aread()
         fault = self._note(request)
         if fault is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from .._typing import override
 from ..errors import NasError
 
 TOKEN_MAX: Final = 8 * 1024
@@ -76,6 +77,7 @@ class FireRefused(FireError):  # noqa: N818 - a verdict, not a failure
         self.reason = reason
 
     @property
+    @override
     def answer(self) -> dict[str, str]:
         """The same body for every refusal."""
         return {"error": "invalid fire token"}

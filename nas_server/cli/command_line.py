@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from nas_sdk._typing import override
 from nas_sdk._version import __version__
 from nas_server import event_loop
 from nas_server.accounts import AccountError
@@ -27,6 +28,7 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, allow_abbrev=False)
 
+    @override
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"nas-server: {message}; see {self.prog} --help\n")
 

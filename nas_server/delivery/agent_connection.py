@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
+from nas_sdk._typing import override
 from nas_server.delivery.http_answer import AnswerReader, BadAnswerError
 
 READ: Final = 16_384
@@ -35,27 +36,28 @@ class AgentConnection(asyncio.BufferedProtocol):
         self.is_open = True
         self.idle: asyncio.TimerHandle | None = None
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See `asyncio.BaseProtocol`."""
         self._transport = transport  # type: ignore[assignment]  # a stream's is a Transport
 
+    @override
     def get_buffer(self, sizehint: int) -> memoryview:
-        """See `asyncio.BufferedProtocol`. Without the hint: this is all that one read may take."""
+        """Without the hint: this is all that one read may take."""
         return self._buffer
 
+    @override
     def buffer_updated(self, nbytes: int) -> None:
-        """See `asyncio.BufferedProtocol`."""
         if self._reader is None or self._reader.over:
             self.abort()  # nobody asked
             return
         self._take(lambda reader: reader.feed(self._buffer[:nbytes]))
 
+    @override
     def eof_received(self) -> None:
-        """See `asyncio.BufferedProtocol`."""
         self._ended()
 
+    @override
     def connection_lost(self, error: Exception | None) -> None:
-        """See `asyncio.BaseProtocol`."""
         self._ended()
         self._closed(self)
 

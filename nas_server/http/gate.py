@@ -15,6 +15,7 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from nas_sdk._typing import override
 from nas_server.logs import log_event
 from nas_server.policy import HTTP, HttpPolicy
 
@@ -144,10 +145,12 @@ class _Connection(asyncio.Protocol):
         self.resume_writing = inner.resume_writing  # type: ignore[method-assign]  # likewise
         self.eof_received = inner.eof_received  # type: ignore[method-assign]  # likewise
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._gate.await_request(self._inner, transport)
         self._inner.connection_made(transport)
 
+    @override
     def connection_lost(self, error: Exception | None) -> None:
         self._gate.open.discard(self)
         self._gate.arrived(self._inner)
@@ -161,6 +164,7 @@ class _Refusal(asyncio.Protocol):
         self._others = others
         self._policy = policy
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A stream's is a Transport; that of uvloop is of no class that says so.
         accepted = cast("asyncio.Transport", transport)
@@ -172,5 +176,6 @@ class _Refusal(asyncio.Protocol):
         accepted.write_eof()
         asyncio.get_running_loop().call_later(self._policy.refusal_s, accepted.abort)
 
+    @override
     def connection_lost(self, error: Exception | None) -> None:
         self._others.discard(self)

@@ -13,6 +13,7 @@ from typing import Final, Self
 
 import attrs
 
+from nas_sdk._typing import override
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
@@ -24,6 +25,7 @@ from nas_server.store.base import (
     Lanes,
     Record,
     StorageFullError,
+    Store,
     StoreError,
     TooManyError,
     Which,
@@ -44,7 +46,7 @@ ONE_SHOT: Final = 1_024
 """Bytes of a one-shot, its URL aside."""
 
 
-class JetStreamStore:
+class JetStreamStore(Store):
     """Keeps everything in a NATS cluster. Open it with `open`."""
 
     alarms = Alarms
@@ -90,8 +92,8 @@ class JetStreamStore:
             raise
         return store
 
+    @override
     def listen(self, expect: Callable[[int], object]) -> None:
-        """See `Store.listen`."""
         self._alarms.listen(expect)
 
     @property
@@ -99,8 +101,8 @@ class JetStreamStore:
         """How many one-shots the cluster has brought to the attention of this process."""
         return len(self._alarms)
 
+    @override
     async def provision(self, wanted: StoredOneShot, now: int) -> str:
-        """See `Store.provision`."""
         self._room.take(len(wanted.callback_url) + ONE_SHOT)
         try:
             return await self._provision(wanted, now)
@@ -121,16 +123,16 @@ class JetStreamStore:
                     await self._slots.confirm(slot)
                 return schedule_id
 
+    @override
     async def cancel(self, agent: str, job_id: str, now: int) -> None:
-        """See `Store.cancel`."""
         await self._remove((agent, job_id), lambda slot: slot.one is not None, now)
 
+    @override
     async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
-        """See `Store.withdraw`."""
         return await self._remove((agent, job_id), lambda slot: slot.has(schedule_id), now)
 
+    @override
     async def drop(self, agent: str, before: int) -> None:
-        """See `Store.drop`."""
         jobs = await self._slots.jobs(agent)
         for start in range(0, len(jobs), AT_ONCE):
             await asyncio.gather(
@@ -160,10 +162,10 @@ class JetStreamStore:
                 self._held.pop(job, None)
                 return True
 
+    @override
     async def fire_now(
         self, agent: str, job_id: str, schedule_id: str, now: int
     ) -> StoredOneShot | None:
-        """See `Store.fire_now`."""
         while True:
             slot = await self._slots.read((agent, job_id))
             if slot.one is None or not slot.has(schedule_id):
@@ -171,10 +173,11 @@ class JetStreamStore:
             with contextlib.suppress(ConflictError):
                 return (await self._slots.change(slot, one_shot.fire_now(slot.one, now), now)).one
 
+    @override
     async def armed(self, agent: str) -> list[StoredOneShot]:
-        """See `Store.armed`."""
         return await self._slots.live(agent)
 
+    @override
     async def due(
         self,
         now: int,
@@ -183,7 +186,7 @@ class JetStreamStore:
         under_way: Mapping[str, int] | None = None,
         per_agent: int | None = None,
     ) -> list[StoredOneShot]:
-        """See `Store.due`. A few at a time, so that the first need not wait for the last."""
+        """A few at a time, so that the first need not wait for the last."""
         if under_way and per_agent is not None:
             busy = {agent for agent, load in under_way.items() if load >= per_agent}
             await self._alarms.make_room(now, busy)
@@ -230,16 +233,17 @@ class JetStreamStore:
         finally:
             self._alarms.park(ring, again, leased=leased)
 
+    @override
     async def next_due(self, busy: Collection[str] = ()) -> int | None:
-        """See `Store.next_due`. Of what rang for this process; the cluster knows the rest."""
+        """Of what rang for this process; the cluster knows the rest."""
         if not self._link.is_connected():
             raise StoreError("the connection to the NATS cluster is lost; it is being sought")
         return self._alarms.next_due(busy)
 
+    @override
     async def settle(
         self, tried: StoredOneShot, outcome: DeliveryResult, now: int
     ) -> StoredOneShot | None:
-        """See `Store.settle`."""
         chance = self._chance()
         job = tried.agent, tried.job_id
         held = self._held.pop(job, None)
@@ -270,8 +274,8 @@ class JetStreamStore:
             return await self._slots.change(slot, one_shot.retry(tried, outcome, now, chance), now)
         return slot
 
+    @override
     async def release(self, held: Sequence[StoredOneShot]) -> None:
-        """See `Store.release`."""
         done = await asyncio.gather(*map(self._release, held), return_exceptions=True)
         for error in done:
             if error is not None:
@@ -288,20 +292,21 @@ class JetStreamStore:
                 return
             slot = await self._slots.read(job)
 
+    @override
     async def dead(
         self, now: int, limit: int, which: Which = ALL, offset: int = 0
     ) -> list[StoredOneShot]:
-        """See `Store.dead`."""
         return await self._slots.dead(now, limit, which, offset)
 
+    @override
     async def upcoming(
         self, limit: int, which: Which = ALL, offset: int = 0
     ) -> list[StoredOneShot]:
-        """See `Store.upcoming`. The cluster keeps no order; it takes all slots to find it."""
+        """The cluster keeps no order; it takes all slots to find it."""
         return in_order(await self._live(which))[offset : offset + limit]
 
+    @override
     async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
-        """See `Store.lanes`."""
         return lanes(await self._live(which), start, end, bins, most)
 
     async def _live(self, which: Which) -> list[StoredOneShot]:
@@ -311,14 +316,16 @@ class JetStreamStore:
         armed = await self._slots.live(which.agent)
         return [one for one in armed if which.fits(one.agent, one.job_id)]
 
+    @override
     async def attempts(
         self, now: int, limit: int, which: Which = ALL, offset: int = 0
     ) -> list[Attempt]:
-        """See `Store.attempts`. One may be missing when the cluster had no leader for long."""
+        """One may be missing when the cluster had no leader for long."""
         return await self._history.newest(now, limit, which, offset)
 
+    @override
     async def counts(self, now: int, which: Which = ALL) -> Counts:
-        """See `Store.counts`. What rang for another process counts as due.
+        """What rang for another process counts as due.
 
         How long the dead count is by the cluster's clock.
         """
@@ -344,32 +351,32 @@ class JetStreamStore:
         dead = await self._slots.marked_dead(which)
         return Counts(len(live), len(due), len(dead), min(due, default=None))
 
+    @override
     async def trouble(self) -> StoreError | None:
-        """See `Store.trouble`."""
         return await self._room.trouble()
 
+    @override
     async def read(self, kind: str, key: str) -> Record | None:
-        """See `Store.read`."""
         return await self._records.read(kind, key)
 
+    @override
     async def write(self, kind: str, key: str, record: Record | None) -> None:
-        """See `Store.write`."""
         await self._records.write(kind, key, record)
 
+    @override
     async def swap(self, kind: str, key: str, old: Record | None, record: Record | None) -> bool:
-        """See `Store.swap`."""
         return await self._records.swap(kind, key, old, record)
 
+    @override
     async def scan(self, kind: str) -> dict[str, Record]:
-        """See `Store.scan`."""
         return await self._records.scan(kind)
 
+    @override
     async def stop_accepting(self) -> None:
-        """See `Store.stop_accepting`."""
         await self._alarms.stop_accepting()
 
+    @override
     async def close(self) -> None:
-        """See `Store.close`."""
         await self._room.close()
         await self._alarms.close()
         await self._history.written()

@@ -14,11 +14,21 @@ from typing import TypeVar
 
 import attrs
 
+from nas_sdk._typing import override
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
 from nas_server.logs import log_event
 from nas_server.policy import SQLITE, SqlitePolicy
-from nas_server.store.base import ALL, Counts, Lanes, Record, StorageFullError, StoreError, Which
+from nas_server.store.base import (
+    ALL,
+    Counts,
+    Lanes,
+    Record,
+    StorageFullError,
+    Store,
+    StoreError,
+    Which,
+)
 from nas_server.store.sqlite import rows, schema
 from nas_server.store.sqlite.file_guard import FileGuard
 from nas_server.store.sqlite.held import Held
@@ -43,7 +53,7 @@ class Connections:
     """For one record."""
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """Keeps everything in one file. Open it with `open`, within the event loop it serves."""
 
     def __init__(
@@ -102,40 +112,41 @@ class SqliteStore:
             raise StoreError(f"cannot open {path}: {error}") from None
         return cls(*opened, chance, policy)
 
+    @override
     async def provision(self, wanted: StoredOneShot, now: int) -> str:
-        """See `Store.provision`."""
         return await self._writer.run(lambda: self._ledger.provision(wanted, now))
 
+    @override
     async def cancel(self, agent: str, job_id: str, now: int) -> None:
-        """See `Store.cancel`."""
         await self._writer.run(
             lambda: self._ledger.cancel(agent, job_id),
             frees=True,
             then=lambda: self._ledger.held.forget(agent, job_id),
         )
 
+    @override
     async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
-        """See `Store.withdraw`."""
         return await self._writer.run(
             lambda: self._ledger.withdraw(agent, job_id, schedule_id), frees=True
         )
 
+    @override
     async def drop(self, agent: str, before: int) -> None:
-        """See `Store.drop`."""
         await self._writer.run(lambda: rows.drop(self._writing, agent, before))
 
+    @override
     async def fire_now(
         self, agent: str, job_id: str, schedule_id: str, now: int
     ) -> StoredOneShot | None:
-        """See `Store.fire_now`."""
         return await self._writer.run(
             lambda: self._ledger.fire_now(agent, job_id, schedule_id, now)
         )
 
+    @override
     async def armed(self, agent: str) -> list[StoredOneShot]:
-        """See `Store.armed`."""
         return self._as_they_are(await self._listing.read(lambda db: rows.armed(db, agent)))
 
+    @override
     async def due(
         self,
         now: int,
@@ -144,21 +155,22 @@ class SqliteStore:
         under_way: Mapping[str, int] | None = None,
         per_agent: int | None = None,
     ) -> list[StoredOneShot]:
-        """See `Store.due`."""
         load = Counter(under_way)
         return await self._writer.look(lambda: self._ledger.due(now, limit, load, per_agent))
 
+    @override
     async def next_due(self, busy: Collection[str] = ()) -> int | None:
-        """See `Store.next_due`."""
         return await self._writer.look(lambda: self._ledger.next_due(busy))
 
+    @override
     def listen(self, expect: Callable[[int], object]) -> None:
-        """See `Store.listen`. No other process delivers from the same file."""
+        """No other process delivers from the same file."""
 
+    @override
     async def settle(
         self, tried: StoredOneShot, outcome: DeliveryResult, now: int
     ) -> StoredOneShot | None:
-        """See `Store.settle`. What cannot be written is held, and written when it can be."""
+        """What cannot be written is held, and written when it can be."""
         chance = self._chance()
         try:
             return await self._writer.run(
@@ -170,20 +182,20 @@ class SqliteStore:
             log_event("not_written_yet", level=logging.WARNING, reason=str(error))
             return await self._writer.look(lambda: self._ledger.hold(tried, outcome, now, chance))
 
+    @override
     async def release(self, held: Sequence[StoredOneShot]) -> None:
-        """See `Store.release`."""
         await self._writer.look(lambda: self._ledger.release(held))
 
+    @override
     async def dead(
         self, now: int, limit: int, which: Which = ALL, offset: int = 0
     ) -> list[StoredOneShot]:
-        """See `Store.dead`."""
         return await self._reading.read(lambda db: rows.dead(db, now, limit, which, offset))
 
+    @override
     async def upcoming(
         self, limit: int, which: Which = ALL, offset: int = 0
     ) -> list[StoredOneShot]:
-        """See `Store.upcoming`."""
         over = len(self._ledger.held.over())
         if not over:
             found = await self._reading.read(lambda db: rows.upcoming(db, limit, which, offset))
@@ -193,8 +205,8 @@ class SqliteStore:
         found = await self._reading.read(lambda db: rows.upcoming(db, enough, which, 0))
         return self._as_they_are(found)[offset : offset + limit]
 
+    @override
     async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
-        """See `Store.lanes`."""
         return await self._reading.read(lambda db: rows.lanes(db, start, end, bins, most, which))
 
     def _as_they_are(self, found: list[StoredOneShot]) -> list[StoredOneShot]:
@@ -203,16 +215,16 @@ class SqliteStore:
         ones = (held.current(row.agent, row.job_id, row) for row in found)
         return [one for one in ones if one is not None and not one.dead]
 
+    @override
     async def attempts(
         self, now: int, limit: int, which: Which = ALL, offset: int = 0
     ) -> list[Attempt]:
-        """See `Store.attempts`."""
         return await self._reading.read(
             lambda db: rows.attempts(db, now, limit, which, offset, self._policy.history)
         )
 
+    @override
     async def counts(self, now: int, which: Which = ALL) -> Counts:
-        """See `Store.counts`."""
         held = self._ledger.held
         some = len(held) + 1  # one of them is not held
         counts, first = await self._reading.read(
@@ -220,8 +232,8 @@ class SqliteStore:
         )
         return held.counted(counts, first, now, which)
 
+    @override
     async def trouble(self) -> StoreError | None:
-        """See `Store.trouble`."""
         if self._watching is None:
             return StorageFullError() if self._reserve.is_given_up() else None
         await self._writer.look(self._note_trouble)
@@ -260,32 +272,34 @@ class SqliteStore:
                 then=lambda: self._ledger.held.written(some),
             )
 
+    @override
     async def read(self, kind: str, key: str) -> Record | None:
-        """See `Store.read`."""
         # A look-up by primary key takes microseconds, less than a change of threads.
         return _guarded(lambda: rows.read(self._looking_up, kind, key))
 
+    @override
     async def write(self, kind: str, key: str, record: Record | None) -> None:
-        """See `Store.write`."""
         text = None if record is None else json.dumps(record)
         await self._writer.run(
             lambda: rows.write(self._writing, kind, key, text), frees=record is None
         )
 
+    @override
     async def swap(self, kind: str, key: str, old: Record | None, record: Record | None) -> bool:
-        """See `Store.swap`."""
         text = None if record is None else json.dumps(record)
         return await self._writer.run(lambda: rows.swap(self._writing, kind, key, old, text))
 
+    @override
     async def scan(self, kind: str) -> dict[str, Record]:
-        """See `Store.scan`."""
         return _guarded(lambda: rows.scan(self._looking_up, kind))
 
+    @override
     async def stop_accepting(self) -> None:
-        """See `Store.stop_accepting`. No other process delivers."""
+        """No other process delivers."""
 
+    @override
     async def close(self) -> None:
-        """See `Store.close`. Once more does nothing."""
+        """Once more does nothing."""
         if self._closed:
             return
         self._closed = True
