@@ -180,8 +180,8 @@ class Nas:
         try:
             async with asyncio.timeout(ready_s):
                 await self._store.next_due()  # says at once when a cluster is away
-                if (trouble := await self._store.trouble()) is not None:
-                    raise trouble
+                if (error := await self._store.arm_error()) is not None:
+                    raise error
                 await self._store.write("probe", "readyz", {})
         except TimeoutError:
             raise StoreError(f"it took longer than {ready_s:g} s") from None
@@ -192,7 +192,7 @@ class Nas:
         with contextlib.suppress(StoreError, TimeoutError):
             async with asyncio.timeout(self._settings.http.count_s):
                 counts = await self._counts.get()
-                up = await self._store.trouble() is None
+                up = await self._store.arm_error() is None
         text = self.metrics.render(counts, up=up, now=self._clock())
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 

@@ -66,7 +66,7 @@ def terse(record: logging.LogRecord) -> logging.LogRecord:
         where = [f"{Path(each.filename).name}:{each.lineno}" for each in frames]
         fields |= {"error": type(error).__name__, "where": where}
     told = logging.LogRecord(
-        record.name, record.levelno, record.pathname, record.lineno, "trouble", None, None
+        record.name, record.levelno, record.pathname, record.lineno, "library_message", None, None
     )
     told.fields = fields
     return told

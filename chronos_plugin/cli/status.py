@@ -116,7 +116,7 @@ def _as_json(reconciler: HomeReconciler, report: StatusReport, last_error: str, 
     told = {
         "home": str(reconciler.home),
         "now": now,
-        "trouble": last_error or None,
+        "last_error": last_error or None,
         "obstacles": [each._asdict() for each in obstacles.of_home(reconciler)],
         "jobs": jobs,
         "watchdog": report.watchdog,

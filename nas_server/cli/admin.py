@@ -204,8 +204,8 @@ async def status(store: Store, options: Namespace) -> None:
         "due": counts.due,
     }
     page = await Access(store).is_on()
-    trouble = await store.trouble()
-    facts["storage"] = "ok" if trouble is None else str(trouble)
+    error = await store.arm_error()
+    facts["storage"] = "ok" if error is None else str(error)
     if options.json:
         more = {"lateness": attrs.asdict(late), "keys": keys, "page": page}
         print(json.dumps({**facts, **more, "dead_count": counts.dead, "dead": dead}))

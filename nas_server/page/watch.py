@@ -67,7 +67,7 @@ class Watch:
         armed = await self._rows(wanted, "armed", self._armed, lambda one: facts.one_shot(one, now))
         dead = await self._rows(wanted, "dead", self._dead, lambda one: facts.one_shot(one, now))
         figures = await self._recent((which, hours), lambda: self._figures(which, hours))
-        counts, trouble = figures.counts, await self._store.trouble()
+        counts, error = figures.counts, await self._store.arm_error()
         await self._add_credentials([*armed["rows"], *dead["rows"]])
         known = ("armed", "due", "dead")
         counted = {each: None if counts is None else getattr(counts, each) for each in known}
@@ -76,7 +76,7 @@ class Watch:
             "version": __version__,
             "agent_known": figures.agent_known,
             "counts": {**counted, "firing": firing},
-            "trouble": None if trouble is None else str(trouble),
+            "arm_error": None if error is None else str(error),
             "lateness": attrs.asdict(facts.lateness(figures.attempts)),
             "chart": lateness_chart(figures.attempts, now) if which.agent else None,
             "timeline": timeline(

@@ -189,7 +189,7 @@ class Store(Protocol):
     async def counts(self, now: int, which: Which = ALL) -> Counts:
         """Count what is held. Raises TooManyError, of `ALL` never."""
 
-    async def trouble(self) -> StoreError | None:
+    async def arm_error(self) -> StoreError | None:
         """Return why nothing more can be armed; None: it can be."""
 
     async def read(self, kind: str, key: str) -> Record | None:

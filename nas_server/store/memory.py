@@ -118,7 +118,7 @@ class MemoryStore(Store):
         return Counts(len(live), len(due), len(dead), min(due, default=None))
 
     @override
-    async def trouble(self) -> StoreError | None:
+    async def arm_error(self) -> StoreError | None:
         return None
 
     @override

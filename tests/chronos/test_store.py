@@ -321,7 +321,7 @@ def test_a_store_that_is_gone_is_told_once(world: World, caplog: pytest.LogCaptu
     assert provider.process.reconciler().status.last_error == ""
 
 
-def test_a_home_without_a_store_is_no_trouble(world: World) -> None:
+def test_a_home_without_a_store_is_no_problem(world: World) -> None:
     world.hermes.config = {"watchdog": True}
     world.hermes.broken[HOME] = GONE
     provider = world.provider()

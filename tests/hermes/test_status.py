@@ -38,7 +38,7 @@ def jobs(agent: Agent) -> Mapping[str, Mapping[str, Any]]:
 
 @pytest.fixture(scope="module")
 def fired(new_agent: AgentMaker) -> Agent:
-    """An agent whose job `often` was fired by NAS, and whose others have their troubles."""
+    """An agent whose job `often` was fired by NAS, and whose others have their problems."""
     agent = new_agent()
     often = agent.hermes.create_job("often", "every 1h")
     with agent.serving("gateway"):

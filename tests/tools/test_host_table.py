@@ -71,7 +71,7 @@ def rows() -> list[Row]:
     cells = dict.fromkeys(STEPS, Cell("ok"))
     bad = cells | {"fire": Cell("FAIL", "answered 503", ("x" * 40 + " unexpected keyword",) * 3)}
     full = [Row(str(known), known.version, dict(bad)) for known in KNOWN]
-    return [*full, Row("hermes-agent==0.23.0", "0.23.0", trouble="No matching distribution")]
+    return [*full, Row("hermes-agent==0.23.0", "0.23.0", setup_error="No matching distribution")]
 
 
 def test_the_table_is_readable_at_eighty_columns() -> None:
@@ -101,7 +101,7 @@ def test_the_same_for_programs_and_for_a_page() -> None:
     [
         (Row("a==1", "1", {"load": Cell("ok"), "pause all": Cell("n/a")}), 0),
         (Row("a==1", "1", {"load": Cell("FAIL")}), 1),
-        (Row("a==1", "1", trouble="none such"), 2),
+        (Row("a==1", "1", setup_error="none such"), 2),
     ],
 )
 def test_the_exit_status(
@@ -151,7 +151,7 @@ def test_the_short_form_tells_the_worst_of_the_steps() -> None:
             Row("a", "1", cells),
             Row("b", "2", cells | {"fire": Cell("FAIL"), "run": Cell("-")}),
             Row("c", "3", cells | {"pause all": Cell("n/a")}),
-            Row("d", "4", trouble="none such"),
+            Row("d", "4", setup_error="none such"),
         ]
     )
     assert told.splitlines()[2:] == [

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         write(rows)
     if any(row.failed for row in rows):
         return 1
-    return 2 if any(row.trouble for row in rows) else 0
+    return 2 if any(row.setup_error for row in rows) else 0
 
 
 def write(rows: Sequence[Row]) -> None:

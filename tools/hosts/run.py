@@ -43,7 +43,7 @@ def _try(candidates: Sequence[Release], nas: NasProcess, place: Path, progress: 
         row = Row(str(release), release.version)
         _play(row, name, nas, place, lambda step: progress.say(f"{release.version} {step}"))
     except SetupError as error:
-        row.trouble = str(error)
+        row.setup_error = str(error)
     row.seconds = time.monotonic() - begun
     progress.end(row.summary())
     return row

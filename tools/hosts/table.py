@@ -17,7 +17,7 @@ class Row:
     release: str
     version: str
     cells: dict[str, Cell] = field(default_factory=dict)
-    trouble: str = ""
+    setup_error: str = ""
     """Why it could not be set up; the reason is not the release's behaviour."""
     seconds: float = 0.0
 
@@ -28,7 +28,7 @@ class Row:
 
     def summary(self) -> str:
         """How it went, in a line."""
-        if self.trouble:
+        if self.setup_error:
             return f"{self.release}: not tried"
         bad = [name for name in STEPS if self.cells[name].state == FAILED]
         good = f"failed: {', '.join(bad)}" if bad else "all well"
@@ -118,8 +118,8 @@ def _ordered(row: Row) -> Iterator[tuple[str, Cell]]:
 
 def _remarks(row: Row) -> Iterator[tuple[str, str]]:
     """The reason of every cell that is not ok, and what hermes said, by name of the step."""
-    if row.trouble:
-        yield "", row.trouble
+    if row.setup_error:
+        yield "", row.setup_error
     for name, cell in _ordered(row):
         if cell.state in (FAILED, LACKING):
             yield name, " | ".join([" ".join(cell.reason.split()), *cell.said])

@@ -30,7 +30,7 @@ async function look() {
     told = await answer.json();
     ahead = told.now_ms - Date.now();
     render();
-    if (told.trouble) live(`Live, but ${told.trouble}.`, true);
+    if (told.arm_error) live(`Live, but ${told.arm_error}.`, true);
     else live(`Live · as of ${timeOf(told.now_ms, 0)}, ${zoneName()} · version ${told.version}`, false);
   } catch (error) {
     if (mine !== asking) return; // a newer question took its place

@@ -21,7 +21,7 @@ from nas_server.logs import log_event
 from nas_server.policy import JetStreamPolicy
 from nas_server.store.base import StoreError
 from nas_server.store.jetstream.job_record import Alarm
-from nas_server.store.jetstream.link import TROUBLE, JetStreamClient
+from nas_server.store.jetstream.link import NATS_ERRORS, JetStreamClient
 from nas_server.store.jetstream.pull import Pull
 
 DEFER_AT_ONCE: Final = 64
@@ -84,7 +84,7 @@ class Alarms:
             await self._pull.close()
             self._pull = None
         waiting = self._rings.keys() - self._leased
-        with contextlib.suppress(*TROUBLE):
+        with contextlib.suppress(*NATS_ERRORS):
             for name in waiting:
                 if (ring := self._rings.pop(name, None)) is not None:
                     await ring.message.nak()
@@ -122,7 +122,7 @@ class Alarms:
         self._rings.pop(ring.alarm.id, None)
         self._leased.discard(ring.alarm.id)
         self._look()
-        with contextlib.suppress(*TROUBLE):
+        with contextlib.suppress(*NATS_ERRORS):
             await ring.message.ack()
 
     async def answer_here(self, alarm_id: str) -> bool:

@@ -12,7 +12,7 @@ from nas_server.logs import log_event
 from nas_server.store.base import StoreError, Which
 from nas_server.store.jetstream.direct import AWAY, direct, words
 from nas_server.store.jetstream.job_record import token
-from nas_server.store.jetstream.link import TROUBLE, JetStreamClient
+from nas_server.store.jetstream.link import NATS_ERRORS, JetStreamClient
 
 _FOUND: Final = {"204", "404"}
 
@@ -48,7 +48,7 @@ class NatsHistory:
         try:
             async with self._turns:
                 await self._link.ask(self._subject(token(attempt.agent)), data, headers)
-        except (*TROUBLE, StoreError) as error:
+        except (*NATS_ERRORS, StoreError) as error:
             log_event("attempt_not_kept", level=logging.WARNING, reason=str(error))
 
     async def written(self) -> None:

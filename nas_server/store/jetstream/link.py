@@ -33,7 +33,7 @@ _FULL: Final = frozenset({10002, 10023, 10047})
 _NOT_STORED: Final = 10077
 _BEYOND_LIMITS: Final = ("maximum bytes exceeded", "maximum messages exceeded")
 _AWAY_CODE: Final = 503
-TROUBLE: Final = (nats.errors.Error, OSError)
+NATS_ERRORS: Final = (nats.errors.Error, OSError)
 """What the client raises when the connection does not do."""
 
 
@@ -111,7 +111,7 @@ class JetStreamClient:
     async def close(self) -> None:
         """Hang up. When the connection was lost, what waited to be sent is lost, too."""
         # From Python 3.12 on, asyncio answers such a write with a TypeError.
-        with contextlib.suppress(TypeError, *TROUBLE):
+        with contextlib.suppress(TypeError, *NATS_ERRORS):
             await self.client.close()
 
     async def get(self, subject: str) -> Found:

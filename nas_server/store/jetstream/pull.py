@@ -13,7 +13,7 @@ from nats.aio.subscription import Subscription
 from nas_server.logs import log_event
 from nas_server.store.base import GoneError
 from nas_server.store.jetstream.direct import status_of
-from nas_server.store.jetstream.link import TROUBLE, JetStreamClient
+from nas_server.store.jetstream.link import NATS_ERRORS, JetStreamClient
 from nas_server.store.jetstream.setup import CONSUMER, consume
 
 EXPIRES_S: Final = 30.0
@@ -67,7 +67,7 @@ class Pull:
         self._closing = True  # a cancellation can get lost in nats-py, before Python 3.12
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
-        with contextlib.suppress(*TROUBLE):
+        with contextlib.suppress(*NATS_ERRORS):
             await self._inbox.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it out
 
     def look(self) -> None:

@@ -62,7 +62,7 @@ class Room:
             except Exception as error:  # without this task, full were full for ever
                 log_event("room_unknown", level=logging.WARNING, reason=str(error))
 
-    async def trouble(self) -> StorageFullError | None:
+    async def arm_error(self) -> StorageFullError | None:
         """Tell whether nothing more can be armed, as of a moment ago.
 
         Whoever asks often must not push out the looks that count as well, nor burden the cluster.

@@ -73,12 +73,12 @@ def _login(text: str) -> dict[str, str]:
 async def connect(place: Place, policy: JetStreamPolicy = JETSTREAM) -> Client:
     """Connect to a cluster that can do what the store needs; StoreError."""
     client = Client()
-    trouble: list[Exception] = []
+    errors: list[Exception] = []
 
     async def note(error: Exception) -> None:
-        trouble[:] = [error]
+        errors[:] = [error]
         if client.is_connected:
-            log_event("nats_trouble", level=logging.WARNING, reason=_reason(error))
+            log_event("nats_error", level=logging.WARNING, reason=_reason(error))
 
     try:
         await asyncio.wait_for(
@@ -98,7 +98,7 @@ async def connect(place: Place, policy: JetStreamPolicy = JETSTREAM) -> Client:
         )
     except (nats.errors.Error, OSError, TimeoutError) as error:
         await client.close()
-        reason = trouble[0] if trouble and isinstance(error, TimeoutError) else error
+        reason = errors[0] if errors and isinstance(error, TimeoutError) else error
         raise StoreError(f"cannot reach NATS at {place.hosts}: {_reason(reason)}") from None
     version = client.connected_server_version
     if (version.major, version.minor) < OLDEST:

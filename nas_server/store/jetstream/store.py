@@ -352,8 +352,8 @@ class JetStreamStore(Store):
         return Counts(len(live), len(due), len(dead), min(due, default=None))
 
     @override
-    async def trouble(self) -> StoreError | None:
-        return await self._room.trouble()
+    async def arm_error(self) -> StoreError | None:
+        return await self._room.arm_error()
 
     @override
     async def read(self, kind: str, key: str) -> Record | None:

@@ -78,7 +78,7 @@ class SqliteStore(Store):
         )
         self._guard = guard
         self._reserve = reserve
-        self._trouble: StoreError | None = None
+        self._arm_error: StoreError | None = None
         self._closed = False
         self._watching: asyncio.Task[None] | None = None
         if lock is not None:
@@ -233,25 +233,25 @@ class SqliteStore(Store):
         return held.counted(counts, first, now, which)
 
     @override
-    async def trouble(self) -> StoreError | None:
+    async def arm_error(self) -> StoreError | None:
         if self._watching is None:
             return StorageFullError() if self._reserve.is_given_up() else None
-        await self._writer.look(self._note_trouble)
-        return self._trouble
+        await self._writer.look(self._check_writable)
+        return self._arm_error
 
-    def _note_trouble(self) -> None:
+    def _check_writable(self) -> None:
         """See whether anything can be written; in the writing thread."""
-        before, self._trouble = self._trouble, None
+        before, self._arm_error = self._arm_error, None
         try:
             if self._guard is not None:
                 self._guard.check()
             if not self._writer.has_room():
                 raise StorageFullError
         except StoreError as error:
-            self._trouble = error
-        if self._trouble is not None and str(self._trouble) != str(before):
-            log_event("nothing_is_armed", level=logging.ERROR, reason=str(self._trouble))
-        elif before is not None and self._trouble is None:
+            self._arm_error = error
+        if self._arm_error is not None and str(self._arm_error) != str(before):
+            log_event("nothing_is_armed", level=logging.ERROR, reason=str(self._arm_error))
+        elif before is not None and self._arm_error is None:
             log_event("all_is_armed_again")
 
     async def _watch(self) -> None:
@@ -259,7 +259,7 @@ class SqliteStore(Store):
         while True:
             await asyncio.sleep(self._policy.watch_s)
             try:
-                if await self.trouble() is None:
+                if await self.arm_error() is None:
                     await self._write(self._ledger.held.unwritten())
             except StoreError as error:
                 log_event("not_written_yet", level=logging.WARNING, reason=str(error))

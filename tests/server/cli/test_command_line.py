@@ -340,7 +340,9 @@ def test_a_broken_request_does_not_get_into_the_log(server: NasServer) -> None:
         assert b" 400 " in connection.recv(4_096)
     server.stop()
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
-    assert [line["library"] for line in lines if line["event"] == "trouble"] == ["aiohttp.server"]
+    assert [line["library"] for line in lines if line["event"] == "library_message"] == [
+        "aiohttp.server"
+    ]
     assert "hunter" not in server.log.read_text()
     server.start()
 

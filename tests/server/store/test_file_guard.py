@@ -124,7 +124,7 @@ async def test_nothing_is_armed_in_a_file_that_is_lost(
         await store.provision(shot("lost"), T)
 
     async def told() -> bool:
-        return isinstance(store._trouble, FileChangedError)
+        return isinstance(store._arm_error, FileChangedError)
 
     await eventually(told)  # nobody asks
 
@@ -180,13 +180,13 @@ async def test_its_own_work_and_other_processes_are_no_harm(store: SqliteStore, 
         lambda: store._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     )
     await store.provision(shot("last"), T)
-    assert await store.trouble() is None
+    assert await store.arm_error() is None
     assert len(await store.armed("a")) == 32
 
 
 async def test_looking_at_the_file_keeps_the_locks_on_it(store: SqliteStore, path: Path) -> None:
     await backed_up(store, path)
-    assert await store.trouble() is None
+    assert await store.arm_error() is None
     beside = await SqliteStore.open(path, serving=False)
     await beside.close()  # the last to leave would take the log of writes along
     assert Path(f"{path}-wal").exists()

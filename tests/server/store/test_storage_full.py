@@ -80,7 +80,7 @@ async def test_a_cancel_makes_room(store: SqliteStore) -> None:
     assert await store.armed("a") == []
 
     async def has_room() -> bool:
-        return await store.trouble() is None
+        return await store.arm_error() is None
 
     await eventually(has_room)
     await store.provision(shot("again"), T)
@@ -88,16 +88,16 @@ async def test_a_cancel_makes_room(store: SqliteStore) -> None:
 
 async def test_it_says_so_and_when_it_is_over(store: SqliteStore, tmp_path: Path) -> None:
     await fill(store)
-    assert isinstance(await store.trouble(), StorageFullError)
+    assert isinstance(await store.arm_error(), StorageFullError)
     beside = await SqliteStore.open(tmp_path / "nas.db", serving=False)
-    assert isinstance(await beside.trouble(), StorageFullError)
+    assert isinstance(await beside.arm_error(), StorageFullError)
     await limit(store, None)
 
     async def has_room() -> bool:
-        return await store.trouble() is None
+        return await store.arm_error() is None
 
     await eventually(has_room)
-    assert await beside.trouble() is None
+    assert await beside.arm_error() is None
     await beside.close()
     await store.provision(shot("again"), T)
 

@@ -51,5 +51,5 @@ async def test_those_that_wait_are_bounded_and_so_is_the_wait_for_them(
         stopped.add(attempt(f"job{n}"))
     async with asyncio.timeout(5):  # each of them would be tried for 10 s
         await stopped.written()
-    told = [each.message for each in caplog.records if each.message != "nats_trouble"]
+    told = [each.message for each in caplog.records if each.message != "nats_error"]
     assert told == ["attempts_not_kept"]

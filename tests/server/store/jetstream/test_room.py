@@ -28,17 +28,17 @@ class Roomy:
 async def test_whoever_asks_again_and_again_does_not_undo_a_refusal() -> None:
     cluster = Roomy(2**30)
     room = Room(cast("JetStreamClient", cluster))
-    assert await room.trouble() is None
+    assert await room.arm_error() is None
     looked = len(cluster.asked)
     room.refused()
     for _ in range(2 * LATE):
-        assert isinstance(await room.trouble(), StorageFullError)
+        assert isinstance(await room.arm_error(), StorageFullError)
     assert len(cluster.asked) == looked
     with pytest.raises(StorageFullError):
         room.take(1)
     for _ in range(1 + LATE):
         await room.look()
-    assert await room.trouble() is None
+    assert await room.arm_error() is None
 
 
 async def test_what_is_armed_between_two_looks_takes_room() -> None:

@@ -68,7 +68,7 @@ async def looked_again(store: JetStreamStore) -> None:
 
 
 async def is_full(store: JetStreamStore) -> bool:
-    return isinstance(await store.trouble(), StorageFullError)
+    return isinstance(await store.arm_error(), StorageFullError)
 
 
 async def test_what_is_due_fires_all_the_same_and_is_counted(cluster: NatsCluster) -> None:
