@@ -59,12 +59,16 @@ class HeldOneShots:
         if one is not None and not one.dead:
             heapq.heappush(self._wakes, (one.wake_ms, one.agent, one.job_id))
             if len(self._wakes) > 2 * len(self._held) + _FEW:
-                self._wakes = [
-                    (held.one.wake_ms, *job)
-                    for job, held in self._held.items()
-                    if held.one is not None and not held.one.dead
-                ]
-                heapq.heapify(self._wakes)
+                self.wake_all()
+
+    def wake_all(self) -> None:
+        """Have `waking` take all of them out, those too that it took out before."""
+        self._wakes = [
+            (held.one.wake_ms, *job)
+            for job, held in self._held.items()
+            if held.one is not None and not held.one.dead
+        ]
+        heapq.heapify(self._wakes)
 
     def drop(self, tried: StoredOneShot) -> None:
         """Hold nothing in place of the row any more, if ``tried`` is what is held."""
@@ -109,6 +113,10 @@ class HeldOneShots:
         """Hold nothing of a job whose row is there no longer."""
         self._held.pop((agent, job_id), None)
 
+    def has(self, held: Held) -> bool:
+        """Tell whether that is what its job has still."""
+        return self._held.get((held.row.agent, held.row.job_id)) is held
+
     def each(self) -> list[Held]:
         """Return all that are held."""
         return list(self._held.values())
@@ -124,7 +132,7 @@ class HeldOneShots:
     def written(self, some: Sequence[Held]) -> None:
         """Note that the rows say what was held, where it still is."""
         for held in some:
-            if self._held.get((held.row.agent, held.row.job_id)) is held:
+            if self.has(held):
                 del self._held[held.row.agent, held.row.job_id]
             if held.one is None:
                 self._delivered.pop((held.row.agent, held.row.dedup_key), None)

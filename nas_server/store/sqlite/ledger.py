@@ -27,7 +27,7 @@ class Ledger:
 
     def rolled_back(self) -> None:
         """Forget what was done since the last commit, which is undone."""
-        self._ready.clear()
+        self._name_anew()
 
     def provision(self, wanted: StoredOneShot, now: int) -> str:
         """Arm by the rules; return the schedule id to answer."""
@@ -82,9 +82,9 @@ class Ledger:
                     if len(taken) == limit:
                         break
         except BaseException:  # nobody hears of them
-            self._ready.clear()
             for one in taken:
                 self.held.drop(one)
+            self._name_anew()
             raise
         return taken
 
@@ -132,11 +132,12 @@ class Ledger:
         """Write what is held, those under way as handed back."""
         for each in some:
             agent, job_id = each.row.agent, each.row.job_id
-            if rows.get(self._db, agent, job_id) == each.row:
+            # Since they were gathered, one may have been leased, or its row replaced.
+            if self.held.has(each) and rows.get(self._db, agent, job_id) == each.row:
                 if each.one is None:
                     rows.delete(self._db, agent, job_id)
                 else:
-                    rows.put(self._db, one_shot.release(each.one))
+                    self._put(one_shot.release(each.one))
             if each.one is None and (kept := self.held.kept(each.row)) is not None:
                 rows.remember(self._db, each.row, kept[0] - one_shot.REMEMBER_MS, kept[0])
         for attempt in self.held.attempts:
@@ -170,12 +171,16 @@ class Ledger:
             # While an agent is full, what it arms anew leaves names behind that nobody takes.
             self._most = 2 * rows.count_due(self._db, now) + self._policy.ready
             if len(self._ready) > self._most:
-                self._ready.clear()
+                self._name_anew()
         if now > self._ready.horizon:
             for agent, job_id, wake in rows.waking(self._db, self._ready.horizon, now):
                 self._ready.add(agent, job_id, wake)
             self._ready.horizon = now
         self._name_held(now)
+
+    def _name_anew(self) -> None:
+        self._ready.clear()
+        self.held.wake_all()
 
     def _name_held(self, now: int) -> None:
         for agent, job_id, wake in self.held.waking(now):

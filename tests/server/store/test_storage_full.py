@@ -147,6 +147,53 @@ async def test_outcomes_that_cannot_be_written_hold_and_are_written_later(
     await reopened.close()
 
 
+async def write_held(store: SqliteStore) -> None:
+    """Do what the store does from time to time."""
+    await store._write(store._ledger.held.unwritten())
+
+
+async def test_what_was_handed_back_and_then_written_is_due_again(store: SqliteStore) -> None:
+    await store.provision(shot("job"), T)
+    await store.release(await store.due(T, 1))
+    await write_held(store)
+    assert await store.next_due() == T
+    assert [(one.job_id, one.attempt) for one in await store.due(T, 1)] == [("job", 2)]
+
+
+async def test_what_is_leased_beside_a_write_of_what_it_was_stays_leased(
+    store: SqliteStore,
+) -> None:
+    await store.provision(shot("job"), T)
+    await store.release(await store.due(T, 1))
+    # In one turn of the loop: what is written was gathered before the lease, which comes first.
+    (leased,), _ = await asyncio.gather(store.due(T, 1), write_held(store))
+    assert await store.armed("a") == [leased]
+    left = await store.settle(leased, FAILED, T)
+    assert left is not None
+    assert await store.next_due() == left.not_before_ms
+    assert [one.attempt for one in await store.due(left.not_before_ms, 1)] == [3]
+
+
+async def test_a_retry_that_is_held_outlives_a_group_of_writes_that_is_undone(
+    store: SqliteStore, unwritable: list[StoreError]
+) -> None:
+    await store.provision(shot("job"), T)
+    (held,) = await store.due(T, 1)
+    unwritable.append(StoreError("the disk is gone"))
+    left = await store.settle(held, FAILED, T)
+    assert left is not None
+    again = left.not_before_ms
+    assert await store.due(again, 1, under_way={"a": 1}, per_agent=1) == []  # now it is ready
+    unwritable.clear()
+
+    def fails() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store._writer.run(fails)
+    assert [one.attempt for one in await store.due(again, 1)] == [2]
+
+
 async def test_what_was_delivered_and_cannot_be_written_hides_nothing_that_is_armed(
     store: SqliteStore, unwritable: list[StoreError]
 ) -> None:
