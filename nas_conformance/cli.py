@@ -81,6 +81,11 @@ def _given(options: argparse.Namespace) -> Options:
     url = _base_url(options)
     if not options.token:
         raise _UsageError("no token: pass --token, or set NAS_TOKEN")
+    for name in ("token", "second_token", "expired_token", "unprovisioned_token"):
+        token = getattr(options, name) or ""
+        if " " in token or not (token.isascii() and token.isprintable()):
+            flag = f"--{name.replace('_', '-')}"
+            raise _UsageError(f"{flag}: visible ASCII is needed, with no space or line end")
     names = {"seed", "deadline", "examples", "receive_port", "callback_url", "jwks", "issuer"}
     names |= {"audience"}
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from xml.etree import ElementTree
 
+import attrs
+
 from nas_sdk._version import __version__
 
 from .runner.suite import Report, Verdict
@@ -21,15 +23,17 @@ _WORDS: Final = {"passed": "ok", "failed": "FAIL", "skipped": "skip", "not run":
 
 def text(report: Report) -> str:
     """The report for people: one line per check, then every failure in full."""
+    report = _hidden(report)
     lines = [*_header(report), ""]
     lines += [_line(verdict) for verdict in report.verdicts]
     lines += _failures(report)
     lines += ["", *_summary(report)]
-    return _hide("\n".join(lines), report) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def as_json(report: Report) -> str:
     """The report for scripts: one JSON object."""
+    report = _hidden(report)
     document = {
         "kit": __version__,
         "contract": report.contract,
@@ -41,7 +45,7 @@ def as_json(report: Report) -> str:
         "left_behind": list(report.left_behind),
         "checks": [_as_dict(verdict) for verdict in report.verdicts],
     }
-    return _hide(json.dumps(document, indent=2, ensure_ascii=False), report) + "\n"
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def as_junit(report: Report) -> str:
@@ -54,9 +58,9 @@ def as_junit(report: Report) -> str:
         skipped=str(report.count("skipped")),
         time=f"{report.seconds:.3f}",
     )
-    for verdict in report.verdicts:
+    for verdict in _hidden(report).verdicts:
         _add_case(suite, verdict)
-    return _hide(ElementTree.tostring(suite, encoding="unicode"), report) + "\n"
+    return ElementTree.tostring(suite, encoding="unicode") + "\n"
 
 
 def _add_case(suite: ElementTree.Element, verdict: Verdict) -> None:
@@ -190,8 +194,39 @@ def _as_dict(verdict: Verdict) -> dict[str, Any]:
     return said
 
 
-def _hide(words: str, report: Report) -> str:
-    """Take out the tokens, which a NAS may have repeated."""
-    for secret in report.options.secrets:
+def _hidden(report: Report) -> Report:
+    """The report without the tokens, which a NAS may have repeated.
+
+    Taken out before anything is wrapped or cut off: of a part one could not tell.
+    """
+    secrets = report.options.secrets
+    verdicts = [
+        attrs.evolve(
+            verdict,
+            reason=_hide(verdict.reason, secrets),
+            broken=verdict.broken and _hide_in(verdict.broken, secrets),
+        )
+        for verdict in report.verdicts
+    ]
+    return attrs.evolve(report, verdicts=verdicts)
+
+
+def _hide_in(broken: CheckFailed, secrets: Sequence[str]) -> CheckFailed:
+    exchange = broken.exchange and attrs.evolve(
+        broken.exchange,
+        path=_hide(broken.exchange.path, secrets),
+        sent=broken.exchange.sent and _hide_bytes(broken.exchange.sent, secrets),
+        body=_hide_bytes(broken.exchange.body, secrets),
+    )
+    steps = [_hide(step, secrets) for step in broken.steps]
+    return CheckFailed(_hide(broken.wrong, secrets), exchange, steps=steps)
+
+
+def _hide_bytes(data: bytes, secrets: Sequence[str]) -> bytes:
+    return _hide(data.decode("latin-1"), secrets).encode("latin-1")
+
+
+def _hide(words: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
         words = words.replace(secret, HIDDEN)
     return words

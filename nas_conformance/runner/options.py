@@ -53,6 +53,10 @@ class Options:
 
     @property
     def secrets(self) -> list[str]:
-        """Every token, to be kept out of reports; one of a few letters is no secret."""
+        """Every token, to be kept out of reports, the longest first: it may hold another.
+
+        One of a few letters is no secret.
+        """
         tokens = (self.token, self.second, self.expired, self.unprovisioned)
-        return [token for token in tokens if token and len(token) >= _SECRET_MIN]
+        secret = [token for token in tokens if token and len(token) >= _SECRET_MIN]
+        return sorted(secret, key=len, reverse=True)

@@ -133,15 +133,18 @@ def _echo(request: web.Request, status: int, body: Any) -> web.Response | None:
 ECHO = Bug("echo", "403 and the token in it", "auth.expired", change=answering(_echo))
 
 
-def test_tokens_that_a_nas_repeats_are_hidden(capsys: Captured) -> None:
-    old = "some-old-token-0123"
-    options = ["--only", "auth.expired", "--expired-token", old]
+@pytest.mark.parametrize("letters", [16, 150, 700])  # on one line, on several, cut off at the end
+def test_tokens_that_a_nas_repeats_are_hidden(
+    letters: int, capsys: Captured, tmp_path: Path
+) -> None:
+    old, file = f"old-{'Ab0' * letters}"[:letters], tmp_path / "report.xml"
+    options = ["--only", "auth.expired", "--expired-token", old, "--junit", str(file)]
     for form in ([], ["--json"]):
         status, _ = run_against(ECHO, *options, *form)
         out, _ = capsys.readouterr()
         assert status == 1
         assert "unknown: Bearer [token]" in out
-        assert old not in out
+        assert "Ab0Ab0" not in out + file.read_text()
 
 
 def test_json_is_for_scripts(capsys: Captured) -> None:
@@ -246,6 +249,17 @@ def test_bad_options_are_2_and_one_line(options: list[str], said: str, capsys: C
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert said in err
+
+
+@pytest.mark.parametrize("bad", ["secret\r", "sec ret", "secr\u00e9t"])
+@pytest.mark.parametrize("flag", ["--token", "--expired-token"])
+def test_a_token_that_no_request_can_carry_is_2_and_not_shown(
+    flag: str, bad: str, capsys: Captured
+) -> None:
+    assert main(["--url", "http://127.0.0.1:1", "--token", "good", flag, bad]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"nas-conformance: {flag}: visible ASCII is needed, with no space or line end\n"
 
 
 def test_nobody_there_is_2(capsys: Captured) -> None:
