@@ -6,6 +6,7 @@ listened to for ever. Here every step gets what is left of the deadline at most.
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections.abc import Iterable
@@ -72,11 +73,36 @@ class Wire(Bounded, httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
+        """Called by httpcore. The limit is that of all addresses of the host together.
+
+        Left to itself the socket library gives each of them as long. Here each gets its share
+        of what is left, so that one that does not answer leaves time for those after it.
+        """
+        connect, options = httpcore.SyncBackend().connect_tcp, socket_options or []
+        addresses = _addresses(host, port)
         limit = self.cap(timeout, httpcore.ConnectTimeout)
-        backend = httpcore.SyncBackend()
-        return _Stream(
-            self, backend.connect_tcp(host, port, limit, local_address, socket_options or [])
-        )
+        give_up = None if limit is None else time.monotonic() + limit
+        while True:
+            share = None if give_up is None else (give_up - time.monotonic()) / len(addresses)
+            if share is not None and share <= 0:
+                raise httpcore.ConnectTimeout("timed out")
+            try:
+                stream = connect(addresses.pop(0), port, share, local_address, options)
+                return _Stream(self, stream)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if not addresses:
+                    raise
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """The numeric addresses of a host, in the order in which to try them."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore.ConnectError(str(error)) from error
+    # Numeric, and with the link that an address may be of; this asks nobody.
+    numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    return [socket.getnameinfo(to, numeric)[0] for *_, to in found]
 
 
 class _Stream(httpcore.NetworkStream):

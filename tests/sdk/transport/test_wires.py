@@ -1,6 +1,7 @@
 """Requests and answers in pieces: of any size, at any byte."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from itertools import islice
@@ -9,7 +10,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from nas_sdk import AsyncNasClient, NasClient, NasTimeoutError
+from nas_sdk import AsyncNasClient, NasClient, NasConnectionError, NasTimeoutError
 from nas_sdk._transport import async_wires, wires
 from tests.support.both_clients import CALLBACK, FIRE_AT, KINDS, Driver
 from tests.support.loopback import Answer, Loopback, http_answer, loopback
@@ -127,6 +128,59 @@ async def test_an_answer_byte_by_byte(kind: str) -> None:
             assert (await call("provision", *PROVISION)).schedule_id == "os_1"
         await call.close()
     assert server.connections == 1
+
+
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses of the host nas.test."""
+    addresses: list[str] = []
+    usual = socket.getaddrinfo
+
+    def look_up(host: str, port: int, *args: Any, **options: Any) -> Any:
+        hosts = addresses if host == "nas.test" else [host]
+        if not hosts:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [each for at in hosts for each in usual(at, port, *args, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return addresses
+
+
+def test_all_addresses_of_a_host_share_one_limit(
+    several: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[str, float]] = []
+
+    def silent(_: Any, host: str, port: int, timeout: float, *rest: Any) -> Any:
+        tried.append((host, timeout))
+        raise httpcore.ConnectTimeout("timed out")
+
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", silent)
+    several += ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"]
+    with (
+        NasClient("https://nas.test", "agent-token", max_attempts=1, timeout=8.0) as nas,
+        pytest.raises(NasTimeoutError),
+    ):
+        nas.list_armed()
+    assert [host for host, _ in tried] == several
+    for (_, share), most in zip(tried, (8 / 4, 8 / 3, 8 / 2, 8), strict=True):
+        assert 0 < share <= most
+
+
+def test_the_next_address_of_a_host_is_tried_when_one_refuses(several: list[str]) -> None:
+    with loopback(lambda _: ANSWER) as server:  # which listens at 127.0.0.1 alone
+        several += ["127.0.0.2", "127.0.0.1"]
+        url = server.url.replace("127.0.0.1", "nas.test")
+        with NasClient(url, "agent-token", allow_http=True) as nas:
+            assert nas.provision(*PROVISION).schedule_id == "os_1"
+
+
+def test_a_host_without_an_address_is_no_answer(several: list[str]) -> None:
+    with (
+        NasClient("https://nas.test", "agent-token", max_attempts=1) as nas,
+        pytest.raises(NasConnectionError, match="Name or service not known"),
+    ):
+        nas.list_armed()
 
 
 class _Deaf(httpcore.NetworkStream):
