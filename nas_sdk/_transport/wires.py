@@ -96,13 +96,13 @@ class Wire(Bounded, httpcore.NetworkBackend):
 
 def _addresses(host: str, port: int) -> list[str]:
     """The numeric addresses of a host, in the order in which to try them."""
+    # With the link that an address may be of, and without asking anybody.
+    numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return [socket.getnameinfo(to, numeric)[0] for *_, to in found]
     except OSError as error:
         raise httpcore.ConnectError(str(error)) from error
-    # Numeric, and with the link that an address may be of; this asks nobody.
-    numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
-    return [socket.getnameinfo(to, numeric)[0] for *_, to in found]
 
 
 class _Stream(httpcore.NetworkStream):
