@@ -1,4 +1,4 @@
-"""The connection pool of the asynchronous client; see `lanes.py`."""
+"""The connection pool of the asynchronous client; see `pool.py`."""
 
 from __future__ import annotations
 
