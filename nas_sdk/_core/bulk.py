@@ -139,8 +139,9 @@ class Batch:
 
     def stop(self) -> None:
         """Hand out no more items, and let those under way end soon."""
-        self._left = iter(range(0))
         self.deadline.end()
+        for _ in self._left:  # by taking them, as every worker has this iterator by now
+            pass
 
     def outcomes(self) -> list[BulkResult]:
         """One per item, in their order, once all are settled."""

@@ -167,6 +167,15 @@ async def test_progress_that_fails_ends_the_batch(
     assert overrun == []
 
 
+def test_a_batch_that_is_stopped_hands_out_no_more(nas: InMemoryNas) -> None:
+    batch = Batch.of_cancels(["a", "b", "c"], nas.client()._settings)
+    worker = iter(batch)
+    next(worker)
+    batch.stop()
+    assert list(worker) == []
+    assert list(batch) == []
+
+
 async def test_a_hook_that_fails_ends_the_batch(kind: str, nas: InMemoryNas) -> None:
     def fail(_: object) -> None:
         raise ZeroDivisionError
