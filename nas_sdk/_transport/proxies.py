@@ -23,7 +23,8 @@ def proxy_for(url: httpx.URL, given: str | httpx.Proxy | None) -> httpx.Proxy | 
         return _checked(given, "proxy")
     named = {} if is_loopback(url.host) else getproxies()
     text = named.get(url.scheme) or named.get("all")
-    if not text or is_excepted(url.host, url.port, named.get("no", "")):
+    port = url.port or (443 if url.scheme == "https" else 80)
+    if not text or is_excepted(url.host, port, named.get("no", "")):
         return None
     return _checked(
         text if "://" in text else f"http://{text}",
@@ -47,7 +48,7 @@ def _checked(given: str | httpx.Proxy, name: str) -> httpx.Proxy:
     return proxy
 
 
-def is_excepted(host: str, port: int | None, no_proxy: str) -> bool:
+def is_excepted(host: str, port: int, no_proxy: str) -> bool:
     """Whether `NO_PROXY` names the host: itself, a domain it is in, its network, or `*`.
 
     What cannot be read in the list names nothing.
@@ -55,7 +56,7 @@ def is_excepted(host: str, port: int | None, no_proxy: str) -> bool:
     return any(_names(entry.strip().lower(), host.lower(), port) for entry in no_proxy.split(","))
 
 
-def _names(entry: str, host: str, port: int | None) -> bool:
+def _names(entry: str, host: str, port: int) -> bool:
     if entry == "*":
         return True
     name = entry.partition("://")[2] or entry

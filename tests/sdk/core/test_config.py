@@ -119,6 +119,19 @@ def test_exceptions_from_a_proxy(no_proxy: str, host: str, is_so: bool) -> None:
     assert is_excepted(host, 443, no_proxy) is is_so
 
 
+@pytest.mark.parametrize(
+    ("url", "excepted"), [("https://nas.test", "nas.test:443"), ("http://nas.test", "nas.test:80")]
+)
+def test_an_exception_of_the_port_that_a_url_does_not_name(
+    url: str, excepted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.test")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test")
+    monkeypatch.setenv("NO_PROXY", excepted)
+    assert proxy_for(httpx.URL(url), None) is None
+    assert proxy_for(httpx.URL(f"{url}:8443"), None) is not None
+
+
 def test_this_machine_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.test")
     monkeypatch.delenv("NO_PROXY", raising=False)
