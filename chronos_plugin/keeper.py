@@ -108,7 +108,8 @@ class HomeReconciler(AgentReconciler):
             return ()
         from .profiles import stored
 
-        return self._times(job for home in others for job in stored(self._host, home)).keys()
+        jobs = (job for home in others for job in stored(self._host, home))
+        return {job["id"] for job in jobs if self._host.is_runnable(job)}
 
     @override
     def on_empty(self) -> None:

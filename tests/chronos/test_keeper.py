@@ -383,6 +383,18 @@ def test_profiles_leave_each_other_s_arms_alone(world: World) -> None:
     assert len(watchdogs(world)) == 2
 
 
+def test_another_profile_s_job_without_a_time_keeps_its_arm(world: World) -> None:
+    world.hermes.stores[OTHER] = {}
+    world.hermes.add("theirs", 60, home=OTHER)
+    world.hermes.at = OTHER
+    world.provider().reconcile()
+    world.hermes.stores[OTHER]["theirs"]["next_run_at"] = None
+    for home in (OTHER, HOME):
+        world.hermes.at = home
+        world.provider().reconcile()
+        assert set(world.armed()) == {"theirs"}
+
+
 def test_nothing_is_cancelled_while_another_profile_is_unreadable(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
