@@ -25,8 +25,8 @@ from .desired import (
     watchdog_id,
 )
 from .file_watcher import FileWatcher
-from .fire_gate import EARLY_SECONDS, FireGate
-from .planning import Desired, latest_try
+from .fire_gate import FireGate
+from .planning import Desired, latest_try_at_nas
 from .reconciler import Reconciler
 from .runtime import Runtime
 
@@ -112,7 +112,7 @@ class AgentReconciler(Reconciler):
     def _on_fire(self, job_id: str, due: float, now: float) -> None:
         # Whatever key this fire had, NAS arms nothing under it for a while; by NAS's clock, which
         # may be ahead of this one, it may be that of a try that is still to come here.
-        self.note_try(job_id, latest_try(round(due * 1000), int((now + EARLY_SECONDS) * 1000)))
+        self.note_try(job_id, latest_try_at_nas(round(due * 1000), int(now * 1000)))
         self.on_fire(job_id, due, now)
 
     def look_again(self, seconds: float) -> None:

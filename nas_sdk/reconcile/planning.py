@@ -20,6 +20,8 @@ wait for the next try doubles, so that an agent that will not run a job is not k
 """
 OVERDUE_STEP_MAX_MS: Final = 900_000
 """Where the doubling ends."""
+CLOCKS_MS: Final = 30_000
+"""How far NAS's clock may be ahead."""
 WATCHDOG_MS: Final = 900_000
 """How long after the earliest job its watchdog is due."""
 WATCHDOG_SLACK_MS: Final = 600_000
@@ -163,11 +165,17 @@ def _spelled(one: OneShot, due: int, now: int | None, tried: int | None) -> OneS
 
 def armed_at(due: int, now: int, tried: int | None) -> int:
     """When an occurrence that is `due` is armed for: its latest try, or the next one if it was
-    `tried` since the latest, or is armed for the next; all in ms since the epoch."""
+    `tried` since the latest, or is armed for the next; all in ms since the epoch.
+
+    What NAS has fired by its own clock may be the next try by this one; it is followed by the
+    one after it, as NAS arms nothing under the key of a fire that it delivered.
+    """
     latest = latest_try(due, now)
-    if tried is None or not (latest <= tried <= now or is_next_try(due, tried, now)):
+    if tried is None or tried < latest:
         return latest
-    return _next_try(due, now)
+    if tried <= latest_try_at_nas(due, now):
+        return _next_try(due, max(tried, now))
+    return tried if is_next_try(due, tried, now) else latest
 
 
 def latest_try(due: int, now: int) -> int:
@@ -175,9 +183,17 @@ def latest_try(due: int, now: int) -> int:
     return due + _tries(now - due)[0] if due <= now else due
 
 
+def latest_try_at_nas(due: int, now: int) -> int:
+    """The same by NAS's clock, which may be ahead; but by this one while the waits are no longer
+    than clocks differ, as every try would be taken for the one after it."""
+    latest, following = latest_try(due, now), _next_try(due, now)
+    return following if following - now <= CLOCKS_MS < following - latest else latest
+
+
 def is_next_try(due: int, at: int, now: int) -> bool:
-    """Whether an occurrence that is overdue is next to be tried then."""
-    return due <= now and at == _next_try(due, now)
+    """Whether an occurrence that is overdue is next to be tried then, by this clock or NAS's."""
+    at_nas = max(now, latest_try_at_nas(due, now))
+    return due <= now and at in (_next_try(due, now), _next_try(due, at_nas))
 
 
 def _next_try(due: int, now: int) -> int:

@@ -62,6 +62,9 @@ STATED = {
     "reconcile.planning.OVERDUE_STEP_MAX_MS": Limit(
         900_000, "longer than NAS remembers a key", "within the last 10 minutes"
     ),
+    "reconcile.planning.CLOCKS_MS": Limit(
+        30_000, "clocks differ by so much", "The receiver allows 30 seconds of clock skew"
+    ),
     "reconcile.planning.WATCHDOG_MS": Limit(900_000, "after the earliest job, so never in health"),
     "reconcile.planning.WATCHDOG_SLACK_MS": Limit(600_000, "it is not moved at every fire"),
     "reconcile.planning.SPARE_WATCHDOG_MS": Limit(

@@ -147,11 +147,9 @@ def wakes(world: World) -> list[str]:
     for start, end, job_id in world.machine.mishaps.refusals:
         fires = sum(start < at <= end for at, fired in world.nas.tries if fired == job_id)
         faults = sum(world.chaos.counts[kind] for kind in WAKING)
-        # A second fire in each wait comes where the clock is behind NAS's, so that a process that
-        # was just started takes the try before for the latest one, and NAS has forgotten its
-        # key; and where the machine stops before anybody looks again.
+        # A second fire in each wait comes where the machine stops before anybody looks again.
         stops_soon = not world.shape.always_on and world.shape.idle_seconds < LOOK_SECONDS
-        wait = LONGEST_WAIT_SECONDS / (2 if stops_soon or world.machine.skew < 0 else 1)
+        wait = LONGEST_WAIT_SECONDS / (2 if stops_soon else 1)
         bound = FREE_WAKES + (end - start) / wait + faults
         if fires > bound:
             problems.append(f"{fires} wakes for {job_id}, refused for {end - start:.0f} s")

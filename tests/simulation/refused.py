@@ -47,8 +47,11 @@ class Cost:
 HEADER: Final = f"{'per hour':<34}{'fires':>14}{'wakes':>14}{'awake s':>14}{'requests':>14}"
 
 
-def measure(machine: str, host: str, hours: float, driver: Driver) -> Cost:
-    """Let a job be refused for so long from when it is due, and count what that costs."""
+def measure(machine: str, host: str, hours: float, driver: Driver, *, skew: float = 0.0) -> Cost:
+    """Let a job be refused for so long from when it is due, and count what that costs.
+
+    skew: how far the agent's clock is off, in seconds.
+    """
     shape = {"idle_seconds": 60.0, "always_on": False, **MACHINES[machine]}
     found: list[Cost] = []
     end = START + DUE_SECONDS + hours * 3600
@@ -77,7 +80,7 @@ def measure(machine: str, host: str, hours: float, driver: Driver) -> Cost:
         f"{machine}, {host}",
         START,
         end + 1,
-        Shape(("gateway",), homes=1, host=BY_NAME[host], boot_seconds=2.0, skew=0.0, **shape),
+        Shape(("gateway",), homes=1, host=BY_NAME[host], boot_seconds=2.0, skew=skew, **shape),
         functools.partial(PlacedChaos, {}, START),
         jobs=0,
         script=script,

@@ -13,6 +13,13 @@ TRIES = 28
 
 @pytest.mark.parametrize("host", ["0.19", "0.22"])
 @pytest.mark.parametrize("machine", MACHINES)
+def test_a_clock_behind_that_of_nas_costs_no_more(machine: str, host: str) -> None:
+    behind = measure(machine, host, HOURS, Ours, skew=-5.0)
+    assert behind.fires <= measure(machine, host, HOURS, Ours).fires
+
+
+@pytest.mark.parametrize("host", ["0.19", "0.22"])
+@pytest.mark.parametrize("machine", MACHINES)
 def test_six_hours_cost_a_try_every_15_minutes(machine: str, host: str) -> None:
     cost = measure(machine, host, HOURS, Ours)
     assert TRIES - 1 <= cost.fires <= TRIES + 1
