@@ -27,6 +27,8 @@ SAVED: Final = 60.0
 RUN_SECONDS: Final = 3.0
 CLAIMED_SECONDS: Final = 0.01
 """So long after a run is recorded it is claimed, and the next one is not armed yet."""
+REFUSED_SECONDS: Final = 240.0
+"""For a few tries; all that come later are alike, and the pairs would be four times as many."""
 GATEWAY, DASHBOARD = ("gateway",), ("dashboard",)
 BOTH: Final = (*GATEWAY, *DASHBOARD)
 
@@ -148,7 +150,11 @@ def _created_on_a_page(world: World) -> None:
 def _claims_refused(world: World) -> None:
     store = world.machine.stores[world.machine.homes[0]]
     job_id = f"{1:012x}"
-    _later(world, _create(world) - 2, lambda: world.machine.mishaps.refuse_claims(store, job_id))
+    _later(
+        world,
+        _create(world) - 2,
+        lambda: world.machine.mishaps.refuse_claims(store, job_id, REFUSED_SECONDS),
+    )
 
 
 def _nas_down_at_the_rearm(world: World) -> None:
