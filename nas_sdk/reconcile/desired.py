@@ -118,7 +118,7 @@ def fired_anew(jobs: Jobs, fires: Fires, taken_back: Collection[str], now: float
 def agent_desired(jobs: Jobs, fires: Fires, around: Surroundings) -> Desired:
     """The jobs that are not in progress, and the watchdog.
 
-    While it is not sure that all jobs are known, nothing is cancelled.
+    While it is not sure that all jobs are known, or when any of them fires, nothing is cancelled.
     """
     held = fires.here | fires.elsewhere
     protected = protection(around.watchdog_id, held, around.others)
@@ -127,12 +127,14 @@ def agent_desired(jobs: Jobs, fires: Fires, around: Surroundings) -> Desired:
         problem = ""
     wanted = dict.fromkeys(jobs.timeless, "") | dict(jobs.times)
     free = [OneShot(id_, at) for id_, at in wanted.items() if id_ not in held]
+    # Without a time that can be read there is nothing that a watchdog could follow.
+    unsure = wanted and not any(map(due_ms, wanted.values()))
     # What others have in progress is not armed, and this process may end before it looks again.
     if around.watchdog or fires.elsewhere:
         free += _guards(jobs.times, around, problem)
     return Desired(
         free,
-        _everything if problem or jobs.problem else protected,
+        _everything if problem or jobs.problem or unsure else protected,
         problem,
         look_again=_look_again(jobs, fires, around, problem),
     )
