@@ -136,7 +136,10 @@ class Host:
         return store.read(home / "cron" / "jobs.json")
 
     def is_runnable(self, job: Job) -> bool:
-        """Whether hermes would run this job when it is due; also where hermes cannot tell."""
+        """Whether hermes would run this job when it is due; also where hermes cannot tell.
+
+        A fire for nothing costs one answer; a job that is wrongly left out is cancelled.
+        """
         from cron import jobs
 
         judge = getattr(jobs, "is_job_runnable", lambda job: job.get("enabled", True))

@@ -17,7 +17,7 @@ LEEWAY = 30.0  # seconds by which clocks may differ
 _KEYS: dict[str, JwksCache] = {}
 
 
-def get_fire_verifier() -> Callable[..., dict[str, Any] | None]:
+def get_fire_verifier(**options: object) -> Callable[..., dict[str, Any] | None]:
     """What hermes asks for: a callable that returns a good token's claims, or None."""
     return verify_nas_fire_token
 
@@ -29,15 +29,21 @@ def verify_nas_fire_token(
     jwks_or_key: str | None = None,
     issuer: str | None = None,
     leeway_seconds: float = LEEWAY,
+    **options: object,
 ) -> dict[str, Any] | None:
-    """The claims of a good fire token, which also asks for a converge; else None."""
+    """The claims of a good fire token, which also asks for a converge; else None.
+
+    Raises nothing: what could not be verified, whatever went wrong, runs nothing, and NAS sends
+    it again. `options` are of a later hermes, and narrow nothing.
+    """
     try:
         allow_http = PLUGIN.host.settings().allow_http
         source = jwks_or_key or ""
         verifier = _verifier(source, expected_audience, issuer, allow_http, leeway_seconds)
         claims = dict(verifier.verify_token(token).raw)
     except Exception as error:
-        log.warning("%s", error)
+        said = str(error) or type(error).__name__
+        log.warning("fire refused: %s", said.removeprefix("fire refused: "))
         return None
     PLUGIN.request_reconcile()
     return claims

@@ -192,6 +192,12 @@ def test_runnable_by_hermes_s_lights(modules: Modules) -> None:
     assert not Host().is_runnable({"state": "completed"})
 
 
+def test_a_job_that_hermes_cannot_judge_is_to_fire(modules: Modules) -> None:
+    modules.jobs(is_job_runnable=lambda job: job["paused_at"])
+    assert Host().is_runnable({})
+    assert not Host().is_runnable({"state": "paused"})
+
+
 def test_running_where_hermes_keeps_no_record(modules: Modules) -> None:
     modules.jobs()
     assert Host().running(["a"], modules.home, 0.0) == set()

@@ -106,6 +106,34 @@ def test_nothing_of_the_token_is_logged(jwks: JwksServer, caplog: pytest.LogCapt
         caplog.clear()
 
 
+def test_a_fire_that_cannot_be_verified_is_refused_with_its_reason(
+    jwks: JwksServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for error, reason in (
+        (OSError("config.yaml is gone"), "config.yaml is gone"),
+        (KeyError(), "KeyError"),
+    ):
+        monkeypatch.setattr(verify.PLUGIN.host, "settings", raising(error))
+        assert not ask(good_token(time.time()), jwks)
+        assert caplog.messages == [f"fire refused: {reason}"]
+        caplog.clear()
+
+
+def raising(error: Exception) -> Callable[[], object]:
+    def fail() -> object:
+        raise error
+
+    return fail
+
+
+def test_a_keyword_of_a_later_hermes_changes_nothing(jwks: JwksServer) -> None:
+    verifier = verify.get_fire_verifier(later=1)
+    token = good_token(time.time())
+    given = {"expected_audience": AUDIENCE, "jwks_or_key": jwks.url, "later": True}
+    assert verifier(token=token, **given) is not None
+    assert verifier(token=token[:-9], **given) is None
+
+
 def test_threads_that_come_at_once_share_the_keys(
     jwks: JwksServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
