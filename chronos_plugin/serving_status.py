@@ -57,7 +57,8 @@ class ServingStatus:
                 self.folder.mkdir(mode=0o700, exist_ok=True)
                 self._sweep()
                 said = Running(os.getpid(), module, version, now)
-                self._held = _hold(self.folder / f"{said.pid}-{id(self):x}.json", said._asdict())
+                file = self.folder / f"{said.pid}-{id(self):x}.json"
+                self._held = hold(file, json.dumps(said._asdict()))
 
     def fired(self, job_id: str, due: float, at: float) -> None:
         """Note that a job's fire is run."""
@@ -69,7 +70,7 @@ class ServingStatus:
 
     def running(self) -> list[Running]:
         """The processes that serve now, oldest first."""
-        alive = [said for file in self._processes() if not _is_free(file) for said in _read(file)]
+        alive = [said for file in self._processes() if not is_free(file) for said in _read(file)]
         one_each = {each["pid"]: Running(**each) for each in alive}
         return sorted(one_each.values(), key=lambda each: each.since)
 
@@ -83,7 +84,7 @@ class ServingStatus:
 
     def _sweep(self) -> None:
         for file in self._processes():
-            _is_free(file, remove=True)
+            is_free(file, remove=True)
         self._sweep_fires()
 
     def _sweep_fires(self) -> None:
@@ -94,7 +95,7 @@ class ServingStatus:
             fresh.replace(self._fires)
 
 
-def _hold(path: Path, said: Mapping[str, Any]) -> int:
+def hold(path: Path, text: str) -> int:
     """Lock a file that nobody else locks for long, and fill it. Returns its descriptor."""
     import fcntl
 
@@ -102,12 +103,12 @@ def _hold(path: Path, said: Mapping[str, Any]) -> int:
         file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file).st_nlink:  # or it was swept before it was locked
-            os.write(file, json.dumps(said).encode())
+            os.write(file, text.encode())
             return file
         os.close(file)
 
 
-def _is_free(path: Path, *, remove: bool = False) -> bool:
+def is_free(path: Path, *, remove: bool = False) -> bool:
     """Whether no process holds a file, which is then removed if asked for."""
     import fcntl
 

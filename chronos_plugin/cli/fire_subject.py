@@ -11,6 +11,7 @@ from nas_sdk.client import NasClient
 from nas_sdk.errors import NasError
 
 from ..keeper import HomeReconciler
+from ..serving_status import hold, is_free
 from . import hermes_env
 from .findings import Finding, problem, warning
 from .status_report import seconds
@@ -38,6 +39,7 @@ class Subject:
         self._reconciler, self._client, self._wanted = reconciler, client, wanted
         self._script = reconciler.home / "scripts" / f"{_NAME}{os.getpid()}.sh"
         self._next_run = self._last_run = self._set_to = ""
+        self._held: int | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -49,7 +51,7 @@ class Subject:
         if self.is_ours:
             self._remove_left()
             self._script.parent.mkdir(exist_ok=True)
-            self._script.write_text(_SCRIPT, "utf-8")
+            self._held = hold(self._script, _SCRIPT)
             record = hermes_env.create_job(self._script.stem, self._script.name)
         else:
             record = self._chosen()
@@ -87,7 +89,6 @@ class Subject:
         """
         try:
             if self.is_ours:
-                self._script.unlink(missing_ok=True)
                 # By its name: what ended this may have come before its id was known.
                 for record in self._named(self._script.stem):
                     self._remove(str(record["id"]))
@@ -99,6 +100,10 @@ class Subject:
         except Exception as error:
             fix = f"`hermes cron remove {self.job_id}`" if self.is_ours else "see `chronos status`"
             return warning("removed", f"{type(error).__name__}: {error}", fix)
+        finally:
+            if self._held is not None:
+                self._script.unlink(missing_ok=True)
+                os.close(self._held)
         return None
 
     def _remove(self, job_id: str) -> None:
@@ -108,12 +113,11 @@ class Subject:
         self._client.cancel(job_id)
 
     def _remove_left(self) -> None:
-        """Remove the jobs of doctors that were killed."""
+        """Remove the jobs of doctors that were killed: nobody holds their scripts."""
         for record in self._records():
             name = str(record.get("name"))
-            pid = name.removeprefix(_NAME)
-            if name.startswith(_NAME) and pid.isdigit() and not _is_alive(int(pid)):
-                (self._script.with_name(f"{name}.sh")).unlink(missing_ok=True)
+            is_doctors = name.startswith(_NAME) and name.removeprefix(_NAME).isdigit()
+            if is_doctors and is_free(self._script.with_name(f"{name}.sh"), remove=True):
                 with contextlib.suppress(NasError):
                     self._remove(str(record["id"]))
 
@@ -139,13 +143,3 @@ class Subject:
 
     def _records(self) -> list[dict[str, Any]]:
         return [dict(job) for job in hermes_env.host().store(self._reconciler.home).jobs]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,5 +1,6 @@
 """`chronos doctor --fire`: a job all the way on every generation of hermes, with a real NAS."""
 
+import os
 import signal
 import subprocess
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chronos_plugin.cli.fire_job import STEPS
+from chronos_plugin.serving_status import hold
 from tests.hermes.conftest import AgentMaker
 from tests.support.agents import Agent
 from tests.support.doctor import doctor
@@ -121,11 +123,17 @@ def test_it_is_removed_whatever_ends_it(
 
 def test_what_a_killed_one_left_is_removed_by_the_next(main_agent: Agent) -> None:
     agent = main_agent
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    name = f"chronos-doctor-{gone.pid}"
-    left = agent.hermes.create_job(name, "every 1h")
-    with agent.serving("gateway"):
-        assert not doctor(agent.hermes, "--fire").states("problem")
-        leaves_nothing(agent, set())
+    # Whatever process has its id by now: nobody holds its script.
+    left, running = (
+        agent.hermes.create_job(f"chronos-doctor-{pid}", "every 1h")
+        for pid in (os.getpid(), os.getppid())
+    )
+    (agent.hermes.home.hermes / "scripts").mkdir(exist_ok=True)
+    held = hold(agent.hermes.home.hermes / "scripts" / f"chronos-doctor-{os.getppid()}.sh", "")
+    try:
+        with agent.serving("gateway"):
+            assert not doctor(agent.hermes, "--fire").states("problem")
+    finally:
+        os.close(held)
     assert left not in agent.hermes.home.jobs()
+    assert running in agent.hermes.home.jobs()
