@@ -92,9 +92,9 @@ async def test_a_cancel_that_was_answered_holds_over_a_crash(
     with nas_server(tmp_path) as server:
         login = server.add_agent()
         with NasClient(server.url, login.token) as client:
-            at = format_instant(system_clock() + 1_500)
-            await asyncio.to_thread(client.provision, "cancelled", at, agent.url)
-            await asyncio.to_thread(client.provision, "kept", at, agent.url)
+            soon, later = (format_instant(system_clock() + ms) for ms in (1_500, 3_600_000))
+            await asyncio.to_thread(client.provision, "cancelled", later, agent.url)
+            await asyncio.to_thread(client.provision, "kept", soon, agent.url)
             await asyncio.to_thread(client.cancel, "cancelled")
         await asyncio.to_thread(server.restart)
         await agent.until(1)

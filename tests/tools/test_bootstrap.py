@@ -137,7 +137,7 @@ def test_two_processes_do_not_make_the_same_thing(project: Path) -> None:
         assert missing == []
         made.set()
         fcntl.flock(held, fcntl.LOCK_UN)
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert missing == [False]
 
 

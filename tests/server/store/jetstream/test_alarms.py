@@ -31,6 +31,7 @@ from tests.support.jetstream_store import (
 )
 from tests.support.nas_in_process import eventually
 from tests.support.nats_cluster import NatsCluster
+from tests.support.patience import PATIENCE_S
 
 EXACT = JetStreamPolicy(lead_ms=0)
 FAR = 3_600_000
@@ -88,7 +89,8 @@ async def test_no_re_arm_around_the_due_second_is_lost(cluster: NatsCluster) -> 
         await arm(store, *(shot(job, due) for job in jobs))
         await around(due, [store.provision(shot(job, later), due) for job in jobs])
         armed = {one.job_id for one in await store.armed("a") if one.due_ms == later}
-        assert armed == set(jobs)
+        # On a busy machine some have fired already.
+        assert armed | receiver.jobs(since=later) == set(jobs)
         await receiver.until(len(jobs), since=later)
     fires = [(one.job_id, one.due_ms) for one, _ in receiver.fires]
     assert len(fires) == len(set(fires))
@@ -181,7 +183,7 @@ async def either(
         for holder, other in (pair, pair[::-1]):
             if due := await holder.due(system_clock(), 1):
                 return holder, other, due[0]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await rang.wait()
         rang.clear()
 
@@ -228,7 +230,7 @@ async def test_processes_share_the_work(pair: tuple[JetStreamStore, JetStreamSto
     for store in pair:
         store.listen(lambda _: rang.set())
     due, armed = system_clock(), 0
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while not all(store.ringing for store in pair):  # one of them may have begun to listen late
             await arm(pair[0], *(shot(f"job{n}", due) for n in range(armed, armed + 50)))
             armed += 50
@@ -264,10 +266,10 @@ async def test_an_agent_at_its_limit_leaves_room_for_others(nats_one: NatsCluste
         await arm(store, shot("job", now, "quick"))
         rang = asyncio.Event()
         store.listen(lambda _: rang.set())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not (due := await store.due(system_clock(), 10, under_way=full, per_agent=8)):
-                rang.clear()
                 await rang.wait()
+                rang.clear()
         assert [one.agent for one in due] == ["quick"]
         assert len(await store.armed("slow")) == 60
 
@@ -299,7 +301,7 @@ async def test_what_was_handed_back_elsewhere_need_not_wait_for_its_lease(
         rang = asyncio.Event()
         other.listen(lambda _: rang.set())
         await holder.release(held)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not (due := await other.due(system_clock(), 1)):
             await rang.wait()
             rang.clear()
@@ -323,7 +325,7 @@ async def test_nothing_ends_the_waiting_for_rings(
         monkeypatch.setattr(client, "publish", broken)
         store._alarms._pull._coming = 0  # type: ignore[union-attr]  # have it ask anew
         store._alarms._look()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await broke.wait()
         await arm(store, shot("job", system_clock()))
         await Arrivals(store).until(1)

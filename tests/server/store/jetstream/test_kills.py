@@ -29,6 +29,7 @@ from tests.support.jetstream_store import (
     opened,
 )
 from tests.support.nats_cluster import NatsCluster, nats_cluster
+from tests.support.patience import PATIENCE_S
 from tools.demo.process import tied
 
 HOLD_S = 1.0
@@ -88,7 +89,7 @@ async def test_a_server_that_stands_still_is_left_for_another(mortal: NatsCluste
         (frozen,) = (node for node in mortal.nodes if node.address == at.netloc)
         os.kill(frozen.pid, signal.SIGSTOP)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 while True:
                     with contextlib.suppress(StoreError):
                         await arm(store, 1, now + 3_600_000, first=1)
