@@ -163,6 +163,9 @@ class Hermes:
             "API_SERVER_PORT": gateway.port if gateway else str(port if kind == "gateway" else 9),
             "API_SERVER_KEY": API_KEY,
             "HERMES_DASHBOARD_SESSION_TOKEN": API_KEY,
+            # Else the sixth start within two minutes takes ten seconds more, and each later one
+            # twice as long as that before it.
+            "HERMES_GATEWAY_MAX_STARTS": "0",
             **(self._web_pages() if kind == "dashboard" else {}),
         }
         command: list[str | Path] = [
