@@ -28,9 +28,9 @@ def test_the_workflow_runs_every_test_on_every_python_that_hermes_takes() -> Non
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
     assert [*job["strategy"]["matrix"]["python"], "3.14"] == named
-    (step,) = [each for each in job["steps"] if "run" in each]
-    assert step["run"] == "scripts/test"
-    assert step["env"] == {"PYTHON": "python${{ matrix.python }}"}
+    steps = [each for each in job["steps"] if "run" in each]
+    assert [step["run"] for step in steps] == ["scripts/test", "scripts/simulate"]
+    assert all(step["env"] == {"PYTHON": "python${{ matrix.python }}"} for step in steps)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.stem)

@@ -1,4 +1,4 @@
-"""Two thousand worlds with faults, and none in which a promise is broken."""
+"""Hundreds of worlds with faults, and none in which a promise is broken."""
 
 import hashlib
 import os
@@ -15,13 +15,14 @@ from tests.simulation.campaign import Work
 from tests.simulation.chaos import KINDS
 from tests.simulation.world import World
 
-pytestmark = pytest.mark.timeout(2400)  # seconds; they live through thousands of worlds
+pytestmark = pytest.mark.timeout(2400)  # seconds; they live through hundreds of worlds
 
-SEEDS = 2000
+SEEDS = 500
+"""`scripts/simulate` lives through 2,000."""
 ROOT = Path(__file__).parents[2]
 
 
-def test_no_world_of_2000_breaks_a_promise() -> None:
+def test_no_world_breaks_a_promise() -> None:
     tally = campaign.run(Work(), 0, SEEDS)
     assert tally.why == {}
     assert tally.seeds == SEEDS
