@@ -22,13 +22,16 @@ import sys
 class Planted:
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name != "cron.scheduler_provider":
+        if name not in ("cron.scheduler_provider", "chronos_plugin.cli.fire_job"):
             return None
         others = [each for each in sys.meta_path if each is not Planted]
         spec = next(filter(None, (each.find_spec(name, path, target) for each in others)))
         execute = spec.loader.exec_module
         def exec_module(module):
             execute(module)
+            if name == "chronos_plugin.cli.fire_job":
+                module.PATIENCE_SECONDS = 30.0
+                return
             for hook in {"claim_fire", "fire_due"} & set(vars(module.CronScheduler)):
                 def refuse(self, job_id, _hook=hook, **options):
                     raise TypeError(f"{_hook}() got an unexpected keyword argument")
@@ -38,7 +41,8 @@ class Planted:
 
 sys.meta_path.insert(0, Planted)
 """
-"""A host whose base looks as if it took what it is given, and does not."""
+"""A host whose base looks as if it took what it is given, and does not, and a doctor that waits
+no longer for it than it has to."""
 
 
 def leaves_nothing(agent: Agent, before: set[str]) -> None:
