@@ -67,7 +67,7 @@ async def test_a_bad_url_is_refused_without_repeating_a_password(url: str) -> No
 async def test_nobody_there() -> None:
     port = free_port()
     with pytest.raises(StoreError, match=f"cannot reach NATS at 127.0.0.1:{port}") as caught:
-        await open_store(f"nats://me:{SECRET}@127.0.0.1:{port}", serving=False)
+        await JetStreamStore.open(f"nats://me:{SECRET}@127.0.0.1:{port}", policy=HASTY)
     assert SECRET not in str(caught.value)
 
 
@@ -108,7 +108,7 @@ async def test_a_login_may_have_any_character(tmp_path: Path, known: str, login:
         (node,) = cluster.nodes
         await (await open_store(f"nats://{login}@{node.address}", serving=True)).close()
         with pytest.raises(StoreError, match="cannot reach NATS") as caught:
-            await open_store(f"nats://{login}x@{node.address}", serving=True)
+            await JetStreamStore.open(f"nats://{login}x@{node.address}", policy=HASTY)
         assert login not in str(caught.value)
 
 
