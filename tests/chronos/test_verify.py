@@ -113,7 +113,7 @@ def test_a_fire_that_cannot_be_verified_is_refused_with_its_reason(
         (OSError("config.yaml is gone"), "config.yaml is gone"),
         (KeyError(), "KeyError"),
     ):
-        monkeypatch.setattr(verify.PLUGIN.host, "settings", raising(error))
+        monkeypatch.setattr("chronos_plugin.verify.PLUGIN.host.settings", raising(error))
         assert not ask(good_token(time.time()), jwks)
         assert caplog.messages == [f"fire refused: {reason}"]
         caplog.clear()
