@@ -13,9 +13,9 @@ from nas_server.clock import NowMs
 from nas_server.history import Attempt
 from nas_server.page import facts
 from nas_server.page.chart import lateness_chart
-from nas_server.page.timeline import BINS, HOUR_MS, LANES, timeline
+from nas_server.page.timeline import AGENTS, BINS, HOUR_MS, timeline
 from nas_server.policy import ServerConfig
-from nas_server.store.base import ALL, Counts, Lanes, Store, TooManyError, Which
+from nas_server.store.base import ALL, Counts, Histogram, Store, TooManyError, Which
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Figures:
     """What is counted. None: more than the store counts without the name of an agent."""
 
     counts: Counts | None
-    lanes: Lanes | None
+    histogram: Histogram | None
     from_ms: int
     attempts: list[Attempt]
     agent_known: bool
@@ -80,12 +80,12 @@ class Watch:
             "lateness": attrs.asdict(facts.lateness(figures.attempts)),
             "chart": lateness_chart(figures.attempts, now) if which.agent else None,
             "timeline": timeline(
-                figures.lanes or Lanes([], 0),
+                figures.histogram or Histogram([], 0),
                 figures.from_ms,
                 hours,
                 counted["armed"] or 0,
             ),
-            "too_many": figures.lanes is None,
+            "too_many": figures.histogram is None,
             "armed": armed | {"of": counted["armed"]},
             "attempts": attempts | {"of": None},
             "dead": dead | {"of": counted["dead"]},
@@ -127,15 +127,15 @@ class Watch:
 
     async def _figures(self, which: Which, hours: int) -> Figures:
         now = self._clock()
-        counts = lanes = None
+        counts = histogram = None
         try:
             counts = await self._store.counts(now, which)
-            lanes = await self._store.lanes(now, now + hours * HOUR_MS, BINS, LANES, which)
+            histogram = await self._store.histogram(now, now + hours * HOUR_MS, BINS, AGENTS, which)
         except TooManyError:
             pass
         attempts = await self._store.attempts(now, self._most, which)
         known = which.agent is None or await self._accounts.find(which.agent) is not None
-        return Figures(counts, lanes, now, attempts, known)
+        return Figures(counts, histogram, now, attempts, known)
 
     async def _recent(self, what: Any, gather: Callable[[], Awaitable[T]]) -> T:
         loop = asyncio.get_running_loop()

@@ -70,7 +70,7 @@ ALL: Final = Which()
 
 
 @attrs.frozen
-class Lane:
+class AgentHistogram:
     """When one agent's one-shots fire, within a span of time."""
 
     agent: str
@@ -80,10 +80,10 @@ class Lane:
 
 
 @attrs.frozen
-class Lanes:
+class Histogram:
     """When one-shots fire, within a span of time."""
 
-    lanes: Sequence[Lane]
+    agents: Sequence[AgentHistogram]
     """Of the agents that are next."""
     others: int
     """How many there are of other agents."""
@@ -172,7 +172,9 @@ class Store(Protocol):
         TooManyError.
         """
 
-    async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
+    async def histogram(
+        self, start: int, end: int, bins: int, most: int, which: Which = ALL
+    ) -> Histogram:
         """Count in ``bins`` parts what fires before ``end``, of ``most`` agents at the most.
 
         Raises TooManyError.

@@ -10,8 +10,8 @@ from nas_sdk.protocol.book import OneShotTable
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt, History
 from nas_server.policy import HISTORY, HistoryPolicy
-from nas_server.store.base import ALL, Counts, Lanes, Record, Store, StoreError, Which
-from nas_server.store.lanes import in_order, lanes
+from nas_server.store.base import ALL, Counts, Histogram, Record, Store, StoreError, Which
+from nas_server.store.histogram import histogram, in_order
 
 
 class MemoryStore(Store):
@@ -97,8 +97,10 @@ class MemoryStore(Store):
         return in_order(self._live(which))[offset : offset + limit]
 
     @override
-    async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
-        return lanes(self._live(which), start, end, bins, most)
+    async def histogram(
+        self, start: int, end: int, bins: int, most: int, which: Which = ALL
+    ) -> Histogram:
+        return histogram(self._live(which), start, end, bins, most)
 
     def _live(self, which: Which) -> list[StoredOneShot]:
         ones = (one for one in self._table if which.fits(one.agent, one.job_id))

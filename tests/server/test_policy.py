@@ -44,7 +44,7 @@ STATED = {
     "page.chart._TOP": Limit(12.0, "its drawing"),
     "page.routes.HOURS": Limit((1, 6, 24), "what the timeline can show"),
     "page.timeline.BINS": Limit(72, "columns of the timeline"),
-    "page.timeline.LANES": Limit(12, "agents on the timeline"),
+    "page.timeline.AGENTS": Limit(12, "agents on the timeline"),
     "page.timeline.HOUR_MS": Limit(HOUR, "an hour"),
     "page.watch.Wanted.hours": Limit(6, "what the timeline shows at first"),
     "schedule_ids.SIZE": Limit(10, "random bytes of an id, as everywhere"),

@@ -95,7 +95,7 @@ function rest() {
 }
 
 function agents() {
-  const names = new Set([...told.timeline.lanes, ...told.attempts.rows, ...told.dead.rows].map((one) => one.agent));
+  const names = new Set([...told.timeline.agents, ...told.attempts.rows, ...told.dead.rows].map((one) => one.agent));
   const list = id("agents");
   const known = [...names].sort();
   if (list.dataset.known === JSON.stringify(known)) return;

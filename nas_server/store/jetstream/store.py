@@ -22,7 +22,7 @@ from nas_server.policy import JETSTREAM, JetStreamPolicy
 from nas_server.store.base import (
     ALL,
     Counts,
-    Lanes,
+    Histogram,
     Record,
     StorageFullError,
     Store,
@@ -30,6 +30,7 @@ from nas_server.store.base import (
     TooManyError,
     Which,
 )
+from nas_server.store.histogram import histogram, in_order
 from nas_server.store.jetstream.alarms import Alarms, PendingAlarm
 from nas_server.store.jetstream.history import NatsHistory
 from nas_server.store.jetstream.job_record import Job, JobRecord
@@ -38,7 +39,6 @@ from nas_server.store.jetstream.records import NatsKeyValue
 from nas_server.store.jetstream.room import Room
 from nas_server.store.jetstream.setup import CONSUMER, Place, connect, prepare
 from nas_server.store.jetstream.slots import JobRecords
-from nas_server.store.lanes import in_order, lanes
 
 AT_ONCE: Final = 64
 """How many slots may have to be read to put what is armed in order."""
@@ -306,8 +306,10 @@ class JetStreamStore(Store):
         return in_order(await self._live(which))[offset : offset + limit]
 
     @override
-    async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
-        return lanes(await self._live(which), start, end, bins, most)
+    async def histogram(
+        self, start: int, end: int, bins: int, most: int, which: Which = ALL
+    ) -> Histogram:
+        return histogram(await self._live(which), start, end, bins, most)
 
     async def _live(self, which: Which) -> list[StoredOneShot]:
         most = self._link.policy.sorted

@@ -12,7 +12,7 @@ from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server import history
 from nas_server.history import Attempt
 from nas_server.policy import HistoryPolicy
-from nas_server.store.base import Counts, Lane, Lanes, Record, Which
+from nas_server.store.base import AgentHistogram, Counts, Histogram, Record, Which
 
 _NAMES: Final = tuple(field.name for field in attrs.fields(StoredOneShot))
 _COLUMNS: Final = ", ".join(_NAMES)
@@ -94,9 +94,9 @@ def upcoming(db: sqlite3.Connection, limit: int, which: Which, offset: int) -> l
     return [_one_shot(row) for row in rows]
 
 
-def lanes(
+def histogram(
     db: sqlite3.Connection, start: int, end: int, bins: int, most: int, which: Which
-) -> Lanes:
+) -> Histogram:
     """Count what fires before ``end``, from the index of times alone."""
     within = f"FROM one_shots WHERE wake_ms < :end{_and(which)}"
     asked = {**_values(which), "start": start, "end": end, "bins": bins, "most": most}
@@ -104,15 +104,15 @@ def lanes(
     first = f"SELECT agent, min(wake_ms) {within} GROUP BY agent ORDER BY 2, 1 LIMIT :most"
     agents = db.execute(first, asked).fetchall()
     counted: dict[str, dict[int, int]] = {agent: {} for agent, _ in agents}
-    names = ", ".join(f":lane{n}" for n in range(len(agents)))
-    asked |= {f"lane{n}": agent for n, (agent, _) in enumerate(agents)}
+    names = ", ".join(f":agent{n}" for n in range(len(agents)))
+    asked |= {f"agent{n}": agent for n, (agent, _) in enumerate(agents)}
     place = "max(0, wake_ms - :start) * :bins / (:end - :start)"
     parts = f"SELECT agent, {place}, count(*) {within} AND agent IN ({names}) GROUP BY 1, 2"
     for agent, part, count in db.execute(parts, asked):
         counted[agent][part] = count
-    shown = [Lane(agent, next_ms, counted[agent]) for agent, next_ms in agents]
-    others = every - sum(sum(lane.bins.values()) for lane in shown)
-    return Lanes(shown, max(0, others))  # more may be armed from one count to the next
+    shown = [AgentHistogram(agent, next_ms, counted[agent]) for agent, next_ms in agents]
+    others = every - sum(sum(each.bins.values()) for each in shown)
+    return Histogram(shown, max(0, others))  # more may be armed from one count to the next
 
 
 def _and(which: Which, job_id: str = "job_id") -> str:

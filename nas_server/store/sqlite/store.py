@@ -22,7 +22,7 @@ from nas_server.policy import SQLITE, SqlitePolicy
 from nas_server.store.base import (
     ALL,
     Counts,
-    Lanes,
+    Histogram,
     Record,
     StorageFullError,
     Store,
@@ -206,8 +206,12 @@ class SqliteStore(Store):
         return self._as_they_are(found)[offset : offset + limit]
 
     @override
-    async def lanes(self, start: int, end: int, bins: int, most: int, which: Which = ALL) -> Lanes:
-        return await self._reading.read(lambda db: rows.lanes(db, start, end, bins, most, which))
+    async def histogram(
+        self, start: int, end: int, bins: int, most: int, which: Which = ALL
+    ) -> Histogram:
+        return await self._reading.read(
+            lambda db: rows.histogram(db, start, end, bins, most, which)
+        )
 
     def _as_they_are(self, found: list[StoredOneShot]) -> list[StoredOneShot]:
         """Return what rows stand for."""

@@ -168,7 +168,7 @@ async def test_silence_times_out_and_frees_the_connection(kind: str) -> None:
 
     with loopback(answer) as server:
         call = client_of(kind, server, timeout=0.05, max_attempts=1)
-        for _ in range(40):  # more than there are lanes
+        for _ in range(40):  # more than there are connections
             with pytest.raises(NasTimeoutError):
                 await call("cancel", "hang")
         patient = Driver(call.client.with_options(timeout=PATIENCE_S))
@@ -201,7 +201,7 @@ async def test_a_full_pool_is_waited_for_and_no_longer() -> None:
         with pytest.raises(httpx.PoolTimeout):
             pool.handle_request(request)
         response.close()
-        response.close()  # frees the lane only once
+        response.close()  # frees the connection only once
         assert pool._turn.value == 1
         taken = pool.handle_request(first)
         with pytest.raises(httpx.PoolTimeout):

@@ -47,7 +47,7 @@ async def test_it_follows_the_server_without_a_reload(running: Browser) -> None:
         await nas.provision("water-plants", 600_000, agent.url)
         row = page.locator("#armed-rows tr")
         await expect(row).to_contain_text(["water-plants"])
-        await expect(page.locator("#timeline .lane")).to_have_text(
+        await expect(page.locator("#timeline .agent")).to_have_text(
             ["agent1 armed, the next in 10 min"]
         )
         gate = asyncio.Event()
@@ -184,7 +184,7 @@ async def test_each_agent_has_a_view_of_its_own(running: Browser) -> None:
             await expect(page.locator(f"#{row}-rows tr").first).to_be_visible()
             assert all("weekly-digest" in text for text in await somebody.rows(row))
         await expect(page.locator("#count-armed")).to_have_text("2")
-        assert await page.locator("#timeline .lane").count() == 1
+        assert await page.locator("#timeline .agent").count() == 1
         await page.get_by_role("link", name="All agents").click()
         await expect(page.locator("#count-armed")).to_have_text("28")
         assert await chart.count() == 0

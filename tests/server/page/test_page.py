@@ -19,7 +19,7 @@ from nas_server.page.access import Access
 from nas_server.page.contract import contract_html, render
 from nas_server.policy import PagePolicy
 from nas_server.store import Counts, MemoryStore, SqliteStore, Store, TooManyError, Which
-from nas_server.store.base import ALL, Lanes
+from nas_server.store.base import ALL, Histogram
 from tests.server.page.conftest import Admin, administered
 from tests.support.agent_stub import agent_stub
 from tests.support.agent_stub import held as held_until
@@ -67,8 +67,8 @@ async def test_it_shows_what_every_store_keeps(store: Store) -> None:
         (attempt,) = state["attempts"]["rows"]
         assert (attempt["job_id"], attempt["answer"], attempt["then"]) == ("fires", "202", "done")
         assert state["lateness"] == {"of": 1, "p50_ms": 0, "p99_ms": 0, "worst_ms": 0}
-        lanes = [(lane["agent"], lane["bins"]) for lane in state["timeline"]["lanes"]]
-        assert lanes == [("agent", [[0, 1]]), ("other", [[18, 1]])]
+        rows = [(each["agent"], each["bins"]) for each in state["timeline"]["agents"]]
+        assert rows == [("agent", [[0, 1]]), ("other", [[18, 1]])]
         assert [one["job_id"] for one in (await admin.state("agent=other"))["armed"]["rows"]] == [
             "later"
         ]
@@ -175,12 +175,12 @@ async def test_every_page_of_many_can_be_reached_a_screenful_at_a_time(local: St
             ]
             assert part["more"] == (start < 5_980)
         assert (await admin.state("armed=6000"))["armed"]["rows"] == []
-        assert len(state["timeline"]["lanes"]) == 12
+        assert len(state["timeline"]["agents"]) == 12
         assert state["timeline"]["others"] == 6_000 * 38 // 50
 
 
 @pytest.mark.parametrize(
-    ("query", "armed", "lanes"),
+    ("query", "armed", "rows"),
     [
         ("agent=agent07", 12, 1),
         ("text=job0001", 10, 10),
@@ -190,7 +190,7 @@ async def test_every_page_of_many_can_be_reached_a_screenful_at_a_time(local: St
     ],
 )
 async def test_a_filter_filters_every_figure(
-    local: Store, query: str, armed: int, lanes: int
+    local: Store, query: str, armed: int, rows: int
 ) -> None:
     store = local  # of a cluster, whose alarms wake the relay, that one may deliver meanwhile
     async with administered(store) as admin:
@@ -214,8 +214,8 @@ async def test_a_filter_filters_every_figure(
         assert state["counts"] == {"armed": len(fits), "due": 0, "dead": 0, "firing": 0}
         assert (state["armed"]["of"], state["lateness"]["of"]) == (len(fits), late)
         assert len(state["attempts"]["rows"]) == late
-        assert len(state["timeline"]["lanes"]) == lanes
-        assert sum(lane["armed"] for lane in state["timeline"]["lanes"]) == len(fits)
+        assert len(state["timeline"]["agents"]) == rows
+        assert sum(each["armed"] for each in state["timeline"]["agents"]) == len(fits)
         assert state["agent_known"] == ("agent=" not in query)
 
 
@@ -297,12 +297,12 @@ async def test_a_store_that_does_not_sort_so_many_still_shows_agents() -> None:
                 raise TooManyError("too many")
             return await super().counts(now, which)
 
-        async def lanes(
+        async def histogram(
             self, start: int, end: int, bins: int, most: int, which: Which = ALL
-        ) -> Lanes:
+        ) -> Histogram:
             if which.agent is None:
                 raise TooManyError("too many")
-            return await super().lanes(start, end, bins, most, which)
+            return await super().histogram(start, end, bins, most, which)
 
     store = Vast()
     async with administered(store) as admin:

@@ -9,7 +9,7 @@ from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import DEAD, DONE, DROPPED, EARLY, NOT_RUN, RETRY, Attempt
 from nas_server.store import Counts, Store, Which
-from nas_server.store.lanes import in_order, lanes
+from nas_server.store.histogram import histogram, in_order
 from tests.server.store.test_store import ACCEPTED, FAILED, T, arm, shot
 from tests.support.durations import DAY
 
@@ -141,7 +141,7 @@ WHICH = [
 
 
 async def test_parts_of_those_meant_are_what_a_plain_list_has(store: Store) -> None:
-    """Each list, count and lane, of each filter, in pages, against the same by hand."""
+    """Each list, count and histogram, of each filter, in pages, against the same by hand."""
     draw = random.Random(7)
     live = [
         shot(f"job-{n % 40}{draw.choice(NAMES)}", T + draw.randrange(60_000), draw.choice(NAMES))
@@ -166,8 +166,8 @@ async def test_parts_of_those_meant_are_what_a_plain_list_has(store: Store) -> N
         if which != Which():  # what NATS counts of all is about rings, not records
             assert counts == Counts(len(meant), len(due), 0, min(due, default=None))
         for start, end, most in ((T, T + 30_000, 3), (now, now + 999_999, 99)):
-            told = await store.lanes(start, end, 9, most, which)
-            assert told == lanes(meant, start, end, 9, most)
+            told = await store.histogram(start, end, 9, most, which)
+            assert told == histogram(meant, start, end, 9, most)
         tried = [one for one in reversed(refused) if which.fits(one.agent, one.job_id)]
         pages = [await store.attempts(now, 1, which, n) for n in range(3)]
         assert [each.schedule_id for page in pages for each in page] == [

@@ -1,10 +1,10 @@
-"""One-shots counted into lanes, where a store cannot do that itself. Pure."""
+"""One-shots counted by agent and time, where a store cannot do that itself. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable
 
 from nas_sdk.protocol.one_shot import StoredOneShot
-from nas_server.store.base import Lane, Lanes
+from nas_server.store.base import AgentHistogram, Histogram
 
 
 def in_order(ones: Iterable[StoredOneShot]) -> list[StoredOneShot]:
@@ -12,14 +12,18 @@ def in_order(ones: Iterable[StoredOneShot]) -> list[StoredOneShot]:
     return sorted(ones, key=lambda one: (one.not_before_ms, one.agent, one.job_id))
 
 
-def lanes(ones: Iterable[StoredOneShot], start: int, end: int, bins: int, most: int) -> Lanes:
-    """Return what `Store.lanes` does, from one-shots in any order."""
+def histogram(
+    ones: Iterable[StoredOneShot], start: int, end: int, bins: int, most: int
+) -> Histogram:
+    """Return what `Store.histogram` does, from one-shots in any order."""
     counted: dict[str, Counter[int]] = {}
     next_ms: dict[str, int] = {}
     for one in in_order(one for one in ones if one.not_before_ms < end):
         place = max(0, one.not_before_ms - start) * bins // (end - start)
         counted.setdefault(one.agent, Counter())[place] += 1
         next_ms.setdefault(one.agent, one.not_before_ms)
-    shown = [Lane(agent, next_ms[agent], counted[agent]) for agent in list(counted)[:most]]
-    every = sum(lane.total() for lane in counted.values())
-    return Lanes(shown, every - sum(sum(lane.bins.values()) for lane in shown))
+    shown = [
+        AgentHistogram(agent, next_ms[agent], counted[agent]) for agent in list(counted)[:most]
+    ]
+    every = sum(parts.total() for parts in counted.values())
+    return Histogram(shown, every - sum(sum(each.bins.values()) for each in shown))
