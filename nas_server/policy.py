@@ -204,13 +204,13 @@ class JetStreamPolicy:
     """How alarms are handled, and how patient the JetStream store is."""
 
     lead_ms: int = 1_000
-    """How long before its time an alarm rings, so that the time itself is met exactly."""
+    """How long before its time an alarm is delivered, so that the time itself is met exactly."""
     hold_s: float = 15.0
-    """How long a process may go without answering an alarm that rang."""
+    """How long a process may go without acknowledging an alarm."""
     room: int = 4_000
-    """How many that rang, and are not being delivered, a process has at a time."""
+    """How many whose fires are not being delivered a process has at a time."""
     held: int = 100_000
-    """Alarms that rang and are not answered, of all processes together."""
+    """Alarms delivered and not acknowledged, of all processes together."""
     replicas: int = 3
     """Of a new stream, where there is a cluster."""
     defer_ms: int = 5_000

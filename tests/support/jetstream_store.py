@@ -25,7 +25,7 @@ from tests.support.nats_cluster import NatsCluster, Node
 from tests.support.patience import PATIENCE_S
 
 EVER_AHEAD = JetStreamPolicy(lead_ms=10**15, room=10_000)
-"""Every alarm rings at once, so that only the ``now`` of a call decides what is due."""
+"""Every alarm is delivered at once, so that only the ``now`` of a call decides what is due."""
 
 
 def new_url(cluster: NatsCluster) -> str:
@@ -150,7 +150,7 @@ async def delivering(store: Store, receiver: Receiver) -> AsyncIterator[Relay]:
 
 
 class Arrivals:
-    """What rings for a store, counted."""
+    """The alarms that reach a store, counted."""
 
     def __init__(self, store: JetStreamStore) -> None:
         self._store = store
@@ -158,8 +158,8 @@ class Arrivals:
         store.listen(lambda _: self._event.set())
 
     async def until(self, count: int) -> None:
-        """Wait until so many rings are here."""
+        """Wait until so many are here."""
         async with asyncio.timeout(PATIENCE_S):
-            while self._store.ringing < count:
+            while self._store.pending < count:
                 self._event.clear()
                 await self._event.wait()

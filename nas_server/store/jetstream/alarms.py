@@ -1,7 +1,7 @@
-"""Alarms set in a NATS cluster, and those that rang and are this process's to answer.
+"""Alarms set in a NATS cluster, and those delivered to this process and not acknowledged yet.
 
-The cluster keeps the time of every alarm and hands each one that rings to one process. A
-process that does not answer within the hold time is taken for dead, and another gets it.
+The cluster keeps the time of every alarm and delivers each one that is due to one process. A
+process that does not acknowledge it within the hold time is taken for dead, and another gets it.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _LAST_MS: Final = 7_258_118_400_000
 
 @attrs.define(eq=False)
 class PendingAlarm:
-    """An alarm that rang."""
+    """An alarm that was delivered to this process."""
 
     alarm: Alarm
     message: Msg
@@ -54,10 +54,10 @@ class Alarms:
     """The alarms of one cluster, as one process sees them."""
 
     def __init__(self, link: JetStreamClient) -> None:
-        """Set alarms through ``link``; after `start`, take those that ring, too."""
+        """Set alarms through ``link``; after `start`, take those that are due, too."""
         self._link = link
         self._policy = link.policy
-        self._rings: dict[str, PendingAlarm] = {}
+        self._pending: dict[str, PendingAlarm] = {}
         self._leased: set[str] = set()
         """Those whose fires are being delivered, here or elsewhere: an agent that hangs would
         fill the room with them."""
@@ -65,11 +65,11 @@ class Alarms:
         self._pull: Pull | None = None
 
     def listen(self, expect: Callable[[int], object]) -> None:
-        """Have ``expect`` called with the time at which a ring that came in needs attention."""
+        """Have ``expect`` called with the time at which an alarm that came in needs attention."""
         self._expect = expect
 
     async def start(self) -> None:
-        """Take rings from now on until `close`."""
+        """Take alarms from now on until `close`."""
         self._pull = Pull(
             self._link,
             lambda: self._policy.room - self._waiting(),
@@ -83,11 +83,11 @@ class Alarms:
         if self._pull is not None:
             await self._pull.close()
             self._pull = None
-        waiting = self._rings.keys() - self._leased
+        waiting = self._pending.keys() - self._leased
         with contextlib.suppress(*NATS_ERRORS):
             for name in waiting:
-                if (ring := self._rings.pop(name, None)) is not None:
-                    await ring.message.nak()
+                if (pending := self._pending.pop(name, None)) is not None:
+                    await pending.message.nak()
 
     async def close(self) -> None:
         """Take no more, and hand back all that is here."""
@@ -95,21 +95,21 @@ class Alarms:
         await self.stop_accepting()
 
     def _waiting(self) -> int:
-        return len(self._rings) - len(self._leased)
+        return len(self._pending) - len(self._leased)
 
     async def set(self, alarm: Alarm, now: int) -> None:
-        """Have ``alarm`` ring shortly before its time; at once when that is near."""
-        rung = self._link.names.subject("due", alarm.name)
+        """Have ``alarm`` delivered shortly before its time; at once when that is near."""
+        target = self._link.names.subject("due", alarm.name)
         at = min(alarm.wake_ms - self._policy.lead_ms, _LAST_MS)
         if at <= now:
-            await self._link.ask(rung, alarm.encode())
+            await self._link.ask(target, alarm.encode())
         else:
-            headers = {"Nats-Schedule": f"@at {_instant(at)}", "Nats-Schedule-Target": rung}
+            headers = {"Nats-Schedule": f"@at {_instant(at)}", "Nats-Schedule-Target": target}
             await self._link.ask(self._subject(alarm.name), alarm.encode(), headers)
 
     async def drop(self, alarm_id: str) -> None:
-        """Keep an alarm from ringing if that is easy; one that rings all the same is harmless."""
-        if await self.answer_here(alarm_id):
+        """Remove an alarm if that is easy; one that is delivered all the same is harmless."""
+        if await self.acknowledge_here(alarm_id):
             return
         with contextlib.suppress(StoreError):
             await self._link.remove(self._link.names.alarms, self._subject(f"{alarm_id}-0"))
@@ -117,34 +117,34 @@ class Alarms:
     def _subject(self, name: str) -> str:
         return self._link.names.subject("at", name)
 
-    async def answer(self, ring: PendingAlarm) -> None:
-        """Be done with a ring. Should the cluster not hear of it, it rings again."""
-        self._rings.pop(ring.alarm.id, None)
-        self._leased.discard(ring.alarm.id)
+    async def acknowledge(self, pending: PendingAlarm) -> None:
+        """Acknowledge an alarm. Should the cluster not hear of it, it is delivered again."""
+        self._pending.pop(pending.alarm.id, None)
+        self._leased.discard(pending.alarm.id)
         self._look()
         with contextlib.suppress(*NATS_ERRORS):
-            await ring.message.ack()
+            await pending.message.ack()
 
-    async def answer_here(self, alarm_id: str) -> bool:
-        """Be done with an alarm if it rang for this process; return whether it did."""
-        if (ring := self._rings.get(alarm_id)) is None:
+    async def acknowledge_here(self, alarm_id: str) -> bool:
+        """Acknowledge an alarm if it is here; return whether it was."""
+        if (pending := self._pending.get(alarm_id)) is None:
             return False
-        await self.answer(ring)
+        await self.acknowledge(pending)
         return True
 
     def recall(self, alarm_id: str | None, wake_ms: int) -> None:
-        """Park the ring of an alarm anew, if it is here."""
-        if alarm_id is not None and (ring := self._rings.get(alarm_id)) is not None:
-            self.park(ring, wake_ms)
+        """Park an alarm anew, if it is here."""
+        if alarm_id is not None and (pending := self._pending.get(alarm_id)) is not None:
+            self.park(pending, wake_ms)
 
-    def park(self, ring: PendingAlarm, wake_ms: int, *, leased: bool = False) -> None:
-        """Work on a ring again at that time; until then it may be ``leased``."""
-        ring.in_progress, ring.wake_ms = False, wake_ms
-        if leased and ring.alarm.id in self._rings:
-            self._leased.add(ring.alarm.id)
+    def park(self, pending: PendingAlarm, wake_ms: int, *, leased: bool = False) -> None:
+        """Work on an alarm again at that time; until then it may be ``leased``."""
+        pending.in_progress, pending.wake_ms = False, wake_ms
+        if leased and pending.alarm.id in self._pending:
+            self._leased.add(pending.alarm.id)
             self._look()
         else:
-            self._leased.discard(ring.alarm.id)
+            self._leased.discard(pending.alarm.id)
 
     def _look(self) -> None:
         if self._pull is not None:
@@ -157,7 +157,7 @@ class Alarms:
         except (ValueError, TypeError) as error:  # perhaps for a newer server: it comes again
             log_event("alarm_unreadable", level=logging.ERROR, reason=type(error).__name__)
             return
-        known = self._rings.setdefault(alarm.id, PendingAlarm(alarm, message, alarm.wake_ms))
+        known = self._pending.setdefault(alarm.id, PendingAlarm(alarm, message, alarm.wake_ms))
         known.message = message
         if not known.in_progress:  # whoever had a lease may have handed it back
             known.wake_ms = min(known.wake_ms, alarm.wake_ms)
@@ -172,59 +172,59 @@ class Alarms:
         """
         load = Counter(under_way)
         taken: list[PendingAlarm] = []
-        due = [(ring.order, ring) for ring in self._rings.values() if ring.is_due(now)]
+        due = [(each.order, each) for each in self._pending.values() if each.is_due(now)]
         heapq.heapify(due)
         while due and len(taken) < limit:
-            _, ring = heapq.heappop(due)
-            if most is None or load[ring.alarm.agent] < most:
-                load[ring.alarm.agent] += 1
-                ring.in_progress = True
-                taken.append(ring)
+            _, pending = heapq.heappop(due)
+            if most is None or load[pending.alarm.agent] < most:
+                load[pending.alarm.agent] += 1
+                pending.in_progress = True
+                taken.append(pending)
         return taken
 
     async def make_room(self, now: int, busy: Collection[str]) -> None:
-        """Have some that are due for ``busy`` agents ring again later, if they fill the room."""
+        """Have some that are due for ``busy`` agents come again later, if they fill the room."""
         if not busy or 2 * self._waiting() < self._policy.room:
             return
         waiting = [
-            ring
-            for name, ring in self._rings.items()
-            if ring.is_due(now) and ring.alarm.agent in busy and name not in self._leased
+            pending
+            for name, pending in self._pending.items()
+            if pending.is_due(now) and pending.alarm.agent in busy and name not in self._leased
         ]
         if 2 * len(waiting) < self._policy.room:
             return
-        await asyncio.gather(*(self.defer(ring, now) for ring in waiting[-DEFER_AT_ONCE:]))
+        await asyncio.gather(*(self.defer(pending, now) for pending in waiting[-DEFER_AT_ONCE:]))
 
-    async def defer(self, ring: PendingAlarm, now: int) -> None:
-        """Have a ring come again later; each time it is of no use, twice as late."""
+    async def defer(self, pending: PendingAlarm, now: int) -> None:
+        """Have an alarm delivered again later; each time it is of no use, twice as late."""
         try:
-            await self.set(_deferred(ring.alarm, now, self._policy), now)
+            await self.set(_deferred(pending.alarm, now, self._policy), now)
         except StoreError as error:
             log_event("alarm_not_deferred", level=logging.WARNING, reason=str(error))
         else:
-            await self.answer(ring)
+            await self.acknowledge(pending)
 
     def next_due(self, busy: Collection[str] = ()) -> int | None:
-        """Return when a ring next needs attention, those of ``busy`` agents aside."""
+        """Return when an alarm next needs attention, those of ``busy`` agents aside."""
         wakes = (
-            ring.wake_ms
-            for ring in self._rings.values()
-            if not ring.in_progress and ring.alarm.agent not in busy
+            pending.wake_ms
+            for pending in self._pending.values()
+            if not pending.in_progress and pending.alarm.agent not in busy
         )
         return min(wakes, default=None)
 
     def first_due(self, now: int) -> int | None:
         """Return when the first of those that wait here for attention needed it."""
-        wakes = (ring.wake_ms for name, ring in self._rings.items() if name not in self._leased)
+        wakes = (each.wake_ms for name, each in self._pending.items() if name not in self._leased)
         return min((wake for wake in wakes if wake <= now), default=None)
 
     def __len__(self) -> int:
-        """How many rings are here."""
-        return len(self._rings)
+        """How many are here."""
+        return len(self._pending)
 
     def parked(self, now: int) -> int:
-        """Count the rings that need no attention yet."""
-        return sum(r.wake_ms > now or n in self._leased for n, r in self._rings.items())
+        """Count the alarms that need no attention yet."""
+        return sum(r.wake_ms > now or n in self._leased for n, r in self._pending.items())
 
 
 def _deferred(alarm: Alarm, now: int, policy: JetStreamPolicy) -> Alarm:

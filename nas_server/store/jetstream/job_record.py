@@ -69,7 +69,7 @@ class JobRecord:
         return schedule_id if until > now else None
 
     def remember(self, tried: StoredOneShot, now: int) -> "JobRecord":
-        """Return the slot with the key of ``tried`` delivered, without keys that are over."""
+        """Return the record with the key of ``tried`` delivered, without keys that are over."""
         kept = {key: each for key, each in self.delivered.items() if each[0] > now}
         kept.pop(tried.dedup_key, None)
         kept[tried.dedup_key] = (now + one_shot.REMEMBER_MS, tried.schedule_id)
@@ -93,16 +93,16 @@ class JobRecord:
 
 @attrs.frozen
 class Alarm:
-    """A note to come and look at a job. It decides nothing: the job's slot does."""
+    """A note to come and look at a job. It decides nothing: the job's record does."""
 
     id: str
     agent: str
     job_id: str
     wake_ms: int
     base: int
-    """The revision of the slot that whoever set the alarm was about to replace."""
+    """The revision of the record that whoever set the alarm was about to replace."""
     deferred: int = 0
-    """How often it rang where it was of no use."""
+    """How often it was delivered where it was of no use."""
 
     @classmethod
     def of(cls, one: StoredOneShot, base: int) -> "Alarm":

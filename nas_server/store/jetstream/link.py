@@ -72,7 +72,7 @@ class Names:
 
     @property
     def alarms(self) -> str:
-        """The stream of alarms: those set, and those that rang and are not answered."""
+        """The stream of alarms: those set, and those that are due and not acknowledged."""
         return f"{self.name}_ALARMS"
 
     @property

@@ -99,7 +99,7 @@ class Pull:
             except GoneError:
                 self._gone()
                 return
-            except Exception as error:  # whatever it is: without this task nothing rings
+            except Exception as error:  # whatever it is: without this task no alarm comes
                 log_event("alarms_away", level=logging.WARNING, reason=str(error))
                 await asyncio.sleep(PAUSE_S)
 

@@ -1,6 +1,6 @@
 """How much room the operator's limits leave in a NATS cluster, some of it kept back.
 
-Where nothing fits any more, the cluster rings no alarm and keeps no lease: what is due would
+Where nothing fits any more, the cluster delivers no alarm and keeps no lease: what is due would
 not fire. So nothing is armed any more while there is still room for that.
 """
 

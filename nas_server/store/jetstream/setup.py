@@ -166,7 +166,7 @@ async def prepare(link: JetStreamClient, hosts: str, *, create: bool = True) -> 
 
 
 async def consume(link: JetStreamClient) -> None:
-    """Make the consumer that hands out the alarms that rang, or bring it up to date."""
+    """Make the consumer that delivers the alarms that are due, or bring it up to date."""
     names = link.names
     config = {
         "durable_name": CONSUMER,

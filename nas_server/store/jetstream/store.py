@@ -1,7 +1,7 @@
 """The distributed store: one NATS JetStream cluster, worked on by any number of processes.
 
-What a job has is one record, its slot, and every change of it is one compare-and-set. An
-alarm in the cluster brings each slot to the attention of one process when its time comes.
+What a job has is one record, and every change of it is one compare-and-set. An alarm
+in the cluster brings each record to the attention of one process when its time comes.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ from nas_server.store.histogram import histogram, in_order
 from nas_server.store.jetstream.alarms import Alarms, PendingAlarm
 from nas_server.store.jetstream.history import NatsHistory
 from nas_server.store.jetstream.job_record import Job, JobRecord
+from nas_server.store.jetstream.job_records import JobRecords
 from nas_server.store.jetstream.link import ConflictError, JetStreamClient
 from nas_server.store.jetstream.records import NatsKeyValue
 from nas_server.store.jetstream.room import Room
 from nas_server.store.jetstream.setup import CONSUMER, Place, connect, prepare
-from nas_server.store.jetstream.slots import JobRecords
 
 AT_ONCE: Final = 64
-"""How many slots may have to be read to put what is armed in order."""
+"""How many one-shots are leased or dropped at a time."""
 ONE_SHOT: Final = 1_024
 """Bytes of a one-shot, its URL aside."""
 
@@ -55,7 +55,7 @@ class JetStreamStore(Store):
         """Work through ``link`` and be woken by ``alarms``."""
         self._link = link
         self._alarms = alarms
-        self._slots = JobRecords(link, alarms)
+        self._jobs = JobRecords(link, alarms)
         self._records = NatsKeyValue(link)
         self._history = NatsHistory(link)
         self._room = Room(link)
@@ -97,7 +97,7 @@ class JetStreamStore(Store):
         self._alarms.listen(expect)
 
     @property
-    def ringing(self) -> int:
+    def pending(self) -> int:
         """How many one-shots the cluster has brought to the attention of this process."""
         return len(self._alarms)
 
@@ -112,28 +112,28 @@ class JetStreamStore(Store):
 
     async def _provision(self, wanted: StoredOneShot, now: int) -> str:
         while True:
-            slot = await self._slots.read((wanted.agent, wanted.job_id))
-            delivered = slot.remembered(wanted.dedup_key, now)
-            schedule_id, write = one_shot.arm(wanted, slot.one, delivered)
+            record = await self._jobs.read((wanted.agent, wanted.job_id))
+            delivered = record.remembered(wanted.dedup_key, now)
+            schedule_id, write = one_shot.arm(wanted, record.one, delivered)
             with contextlib.suppress(ConflictError):
                 if write:
-                    await self._slots.change(slot, wanted, now)
-                    self._held.pop(slot.job, None)
+                    await self._jobs.change(record, wanted, now)
+                    self._held.pop(record.job, None)
                 else:
-                    await self._slots.confirm(slot)
+                    await self._jobs.confirm(record)
                 return schedule_id
 
     @override
     async def cancel(self, agent: str, job_id: str, now: int) -> None:
-        await self._remove((agent, job_id), lambda slot: slot.one is not None, now)
+        await self._remove((agent, job_id), lambda record: record.one is not None, now)
 
     @override
     async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
-        return await self._remove((agent, job_id), lambda slot: slot.has(schedule_id), now)
+        return await self._remove((agent, job_id), lambda record: record.has(schedule_id), now)
 
     @override
     async def drop(self, agent: str, before: int) -> None:
-        jobs = await self._slots.jobs(agent)
+        jobs = await self._jobs.jobs(agent)
         for start in range(0, len(jobs), AT_ONCE):
             await asyncio.gather(
                 *(self._drop(job, before) for job in jobs[start : start + AT_ONCE])
@@ -141,24 +141,24 @@ class JetStreamStore(Store):
 
     async def _drop(self, job: Job, before: int) -> None:
         while True:
-            slot = await self._slots.read(job)
-            old = slot.one is not None and slot.one.generation < before
-            if not old and not slot.delivered:
+            record = await self._jobs.read(job)
+            old = record.one is not None and record.one.generation < before
+            if not old and not record.delivered:
                 return
             with contextlib.suppress(ConflictError):
-                left = None if old else slot.one
-                await self._slots.change(attrs.evolve(slot, delivered={}), left, 0)
+                left = None if old else record.one
+                await self._jobs.change(attrs.evolve(record, delivered={}), left, 0)
                 self._held.pop(job, None)
                 return
 
     async def _remove(self, job: Job, fits: Callable[[JobRecord], bool], now: int) -> bool:
         while True:
-            slot = await self._slots.read(job)
+            record = await self._jobs.read(job)
             with contextlib.suppress(ConflictError):
-                if not fits(slot):
-                    await self._slots.confirm(slot)
+                if not fits(record):
+                    await self._jobs.confirm(record)
                     return False
-                await self._slots.change(slot, None, now)
+                await self._jobs.change(record, None, now)
                 self._held.pop(job, None)
                 return True
 
@@ -167,15 +167,17 @@ class JetStreamStore(Store):
         self, agent: str, job_id: str, schedule_id: str, now: int
     ) -> StoredOneShot | None:
         while True:
-            slot = await self._slots.read((agent, job_id))
-            if slot.one is None or not slot.has(schedule_id):
+            record = await self._jobs.read((agent, job_id))
+            if record.one is None or not record.has(schedule_id):
                 return None
             with contextlib.suppress(ConflictError):
-                return (await self._slots.change(slot, one_shot.fire_now(slot.one, now), now)).one
+                return (
+                    await self._jobs.change(record, one_shot.fire_now(record.one, now), now)
+                ).one
 
     @override
     async def armed(self, agent: str) -> list[StoredOneShot]:
-        return await self._slots.live(agent)
+        return await self._jobs.live(agent)
 
     @override
     async def due(
@@ -190,9 +192,9 @@ class JetStreamStore(Store):
         if under_way and per_agent is not None:
             busy = {agent for agent, load in under_way.items() if load >= per_agent}
             await self._alarms.make_room(now, busy)
-        rings = self._alarms.take(now, min(limit, AT_ONCE), under_way, per_agent)
+        taken = self._alarms.take(now, min(limit, AT_ONCE), under_way, per_agent)
         begun = await asyncio.gather(
-            *(self._begin(ring, now) for ring in rings), return_exceptions=True
+            *(self._begin(pending, now) for pending in taken), return_exceptions=True
         )
         leased = [one for one in begun if isinstance(one, StoredOneShot)]
         errors = [error for error in begun if isinstance(error, BaseException)]
@@ -202,40 +204,40 @@ class JetStreamStore(Store):
             log_event("not_begun", level=logging.WARNING, reason=str(error))
         return leased
 
-    async def _begin(self, ring: PendingAlarm, now: int) -> StoredOneShot | None:
-        """Lease what a ring is about; None when there is nothing to do now."""
-        again, leased = ring.wake_ms, False
+    async def _begin(self, pending: PendingAlarm, now: int) -> StoredOneShot | None:
+        """Lease what an alarm is about; None when there is nothing to do now."""
+        again, leased = pending.wake_ms, False
         try:
             while True:
-                slot = await self._slots.read(ring.alarm.job)
-                if slot.live is not None and slot.alarm == ring.alarm.id:
-                    again, leased = slot.live.wake_ms, slot.live.lease_until_ms is not None
+                record = await self._jobs.read(pending.alarm.job)
+                if record.live is not None and record.alarm == pending.alarm.id:
+                    again, leased = record.live.wake_ms, record.live.lease_until_ms is not None
                     if again > now:
                         return None
                     with contextlib.suppress(ConflictError):
-                        self._held.pop(slot.job, None)
-                        one = one_shot.lease(slot.live, now)
-                        self._held[slot.job] = await self._slots.write(slot, one, slot.alarm)
+                        self._held.pop(record.job, None)
+                        one = one_shot.lease(record.live, now)
+                        self._held[record.job] = await self._jobs.write(record, one, record.alarm)
                         again, leased = one.wake_ms, True
                         return one
                 else:
                     with contextlib.suppress(ConflictError):
-                        if slot.revision == ring.alarm.base:
-                            await self._slots.write(slot, slot.one, slot.alarm)
-                        await self._alarms.answer(ring)
-                        self._held.pop(slot.job, None)
+                        if record.revision == pending.alarm.base:
+                            await self._jobs.write(record, record.one, record.alarm)
+                        await self._alarms.acknowledge(pending)
+                        self._held.pop(record.job, None)
                         return None
         except (LookupError, ValueError, TypeError) as error:
             # It is kept in no way known here; perhaps a newer server can read it.
             log_event("one_shot_unreadable", level=logging.ERROR, reason=type(error).__name__)
-            await self._alarms.defer(ring, now)
+            await self._alarms.defer(pending, now)
             return None
         finally:
-            self._alarms.park(ring, again, leased=leased)
+            self._alarms.park(pending, again, leased=leased)
 
     @override
     async def next_due(self, busy: Collection[str] = ()) -> int | None:
-        """Of what rang for this process; the cluster knows the rest."""
+        """Of what was delivered to this process; the cluster knows the rest."""
         if not self._link.is_connected():
             raise StoreError("the connection to the NATS cluster is lost; it is being sought")
         return self._alarms.next_due(busy)
@@ -247,32 +249,32 @@ class JetStreamStore(Store):
         chance = self._chance()
         job = tried.agent, tried.job_id
         held = self._held.pop(job, None)
-        slot = held or await self._slots.read(job)
+        record = held or await self._jobs.read(job)
         while True:
             try:
-                slot = await self._settle(slot, tried, outcome, now, chance)
+                record = await self._settle(record, tried, outcome, now, chance)
                 break
             except ConflictError:
-                slot = await self._slots.read(job)
-        if held is not None and held.alarm is not None and held.alarm != slot.alarm:
-            await self._alarms.answer_here(held.alarm)
-        self._history.add(Attempt.of(tried, outcome, slot.one, now))
-        return slot.one
+                record = await self._jobs.read(job)
+        if held is not None and held.alarm is not None and held.alarm != record.alarm:
+            await self._alarms.acknowledge_here(held.alarm)
+        self._history.add(Attempt.of(tried, outcome, record.one, now))
+        return record.one
 
     async def _settle(
         self,
-        slot: JobRecord,
+        record: JobRecord,
         tried: StoredOneShot,
         outcome: DeliveryResult,
         now: int,
         chance: float,
     ) -> JobRecord:
         if one_shot.ends(tried, outcome):
-            left = None if one_shot.is_over(slot.one, tried) else slot.one
-            return await self._slots.change(slot.remember(tried, now), left, now)
-        if one_shot.is_retried(slot.one, tried):
-            return await self._slots.change(slot, one_shot.retry(tried, outcome, now, chance), now)
-        return slot
+            left = None if one_shot.is_over(record.one, tried) else record.one
+            return await self._jobs.change(record.remember(tried, now), left, now)
+        if one_shot.is_retried(record.one, tried):
+            return await self._jobs.change(record, one_shot.retry(tried, outcome, now, chance), now)
+        return record
 
     @override
     async def release(self, held: Sequence[StoredOneShot]) -> None:
@@ -283,26 +285,26 @@ class JetStreamStore(Store):
 
     async def _release(self, tried: StoredOneShot) -> None:
         job = tried.agent, tried.job_id
-        slot = self._held.pop(job, None) or await self._slots.read(job)
-        while one_shot.is_retried(slot.one, tried):
+        record = self._held.pop(job, None) or await self._jobs.read(job)
+        while one_shot.is_retried(record.one, tried):
             with contextlib.suppress(ConflictError):
                 left = one_shot.release(tried)
-                slot = await self._slots.write(slot, left, slot.alarm)
-                self._alarms.recall(slot.alarm, left.wake_ms)
+                record = await self._jobs.write(record, left, record.alarm)
+                self._alarms.recall(record.alarm, left.wake_ms)
                 return
-            slot = await self._slots.read(job)
+            record = await self._jobs.read(job)
 
     @override
     async def dead(
         self, now: int, limit: int, which: Which = ALL, offset: int = 0
     ) -> list[StoredOneShot]:
-        return await self._slots.dead(now, limit, which, offset)
+        return await self._jobs.dead(now, limit, which, offset)
 
     @override
     async def upcoming(
         self, limit: int, which: Which = ALL, offset: int = 0
     ) -> list[StoredOneShot]:
-        """The cluster keeps no order; it takes all slots to find it."""
+        """The cluster keeps no order; it takes all records to find it."""
         return in_order(await self._live(which))[offset : offset + limit]
 
     @override
@@ -313,9 +315,9 @@ class JetStreamStore(Store):
 
     async def _live(self, which: Which) -> list[StoredOneShot]:
         most = self._link.policy.sorted
-        if which.agent is None and await self._slots.count() > most:
+        if which.agent is None and await self._jobs.count() > most:
             raise TooManyError(f"more than {most} jobs have one, or had of late; ask for one agent")
-        armed = await self._slots.live(which.agent)
+        armed = await self._jobs.live(which.agent)
         return [one for one in armed if which.fits(one.agent, one.job_id)]
 
     @override
@@ -327,7 +329,7 @@ class JetStreamStore(Store):
 
     @override
     async def counts(self, now: int, which: Which = ALL) -> Counts:
-        """What rang for another process counts as due.
+        """What was delivered to another process counts as due.
 
         How long the dead count is by the cluster's clock.
         """
@@ -337,20 +339,20 @@ class JetStreamStore(Store):
         stream, consumer, dead = await asyncio.gather(
             self._link.api(f"STREAM.INFO.{names.alarms}", {}),
             self._link.api(f"CONSUMER.INFO.{names.alarms}.{CONSUMER}", {}),
-            self._slots.marked_dead(),
+            self._jobs.marked_dead(),
         )
-        rang = consumer["num_pending"] + consumer["num_ack_pending"]
-        due, oldest = max(0, rang - self._alarms.parked(now)), self._alarms.first_due(now)
-        if self._room.is_full and await self._slots.count() <= self._link.policy.sorted:
-            # Whether an alarm rings then is not to be relied on.
-            waiting = [one.wake_ms for one in await self._slots.live(None) if one.wake_ms <= now]
+        handed_out = consumer["num_pending"] + consumer["num_ack_pending"]
+        due, oldest = max(0, handed_out - self._alarms.parked(now)), self._alarms.first_due(now)
+        if self._room.is_full and await self._jobs.count() <= self._link.policy.sorted:
+            # Whether an alarm is delivered then is not to be relied on.
+            waiting = [one.wake_ms for one in await self._jobs.live(None) if one.wake_ms <= now]
             due, oldest = len(waiting), min(waiting, default=None)
         return Counts(stream["state"]["messages"], due, len(dead), oldest)
 
     async def _counts_of(self, which: Which, now: int) -> Counts:
         live = await self._live(which)
         due = [one.wake_ms for one in live if one.wake_ms <= now]
-        dead = await self._slots.marked_dead(which)
+        dead = await self._jobs.marked_dead(which)
         return Counts(len(live), len(due), len(dead), min(due, default=None))
 
     @override

@@ -163,7 +163,7 @@ async def test_parts_of_those_meant_are_what_a_plain_list_has(store: Store) -> N
         assert [one for part in found for one in part] == expected
         due = [one.wake_ms for one in meant if one.wake_ms <= now]
         counts = await store.counts(now, which)
-        if which != Which():  # what NATS counts of all is about rings, not records
+        if which != Which():  # what NATS counts of all is about alarms, not records
             assert counts == Counts(len(meant), len(due), 0, min(due, default=None))
         for start, end, most in ((T, T + 30_000, 3), (now, now + 999_999, 99)):
             told = await store.histogram(start, end, 9, most, which)

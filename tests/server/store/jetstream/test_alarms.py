@@ -1,4 +1,4 @@
-"""Alarms of a real cluster, on its own clock: they ring in time, for one process, and no arm
+"""Alarms of a real cluster, on its own clock: they come in time, for one process, and no arm
 is ever lost to a race with them."""
 
 import asyncio
@@ -175,17 +175,17 @@ async def pair(cluster: NatsCluster) -> AsyncIterator[tuple[JetStreamStore, JetS
 async def either(
     pair: tuple[JetStreamStore, JetStreamStore],
 ) -> tuple[JetStreamStore, JetStreamStore, StoredOneShot]:
-    """Lease the only one-shot where it rings; return that store, the other, and it."""
-    rang = asyncio.Event()
+    """Lease the only one-shot where its alarm comes; return that store, the other, and it."""
+    arrived = asyncio.Event()
     for store in pair:
-        store.listen(lambda _: rang.set())
+        store.listen(lambda _: arrived.set())
     while True:
         for holder, other in (pair, pair[::-1]):
             if due := await holder.due(system_clock(), 1):
                 return holder, other, due[0]
         async with asyncio.timeout(PATIENCE_S):
-            await rang.wait()
-        rang.clear()
+            await arrived.wait()
+        arrived.clear()
 
 
 async def test_a_re_arm_by_another_process_wins(
@@ -226,17 +226,17 @@ async def test_everyone_sees_every_arm_at_once(
 
 
 async def test_processes_share_the_work(pair: tuple[JetStreamStore, JetStreamStore]) -> None:
-    rang = asyncio.Event()
+    arrived = asyncio.Event()
     for store in pair:
-        store.listen(lambda _: rang.set())
+        store.listen(lambda _: arrived.set())
     due, armed = system_clock(), 0
     async with asyncio.timeout(PATIENCE_S):
-        while not all(store.ringing for store in pair):  # one of them may have begun to listen late
+        while not all(store.pending for store in pair):  # one of them may have begun to listen late
             await arm(pair[0], *(shot(f"job{n}", due) for n in range(armed, armed + 50)))
             armed += 50
-            while sum(store.ringing for store in pair) < armed:
-                rang.clear()
-                await rang.wait()
+            while sum(store.pending for store in pair) < armed:
+                arrived.clear()
+                await arrived.wait()
     receiver = Receiver()
     async with delivering(pair[0], receiver), delivering(pair[1], receiver):
         await receiver.until(armed)
@@ -264,12 +264,12 @@ async def test_an_agent_at_its_limit_leaves_room_for_others(nats_one: NatsCluste
         await arm(store, *(shot(f"job{n}", now, "slow") for n in range(60)))
         await arrivals.until(20)
         await arm(store, shot("job", now, "quick"))
-        rang = asyncio.Event()
-        store.listen(lambda _: rang.set())
+        arrived = asyncio.Event()
+        store.listen(lambda _: arrived.set())
         async with asyncio.timeout(PATIENCE_S):
             while not (due := await store.due(system_clock(), 10, under_way=full, per_agent=8)):
-                await rang.wait()
-                rang.clear()
+                await arrived.wait()
+                arrived.clear()
         assert [one.agent for one in due] == ["quick"]
         assert len(await store.armed("slow")) == 60
 
@@ -298,18 +298,18 @@ async def test_what_was_handed_back_elsewhere_need_not_wait_for_its_lease(
         other = await JetStreamStore.open(url, policy=policy)
         await Arrivals(other).until(1)  # the holder has not answered for a second
         assert await other.due(system_clock(), 1) == []
-        rang = asyncio.Event()
-        other.listen(lambda _: rang.set())
+        arrived = asyncio.Event()
+        other.listen(lambda _: arrived.set())
         await holder.release(held)
     async with asyncio.timeout(PATIENCE_S):
         while not (due := await other.due(system_clock(), 1)):
-            await rang.wait()
-            rang.clear()
+            await arrived.wait()
+            arrived.clear()
     await other.close()
     assert [one.attempt for one in due] == [2]
 
 
-async def test_nothing_ends_the_waiting_for_rings(
+async def test_nothing_ends_the_waiting_for_alarms(
     nats_one: NatsCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(new_url(nats_one), EVER_AHEAD) as store:
@@ -332,20 +332,20 @@ async def test_nothing_ends_the_waiting_for_rings(
 
 
 def reading_old(store: JetStreamStore, old: JobRecord) -> None:
-    """Have the store read a slot as it was, once, as of a leader that was cut off since."""
-    read, left = store._slots.read, [old]
+    """Have the store read a record as it was, once, as of a leader that was cut off since."""
+    read, left = store._jobs.read, [old]
 
     async def stale(job: Job) -> JobRecord:
         return left.pop() if left else await read(job)
 
-    setattr(store._slots, "read", stale)  # noqa: B010 - mypy knows a method there
+    setattr(store._jobs, "read", stale)  # noqa: B010 - mypy knows a method there
 
 
 async def test_an_arm_is_not_answered_from_what_is_old(nats_one: NatsCluster) -> None:
     one, now = shot("job", system_clock() + FAR), system_clock()
     async with opened(new_url(nats_one), EXACT) as store:
         await store.provision(one, now)
-        armed = await store._slots.read(("a", "job"))
+        armed = await store._jobs.read(("a", "job"))
         await store.cancel("a", "job", now)
         reading_old(store, armed)
         await store.provision(one, now)
@@ -355,7 +355,7 @@ async def test_an_arm_is_not_answered_from_what_is_old(nats_one: NatsCluster) ->
 async def test_a_cancel_is_not_answered_from_what_is_old(nats_one: NatsCluster) -> None:
     now = system_clock()
     async with opened(new_url(nats_one), EXACT) as store:
-        empty = await store._slots.read(("a", "job"))
+        empty = await store._jobs.read(("a", "job"))
         await store.provision(shot("job", now + FAR), now)
         reading_old(store, empty)
         await store.cancel("a", "job", now)
@@ -369,7 +369,7 @@ async def test_a_one_shot_that_cannot_be_read_holds_up_no_other(nats_one: NatsCl
         await store._link.put(store._link.names.subject("one", "a", "bad"), b"{}")
         await Arrivals(store).until(1)
         assert await store.due(system_clock(), 10) == []
-        assert (store.ringing, await store.next_due()) == (0, None)  # it comes again, later
+        assert (store.pending, await store.next_due()) == (0, None)  # it comes again, later
         await arm(store, shot("good", system_clock()))
 
         async def due() -> bool:
@@ -389,7 +389,7 @@ async def test_a_delivery_that_is_never_settled_leaves_nothing_behind(
         await arrivals.until(1)
         assert len(await store.due(now, 1)) == 1
         await store.cancel("a", "job", now)
-        assert (store._held, store.ringing) == ({}, 0)
+        assert (store._held, store.pending) == ({}, 0)
 
 
 async def headers_of(store: JetStreamStore, stream: str, *subject: str) -> bytes:
@@ -403,8 +403,8 @@ async def test_an_alarm_is_set_for_its_time(nats_one: NatsCluster) -> None:
     now = system_clock()
     async with opened(new_url(nats_one), JetStreamPolicy(lead_ms=1_000)) as store:
         await arm(store, shot("job", now + FAR))
-        slot = await store._slots.read(("a", "job"))
-        headers = await headers_of(store, store._link.names.alarms, "at", f"{slot.alarm}-0")
+        record = await store._jobs.read(("a", "job"))
+        headers = await headers_of(store, store._link.names.alarms, "at", f"{record.alarm}-0")
     assert f"@at {format_instant(now + FAR - 1_000)}".encode() in headers
 
 
@@ -433,7 +433,7 @@ async def test_the_old_alarm_is_there_until_the_slot_names_the_new_one(
     now, sent = system_clock(), list[str]()
     async with opened(new_url(nats_one), EXACT) as store:
         await arm(store, shot("job", now + FAR))
-        old = await store._slots.read(("a", "job"))
+        old = await store._jobs.read(("a", "job"))
         request = store._link.client.request
 
         async def noted(subject: str, data: bytes = b"", **more: Any) -> Msg:
@@ -442,7 +442,7 @@ async def test_the_old_alarm_is_there_until_the_slot_names_the_new_one(
 
         monkeypatch.setattr(store._link.client, "request", noted)
         await arm(store, shot("job", now + FAR + 1))
-        new = await store._slots.read(("a", "job"))
+        new = await store._jobs.read(("a", "job"))
     steps = [f".at.{new.alarm}-0 ", ".one.a.job ", f".at.{old.alarm}-0"]
     first = [next(n for n, each in enumerate(sent) if step in each) for step in steps]
     assert first == sorted(first)
@@ -498,16 +498,16 @@ async def test_one_that_another_process_gave_up_stays_to_be_seen(
         gave_up = attrs.evolve(
             held, attempt=9, lease_until_ms=None, dead=True, not_before_ms=later, note="other"
         )
-        write = holder._slots.write
+        write = holder._jobs.write
 
         async def outrun(
-            slot: JobRecord, one: StoredOneShot | None, alarm: str | None
+            record: JobRecord, one: StoredOneShot | None, alarm: str | None
         ) -> JobRecord:
             monkeypatch.undo()
-            await other._slots.change(await other._slots.read(slot.job), gave_up, later)
-            return await write(slot, one, alarm)
+            await other._jobs.change(await other._jobs.read(record.job), gave_up, later)
+            return await write(record, one, alarm)
 
-        monkeypatch.setattr(holder._slots, "write", outrun)
+        monkeypatch.setattr(holder._jobs, "write", outrun)
         assert await holder.settle(held, DeliveryResult(False, "503"), later) == gave_up
         assert await holder.dead(later, 9) == [gave_up]
         assert (await holder.counts(later)).dead == 1
@@ -523,7 +523,7 @@ async def test_a_ring_is_answered_when_another_process_armed_anew(nats_one: Nats
         anew = shot("job", now + FAR)
         await other.provision(anew, now)
         assert await holder.settle(held, ACCEPTED, now) == anew
-        assert holder.ringing == 0
+        assert holder.pending == 0
         info = f"CONSUMER.INFO.{holder._link.names.alarms}.{CONSUMER}"
 
         async def answered() -> bool:

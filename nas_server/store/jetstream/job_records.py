@@ -1,14 +1,14 @@
-"""The slots of jobs in a NATS cluster: read, and replaced by compare-and-set.
+"""The records of jobs in a NATS cluster: read, and replaced by compare-and-set.
 
-Alarms decide nothing; they bring a slot to attention. Two rules keep them from missing one:
+Alarms decide nothing; they bring a record to attention. Two rules keep them from missing one:
 
-- An alarm is set before the slot that names it is written, and it is answered only after
-  the slot that replaces that one was.
-- An alarm that comes before its slot (whoever set it is slow, or dead) is answered only
-  after the slot it was based on was written anew: the write it announced then fails, and
+- An alarm is set before the record that names it is written, and it is acknowledged only
+  after the record that replaces that one was.
+- An alarm that comes before its record (whoever set it is slow, or dead) is acknowledged
+  only after the record it was based on was written anew: the write it announced then fails, and
   is made again with an alarm of its own.
 
-And an alarm is never set anew under its old name: the cluster may be ringing it at that
+And an alarm is never set anew under its old name: the cluster may be delivering it at that
 moment, and would then remove the new one in place of the old.
 """
 
@@ -26,14 +26,14 @@ from nas_server.store.jetstream.job_record import Alarm, Job, JobRecord, text_of
 from nas_server.store.jetstream.link import ConflictError, Found, JetStreamClient
 
 AT_ONCE: Final = 64
-"""How many slots are read at a time."""
+"""How many records are read at a time."""
 
 
 class JobRecords:
-    """The slots of one NAS."""
+    """The records of one NAS."""
 
     def __init__(self, link: JetStreamClient, alarms: Alarms) -> None:
-        """Keep slots through ``link``, woken by ``alarms``."""
+        """Keep records through ``link``, woken by ``alarms``."""
         self._link = link
         self._alarms = alarms
 
@@ -42,17 +42,17 @@ class JobRecords:
         return JobRecord.decode(job, *await self._link.get(self._subject("one", job)))
 
     async def count(self) -> int:
-        """Return how many slots there are, those without a one-shot among them."""
+        """Return how many records there are, those without a one-shot among them."""
         return await self._link.count(self._link.names.subject("one", "*", "*"))
 
     async def live(self, agent: str | None) -> list[StoredOneShot]:
         """Return what an agent, or all of them, have armed, with every answered change."""
         found = await self._all_of("one", agent)
-        slots = (JobRecord.decode(_job(subject), *record) for subject, record in found.items())
-        return [slot.live for slot in slots if slot.live is not None]
+        records = (JobRecord.decode(_job(subject), *kept) for subject, kept in found.items())
+        return [record.live for record in records if record.live is not None]
 
     async def jobs(self, agent: str) -> list[Job]:
-        """Return the jobs of an agent that have a slot, those without a one-shot among them."""
+        """Return the jobs of an agent that have a record, those without a one-shot among them."""
         return [_job(subject) for subject in await self._all_of("one", agent)]
 
     async def dead(self, now: int, limit: int, which: Which, offset: int) -> list[StoredOneShot]:
@@ -60,8 +60,8 @@ class JobRecords:
         jobs = (await self.marked_dead(which))[offset:]
         dead: list[StoredOneShot] = []
         while jobs and len(dead) < limit:  # a few at a time: fires must not wait for a day's worth
-            slots = await asyncio.gather(*map(self.read, jobs[:AT_ONCE]))
-            ones = (slot.one for slot in slots if slot.one is not None)
+            records = await asyncio.gather(*map(self.read, jobs[:AT_ONCE]))
+            ones = (record.one for record in records if record.one is not None)
             dead += [one for one in ones if one.dead and one_shot.is_kept(one, now)]
             del jobs[:AT_ONCE]
         return dead[:limit]
@@ -76,52 +76,52 @@ class JobRecords:
         whose = "*" if agent is None else token(agent)
         return await self._link.all_of(self._link.names.subject(kind, whose, "*"))
 
-    async def change(self, slot: JobRecord, left: StoredOneShot | None, now: int) -> JobRecord:
-        """Keep ``left`` in place of what a slot has, with an alarm of its own; ConflictError."""
-        if left == slot.one:
-            return await self.write(slot, left, slot.alarm)
+    async def change(self, record: JobRecord, left: StoredOneShot | None, now: int) -> JobRecord:
+        """Keep ``left`` in place of what a record has, with an alarm of its own; ConflictError."""
+        if left == record.one:
+            return await self.write(record, left, record.alarm)
         alarm, marked = None, 0
         if left is not None and left.dead:
-            mark, ttl_s = self._subject("dead", slot.job), one_shot.KEEP_DEAD_MS // 1_000
+            mark, ttl_s = self._subject("dead", record.job), one_shot.KEEP_DEAD_MS // 1_000
             marked = await self._link.put(mark, b"", ttl_s=ttl_s)
         elif left is not None:
-            alarm = Alarm.of(left, slot.revision)
+            alarm = Alarm.of(left, record.revision)
             await self._alarms.set(alarm, now)
         try:
-            kept = await self.write(slot, left, None if alarm is None else alarm.id)
+            kept = await self.write(record, left, None if alarm is None else alarm.id)
         except ConflictError:
             if alarm is not None:
                 await self._alarms.drop(alarm.id)
             elif marked:  # this one; whoever was quicker may have made another
-                await self._unmark(slot.job, marked)
+                await self._unmark(record.job, marked)
             raise
-        if slot.alarm is not None:
-            await self._alarms.drop(slot.alarm)
-        elif slot.one is not None:
-            await self._unmark(slot.job)
+        if record.alarm is not None:
+            await self._alarms.drop(record.alarm)
+        elif record.one is not None:
+            await self._unmark(record.job)
         return kept
 
     async def _unmark(self, job: Job, revision: int | None = None) -> None:
         with contextlib.suppress(StoreError):  # then it stays, and is counted, for its week
             await self._link.remove(self._link.names.state, self._subject("dead", job), revision)
 
-    async def confirm(self, slot: JobRecord) -> None:
-        """Make sure that a slot is as it was read, for an answer that changes nothing.
+    async def confirm(self, record: JobRecord) -> None:
+        """Make sure that a record is as it was read, for an answer that changes nothing.
 
         A server that was cut off may still take itself for the leader, and give what is old;
-        it can write nothing. ConflictError when the slot was replaced meanwhile.
+        it can write nothing. ConflictError when the record was replaced meanwhile.
         """
-        await self.write(slot, slot.one, slot.alarm)
+        await self.write(record, record.one, record.alarm)
 
     async def write(
-        self, slot: JobRecord, one: StoredOneShot | None, alarm: str | None
+        self, record: JobRecord, one: StoredOneShot | None, alarm: str | None
     ) -> JobRecord:
-        """Replace a slot as it was read; ConflictError when it was replaced meanwhile."""
-        kept = attrs.evolve(slot, one=one, alarm=alarm)
+        """Replace a record as it was read; ConflictError when it was replaced meanwhile."""
+        kept = attrs.evolve(record, one=one, alarm=alarm)
         revision = await self._link.put(
-            self._subject("one", slot.job),
+            self._subject("one", record.job),
             kept.encode(),
-            revision=slot.revision,
+            revision=record.revision,
             ttl_s=kept.ttl_s,
         )
         return attrs.evolve(kept, revision=revision)
