@@ -9,7 +9,7 @@ from nas_sdk.client import NasClient
 
 if TYPE_CHECKING:
     from .host import ChronosConfig
-    from .keeper import PluginRuntime
+    from .plugin_runtime import PluginRuntime
 
 
 def new_client(process: PluginRuntime, settings: ChronosConfig) -> NasClient:

@@ -23,13 +23,13 @@ class Provider(Protocol):
         """Begin to serve, in a gateway, until the event is set."""
 
     def reconcile(self, **options: object) -> None:
-        """Converge now."""
+        """Reconcile now."""
 
     def on_jobs_changed(self, **options: object) -> None:
-        """Converge, as the store was changed."""
+        """Reconcile, as the store was changed."""
 
     def register_job(self, job: Job, **options: object) -> None:
-        """Converge for a job just made."""
+        """Reconcile for a job just made."""
 
 
 class Schedulers(Protocol):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .host import Host
-    from .keeper import HomeReconciler
+    from .plugin_runtime import HomeReconciler
 
 LOOKING = frozenset({"list", "ls", "status"})  # the commands of `hermes cron` that show jobs
 HINT = "a running gateway tries again; or run `chronos reconcile`"

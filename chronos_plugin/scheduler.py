@@ -13,7 +13,7 @@ from nas_sdk.reconcile.fire_gate import EARLY_SECONDS
 
 from .host import log
 from .host_base import HostBase
-from .keeper import PLUGIN, PluginRuntime
+from .plugin_runtime import PLUGIN, PluginRuntime
 from .store import Job
 from .verify import keys
 
@@ -73,7 +73,7 @@ class _Provider:
         return not unusable and self.process.host.is_logged_in()
 
     def start(self, stop_event: threading.Event, **options: object) -> None:
-        """Converge and return. `options` are for the built-in ticker, should it take over."""
+        """Reconcile and return. `options` are for the built-in ticker, should it take over."""
         self.process.serve(stop_event, options)
         self.host.call("recover_interrupted", self)
         settings = self.process.host.settings()
@@ -83,12 +83,12 @@ class _Provider:
             self.process.fall_back(settings.home)
 
     def reconcile(self, **options: object) -> None:
-        """Converge now."""
+        """Reconcile now."""
         reconciler = self.process.reconciler()
         reconciler.wait(reconciler.request(), START_SECONDS)
 
     def on_jobs_changed(self, **options: object) -> None:
-        """Converge: in the background of a server, and at a prompt before it returns."""
+        """Reconcile: in the background of a server, and at a prompt before it returns."""
         reconciler = self.process.reconciler()
         reconciler.store_changed()
         ticket = reconciler.request()
@@ -102,7 +102,7 @@ class _Provider:
         show_not_armed(reconciler)
 
     def register_job(self, job: Job, **options: object) -> None:
-        """Converge for a job just made. Raises NotArmedError when it is not armed in time."""
+        """Reconcile for a job just made. Raises NotArmedError when it is not armed in time."""
         reconciler = self.process.reconciler()
         reconciler.store_changed()
         armed = (

@@ -10,7 +10,7 @@ from .host import log
 from .host_base import HostBase
 
 if TYPE_CHECKING:
-    from .keeper import PluginRuntime
+    from .plugin_runtime import PluginRuntime
 
 
 def run(process: PluginRuntime, options: Mapping[str, object]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .host import log
-from .keeper import PLUGIN
+from .plugin_runtime import PLUGIN
 
 if TYPE_CHECKING:
     from nas_sdk.webhooks import FireVerifier, JwksCache
@@ -31,7 +31,7 @@ def verify_nas_fire_token(
     leeway_seconds: float = LEEWAY,
     **options: object,
 ) -> dict[str, Any] | None:
-    """The claims of a good fire token, which also asks for a converge; else None.
+    """The claims of a good fire token, which also asks for a reconcile; else None.
 
     Raises nothing: what could not be verified, whatever went wrong, runs nothing, and NAS sends
     it again. `options` are of a later hermes, and narrow nothing.

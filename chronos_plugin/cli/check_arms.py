@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from nas_sdk.reconcile.planning import Armed
 
-from ..keeper import HomeReconciler
+from ..plugin_runtime import HomeReconciler
 from .findings import Finding, ok, problem, warning
 from .formatting import count, distance, moment
 from .problems import Problem

@@ -13,7 +13,7 @@ import chronos_plugin
 from chronos_plugin.serving_status import Running, ServingStatus
 from nas_sdk._version import __version__
 
-from ..keeper import HomeReconciler
+from ..plugin_runtime import HomeReconciler
 from ..scheduler import provider_class
 from . import hermes_env, obstacles
 from . import target as targets

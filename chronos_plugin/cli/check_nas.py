@@ -35,7 +35,7 @@ from nas_sdk.webhooks._fetch import JwksFetchError, fetch_over_http
 from nas_sdk.webhooks._keys import UnusableKeyError, parse_key_set
 
 from ..host import ChronosConfig
-from ..keeper import HomeReconciler
+from ..plugin_runtime import HomeReconciler
 from . import hermes_env
 from .check_config import log_in, no_nas
 from .findings import Finding, ok, problem, skipped, warning
@@ -82,7 +82,7 @@ class NasClock:
 
 
 def client(reconciler: HomeReconciler) -> NasClient:
-    """The keeper's client, less patient. Raises NasError when portal_url is unusable."""
+    """The reconciler's client, less patient. Raises NasError when portal_url is unusable."""
     return reconciler.client().with_options(
         timeout=PATIENCE_SECONDS, max_attempts=2, deadline=3 * PATIENCE_SECONDS
     )
@@ -176,7 +176,7 @@ def _made_up(client: httpx.Client, url: str) -> Finding:
 
 def fire(client: NasClient, settings: ChronosConfig, logs: Sequence[Path]) -> Finding:
     """Have NAS fire a one-shot of no job, and see whether the agent takes its token."""
-    # An id like a watchdog's: no converge cancels it, and hermes answers that it is gone.
+    # An id like a watchdog's: no reconcile cancels it, and hermes answers that it is gone.
     probe = f"{PROBE}{secrets.token_hex(4)}"
     seen = {log: log.stat().st_size if log.exists() else 0 for log in logs}
     give_up = time.monotonic() + FIRE_SECONDS

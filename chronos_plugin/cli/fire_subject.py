@@ -10,7 +10,7 @@ from typing import Any
 from nas_sdk.client import NasClient
 from nas_sdk.errors import NasError
 
-from ..keeper import HomeReconciler
+from ..plugin_runtime import HomeReconciler
 from ..serving_status import hold, is_free
 from . import hermes_env
 from .findings import Finding, problem, warning

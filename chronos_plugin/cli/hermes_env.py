@@ -15,7 +15,7 @@ from typing import Any
 from nas_sdk.errors import NasError
 
 from ..host import Host
-from ..keeper import PLUGIN, HomeReconciler, PluginRuntime
+from ..plugin_runtime import PLUGIN, HomeReconciler, PluginRuntime
 from ..store import was_store_seen
 from .problems import ElsewhereError, Problem
 from .target import NEEDED
@@ -52,7 +52,7 @@ def require() -> None:
 
 
 def reconciler(**client_options: Any) -> HomeReconciler:
-    """The keeper of the agent home, patient, and not yet at work.
+    """The reconciler of the agent home, patient, and not yet at work.
 
     Not the process's own: that follows the store, and would arm what is cancelled. Raises
     ElsewhereError when hermes is in another Python.
@@ -78,7 +78,7 @@ def reconciler(**client_options: Any) -> HomeReconciler:
 
 
 def onlooker(**client_options: Any) -> HomeReconciler:
-    """A keeper that tells what it would do, and never does it."""
+    """A reconciler that tells what it would do, and never does it."""
     made = reconciler(**client_options)
     made.stop()
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..keeper import HomeReconciler
+from ..plugin_runtime import HomeReconciler
 from ..store import Job
 from . import hermes_env
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from nas_sdk.errors import NasError
 from nas_sdk.reconcile.planning import Armed
 
-from ..keeper import HomeReconciler
+from ..plugin_runtime import HomeReconciler
 from . import hermes_env, obstacles
 from .formatting import clock, count, distance, length, moment, paragraph, table, width
 from .status_report import Row, StatusReport, look

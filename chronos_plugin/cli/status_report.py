@@ -10,7 +10,7 @@ from nas_sdk.reconcile import Plan, due_ms, plan
 from nas_sdk.reconcile.desired import WATCHDOG
 from nas_sdk.reconcile.planning import Armed, Desired
 
-from ..keeper import HomeReconciler
+from ..plugin_runtime import HomeReconciler
 from ..store import Job
 from . import hermes_env, obstacles
 from .problems import Problem
@@ -60,7 +60,7 @@ class StatusReport(NamedTuple):
 def look(
     reconciler: HomeReconciler, armed: Sequence[Armed] | None, *, active: bool
 ) -> StatusReport:
-    """Compare the store with NAS's list (None: unknown), as a converge would."""
+    """Compare the store with NAS's list (None: unknown), as a reconcile would."""
     now = reconciler.runtime.time()
     try:
         jobs = {job["id"]: job for job in hermes_env.host().store(reconciler.home).jobs}

@@ -85,12 +85,12 @@ def attend(server: "Any") -> None:
 
 
 def look() -> None:
-    """Converge every home that no event was about yet, and those that are made later."""
+    """Reconcile every home that no event was about yet, and those that are made later."""
     import time
 
     time.sleep(ATTEND_SECONDS)
     try:
-        from chronos_plugin.keeper import PLUGIN
+        from chronos_plugin.plugin_runtime import PLUGIN
     except Exception as error:
         warn("changes of jobs are not noticed until the next fire: %s", error)
         return

@@ -31,7 +31,7 @@ def parse_instant(text: str) -> int:
     return _parse(text)
 
 
-@lru_cache(maxsize=32_768)  # a converge reads the time of every job several times
+@lru_cache(maxsize=32_768)  # a reconcile reads the time of every job several times
 def _parse(text: str) -> int:
     match = _INSTANT.fullmatch(text)
     if match is None:

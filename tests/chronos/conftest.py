@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chronos_plugin.keeper import PluginRuntime
+from chronos_plugin.plugin_runtime import PluginRuntime
 from chronos_plugin.scheduler import provider_class
 from nas_sdk.reconcile.desired import WATCHDOG
 from nas_sdk.testing import InMemoryNas

@@ -16,7 +16,7 @@ from chronos_plugin.cli.check_arms import arms
 from chronos_plugin.cli.check_nas import fire
 from chronos_plugin.cli.findings import Finding, skipped
 from chronos_plugin.cli.status_report import PROBE
-from chronos_plugin.keeper import PluginRuntime
+from chronos_plugin.plugin_runtime import PluginRuntime
 from chronos_plugin.store import Store
 from nas_sdk import NasClient, NasConnectionError
 from nas_sdk.reconcile.desired import WATCHDOG

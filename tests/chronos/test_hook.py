@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chronos_plugin import keeper
+from chronos_plugin import plugin_runtime
 from tests.support.patience import PATIENCE_S
 
 ROOT, PROFILE = Path("/agent/home"), Path("/agent/home/profiles/one")
@@ -48,7 +48,7 @@ class Looked:
 
 def watch(hook: ModuleType, process: Looked, monkeypatch: pytest.MonkeyPatch) -> list[list[Path]]:
     """The homes there were each time that all of them were converged."""
-    monkeypatch.setattr(keeper, "PLUGIN", process)
+    monkeypatch.setattr(plugin_runtime, "PLUGIN", process)
     monkeypatch.setattr("time.sleep", process.sleep)
     with pytest.raises(End):
         hook.look()

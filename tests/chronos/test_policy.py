@@ -30,7 +30,7 @@ STATED = {
     "cli.target._interpreter(hops)": Limit(3, "shell scripts followed to hermes's Python"),
     "hook._chronos_hook.ATTEND_SECONDS": Limit(3.0, "the fire that woke the machine comes first"),
     "hook._chronos_hook.LOOK_SECONDS": Limit(60.0, "how soon a new profile is noticed"),
-    "keeper.PROMPT": Limit({"timeout": 3.5, "deadline": 3.5}, "a person waits at a prompt"),
+    "plugin_runtime.PROMPT": Limit({"timeout": 3.5, "deadline": 3.5}, "a person waits at a prompt"),
     "claims.LIVE_SECONDS": Limit(
         (("fire_claim", 300), ("run_claim", 1_800)), "hermes's own limits for claims"
     ),

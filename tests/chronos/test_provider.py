@@ -9,7 +9,7 @@ import pytest
 
 import chronos_plugin
 from chronos_plugin import scheduler
-from chronos_plugin.keeper import PLUGIN
+from chronos_plugin.plugin_runtime import PLUGIN
 from chronos_plugin.scheduler import NotArmedError, new_provider
 from tests.chronos.conftest import World
 from tests.support.fake_hermes import CALLBACK, HOME

@@ -65,7 +65,7 @@ def test_another_s_record_is_not_swept(records: ServingStatus) -> None:
 def test_to_serve_is_said_once(records: ServingStatus) -> None:
     records.serve("/mine", "1", 1.0)
     records.serve("/mine", "1", 2.0)
-    ServingStatus(records.folder).serve("/mine", "1", 1.0)  # such as the keeper of another NAS
+    ServingStatus(records.folder).serve("/mine", "1", 1.0)  # such as the reconciler of another NAS
     assert records.running() == [Running(os.getpid(), "/mine", "1", 1.0)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chronos_plugin import store
-from chronos_plugin.keeper import PluginRuntime
+from chronos_plugin.plugin_runtime import PluginRuntime
 from nas_sdk.reconcile.desired import WATCHDOG
 from nas_sdk.testing import InMemoryNas
 from tests.chronos.conftest import World

@@ -10,11 +10,11 @@ import pytest
 from tools.bootstrap import ROOT
 
 PLANTS = {
-    "never on each other": ("chronos_plugin/keeper.py", "import nas_server.app"),
+    "never on each other": ("chronos_plugin/plugin_runtime.py", "import nas_server.app"),
     "Plugin, server and kit stand on the SDK": ("nas_sdk/testing/nas.py", "import nas_server.app"),
     "parts stand on each other": ("nas_sdk/_core/retry.py", "import nas_sdk.webhooks"),
     "The SDK knows nothing of hermes": ("nas_sdk/reconcile/apply.py", "import hermes_cli.auth"),
-    "the plugin only through its host": ("chronos_plugin/keeper.py", "import cron.jobs"),
+    "the plugin only through its host": ("chronos_plugin/plugin_runtime.py", "import cron.jobs"),
     "Generated calls are made in one place": (
         "nas_sdk/client.py",
         "import nas_sdk._generated.api.one_shots.cancel",

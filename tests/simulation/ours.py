@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from chronos_plugin import scheduler
-from chronos_plugin.keeper import PluginRuntime
+from chronos_plugin.plugin_runtime import PluginRuntime
 
 from .hermes import SimulatedHost
 from .nas import Wire

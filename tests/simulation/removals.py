@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import attrs
 
-from chronos_plugin import host, host_base, keeper, scheduler
+from chronos_plugin import host, host_base, plugin_runtime, scheduler
 from nas_sdk.reconcile import OneShot, agent, apply, desired, fire_gate, planning, reconciler
 
 Patch = Callable[[], None]
@@ -45,10 +45,10 @@ def _no_spare_watchdog() -> None:
 
 
 def _no_heal() -> None:
-    def request_reconcile(self: keeper.PluginRuntime) -> None:
+    def request_reconcile(self: plugin_runtime.PluginRuntime) -> None:
         self.serving = True
 
-    _put(keeper.PluginRuntime, "request_reconcile", request_reconcile)
+    _put(plugin_runtime.PluginRuntime, "request_reconcile", request_reconcile)
 
 
 def _no_converge_after_lost_claim() -> None:
@@ -126,7 +126,7 @@ def _no_hands() -> None:
         yield True
 
     _put(fire_gate.FireGate, "in_progress", in_progress)
-    _put(keeper.HomeReconciler, "claimed_elsewhere", lambda self, job_ids: frozenset())
+    _put(plugin_runtime.HomeReconciler, "claimed_elsewhere", lambda self, job_ids: frozenset())
 
 
 def _no_retries() -> None:
@@ -134,7 +134,7 @@ def _no_retries() -> None:
 
 
 def _cancel_what_others_want() -> None:
-    _put(keeper.HomeReconciler, "other_profiles_jobs", lambda self: frozenset())
+    _put(plugin_runtime.HomeReconciler, "other_profiles_jobs", lambda self: frozenset())
 
 
 def _cancel_other_watchdogs() -> None:
@@ -167,18 +167,18 @@ def _say_nothing_at_the_prompt() -> None:
     """Whoever changes a job is not told that it is not armed."""
 
     def on_jobs_changed(self: Any, job: Any = None) -> None:
-        keeper = self.process.reconciler()
-        ticket = keeper.request()
+        ours = self.process.reconciler()
+        ticket = ours.request()
         if not self.process.serving:
-            keeper.wait(ticket, scheduler.PROMPT_SECONDS)
+            ours.wait(ticket, scheduler.PROMPT_SECONDS)
 
     _put(scheduler._Provider, "on_jobs_changed", on_jobs_changed)
     _put(scheduler._Provider, "register_job", on_jobs_changed)
 
 
 def _take_what_is_read_for_all() -> None:
-    usual = keeper.HomeReconciler.jobs
-    _put(keeper.HomeReconciler, "jobs", lambda self: attrs.evolve(usual(self), problem=""))
+    usual = plugin_runtime.HomeReconciler.jobs
+    _put(plugin_runtime.HomeReconciler, "jobs", lambda self: attrs.evolve(usual(self), problem=""))
 
 
 def _believe_emptied_stores() -> None:

@@ -8,7 +8,7 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
-from chronos_plugin.keeper import PluginRuntime
+from chronos_plugin.plugin_runtime import PluginRuntime
 from chronos_plugin.scheduler import provider_class
 from nas_sdk.testing import InMemoryNas
 from tests.support.fake_hermes import FakeHermes

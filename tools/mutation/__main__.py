@@ -23,7 +23,7 @@ PACKAGES: Final = ("nas_sdk", "nas_server", "nas_conformance", "chronos_plugin")
 SDK: Final = "tests/sdk"
 SERVER: Final = "tests/server"
 CHRONOS: Final = tuple(
-    f"tests/chronos/test_{name}.py" for name in ("overdue", "fires", "keeper", "provider")
+    f"tests/chronos/test_{name}.py" for name in ("overdue", "fires", "plugin_runtime", "provider")
 )
 TOKENS: Final = (f"{SDK}/webhooks/test_verifier.py", "tests/security/test_tokens.py")
 KEYS: Final = (
@@ -54,7 +54,7 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
     "nas_conformance": ("tests/conformance/test_checks.py", "tests/conformance/test_command.py"),
     "chronos_plugin": ("tests/chronos",),
     "chronos_plugin.scheduler": CHRONOS,
-    "chronos_plugin.keeper": CHRONOS,
+    "chronos_plugin.plugin_runtime": CHRONOS,
 }
 """Packages and modules, and the tests that are to notice what is wrong there; the longest
 name that fits a module counts. Those that need a cluster or a browser run only for it."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .serving_status import ServingStatus
 
-PROMPT: dict[str, Any] = {"timeout": 3.5, "deadline": 3.5}  # two steps of a converge may hang
+PROMPT: dict[str, Any] = {"timeout": 3.5, "deadline": 3.5}  # two steps of a reconcile may hang
 
 
 class HomeReconciler(AgentReconciler):
@@ -137,7 +137,7 @@ class HomeReconciler(AgentReconciler):
 
 
 class PluginRuntime:
-    """The keepers of this process, one per home and NAS, and how hermes runs here."""
+    """The reconcilers of this process, one per home and NAS, and how hermes runs here."""
 
     def __init__(
         self, host: Host | None = None, runtime: Runtime | None = None, **client_options: Any
@@ -153,7 +153,7 @@ class PluginRuntime:
         self._lock = threading.Lock()
 
     def reconciler(self, settings: ChronosConfig | None = None) -> HomeReconciler:
-        """The keeper of a home, by default of the one the calling thread works on."""
+        """The reconciler of a home, by default of the one the calling thread works on."""
         settings = settings or self.host.settings()
         key = settings.home, settings.portal_url, settings.allow_http
         with self._lock:
@@ -182,7 +182,7 @@ class PluginRuntime:
         ticker.run(self, options)
 
     def request_reconcile(self) -> None:
-        """Converge every home of this installation soon. Returns at once."""
+        """Reconcile every home of this installation soon. Returns at once."""
         self.serving = True
         self.runtime.spawn(partial(self._request_all, woken=True), "chronos-reconcile")
 

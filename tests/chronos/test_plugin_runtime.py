@@ -1,4 +1,4 @@
-"""The process: one keeper per home, retries, rejection, the watchdog, changes nobody tells of."""
+"""The process: a reconciler per home, retries, rejection, the watchdog, changes nobody tells of."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chronos_plugin.keeper import PluginRuntime
+from chronos_plugin.plugin_runtime import PluginRuntime
 from chronos_plugin.store import Store
 from nas_sdk._core.instants import parse_instant
 from nas_sdk.reconcile.desired import WATCHDOG
@@ -35,7 +35,7 @@ def watchdogs(world: World) -> dict[str, int]:
     }
 
 
-def test_one_keeper_for_a_home_whatever_becomes_of_its_settings(world: World) -> None:
+def test_one_reconciler_for_a_home_whatever_becomes_of_its_settings(world: World) -> None:
     process = world.boot()
     reconciler = process.reconciler()
     world.hermes.config = {"callback_url": "https://moved.example.com", "watchdog": True}
