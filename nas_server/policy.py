@@ -28,6 +28,8 @@ class HttpPolicy:
     """So many callers at a time are told to come again; those beyond are hung up on."""
     refusal_s: float = 1.0
     """How long such a caller has to hear it."""
+    again_s: float = 0.1
+    """How long nobody is accepted where there was no descriptor for one."""
     retry_after_s: int = 5
     """What ``Retry-After`` says while the store fails."""
     ready_s: float = 2.0

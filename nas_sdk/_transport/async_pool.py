@@ -38,8 +38,8 @@ class _OfLoop:
 class _AsyncConnections:
     """The pool, in terms of httpcore. Each event loop has connections of its own."""
 
-    def __init__(self, width: int, connect: Callable[[], AsyncConnection]) -> None:
-        self._width = width
+    def __init__(self, width: int, connect: Callable[[], AsyncConnection], sweep: float) -> None:
+        self._width, self._sweep_seconds = width, sweep
         self._connect = connect
         self._closed = False
         self.forked()
@@ -93,11 +93,21 @@ class _AsyncConnections:
             connection.wire.deadline = None
             if in_order and not self._closed and connection.http.is_idle():
                 here.idle.append(connection)
-                _sweep(here)
+                self._sweep(here)
             else:
                 connection.wire.abort()
         finally:
             here.turn.release()
+
+    def _sweep(self, here: _OfLoop) -> None:
+        now = time.monotonic()
+        if now < here.next_sweep:
+            return
+        here.next_sweep = now + self._sweep_seconds
+        expired = [connection for connection in here.idle if connection.http.has_expired()]
+        here.idle = [connection for connection in here.idle if connection not in expired]
+        for connection in expired:
+            connection.wire.abort()
 
     async def aclose(self) -> None:
         """Close what is idle in this loop now, and what is busy when its exchange has ended."""
@@ -118,22 +128,14 @@ async def _take_turn(turn: anyio.Semaphore, seconds: float | None) -> None:
         raise httpcore.PoolTimeout("no free connection") from None
 
 
-def _sweep(here: _OfLoop) -> None:
-    now = time.monotonic()
-    if now < here.next_sweep:
-        return
-    here.next_sweep = now + SWEEP_SECONDS
-    expired = [connection for connection in here.idle if connection.http.has_expired()]
-    here.idle = [connection for connection in here.idle if connection not in expired]
-    for connection in expired:
-        connection.wire.abort()
-
-
 class AsyncConnectionPool(httpx.AsyncHTTPTransport):
     """`ConnectionPool` for an asynchronous client, which may be used from several loops."""
 
     def __init__(
-        self, width: int, connect: Callable[[AsyncWire], httpcore.AsyncConnectionInterface]
+        self,
+        width: int,
+        connect: Callable[[AsyncWire], httpcore.AsyncConnectionInterface],
+        sweep: float = SWEEP_SECONDS,
     ) -> None:
         """`connect` makes a connection that opens over the wire it is given."""
 
@@ -141,17 +143,13 @@ class AsyncConnectionPool(httpx.AsyncHTTPTransport):
             wire = AsyncWire()
             return AsyncConnection(connect(wire), wire)
 
-        self._connections = _AsyncConnections(width, make)
+        self._connections = _AsyncConnections(width, make, sweep)
         pool: Any = self._connections
         self._pool = pool
 
     @property
     def _turn(self) -> anyio.Semaphore:
         return self._connections.here().turn
-
-    @property
-    def _free(self) -> range:
-        return range(self._turn.value)
 
 
 class _AsyncStream:

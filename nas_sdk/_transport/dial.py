@@ -9,12 +9,16 @@ import httpx
 
 from .async_pool import AsyncConnectionPool
 from .async_wires import AsyncWire
-from .pool import IDLE_SECONDS, ConnectionPool
+from .pool import IDLE_SECONDS, SWEEP_SECONDS, ConnectionPool
 from .wires import Wire
 
 
 def pool(
-    url: httpx.URL, width: int, context: ssl.SSLContext, proxy: httpx.Proxy | None
+    url: httpx.URL,
+    width: int,
+    context: ssl.SSLContext,
+    proxy: httpx.Proxy | None,
+    sweep: float = SWEEP_SECONDS,
 ) -> ConnectionPool:
     """A pool of up to `width` connections to the server of that URL."""
     origin = _origin(url)
@@ -42,11 +46,15 @@ def pool(
             network_backend=wire,
         ).create_connection(origin)
 
-    return ConnectionPool(width, connect)
+    return ConnectionPool(width, connect, sweep)
 
 
 def async_pool(
-    url: httpx.URL, width: int, context: ssl.SSLContext, proxy: httpx.Proxy | None
+    url: httpx.URL,
+    width: int,
+    context: ssl.SSLContext,
+    proxy: httpx.Proxy | None,
+    sweep: float = SWEEP_SECONDS,
 ) -> AsyncConnectionPool:
     """The same for an asynchronous client."""
     origin = _origin(url)
@@ -74,7 +82,7 @@ def async_pool(
             network_backend=wire,
         ).create_connection(origin)
 
-    return AsyncConnectionPool(width, connect)
+    return AsyncConnectionPool(width, connect, sweep)
 
 
 def _origin(url: httpx.URL) -> httpcore.Origin:

@@ -50,11 +50,11 @@ class _Lease(Owner):
 class _Connections:
     """The pool, in terms of httpcore. Safe for threads, signals and forks."""
 
-    def __init__(self, width: int, connect: Callable[[], Connection]) -> None:
+    def __init__(self, width: int, connect: Callable[[], Connection], sweep: float) -> None:
         self.permits = Permits(width)
         self._connect = connect
         self._idle: deque[Connection] = deque()
-        self._next_sweep = 0.0
+        self._sweep_seconds, self._next_sweep = sweep, 0.0
         self._closed = False
         self._generation = 0
         process.register(self)
@@ -105,7 +105,7 @@ class _Connections:
         now = time.monotonic()
         if now < self._next_sweep:
             return
-        self._next_sweep = now + SWEEP_SECONDS
+        self._next_sweep = now + self._sweep_seconds
         for connection in list(self._idle):
             if connection.http.has_expired():
                 with suppress(ValueError):  # another call has taken it
@@ -137,20 +137,21 @@ class ConnectionPool(httpx.HTTPTransport):
     `httpx.HTTPTransport.handle_request` sees these requests, too.
     """
 
-    def __init__(self, width: int, connect: Callable[[Wire], httpcore.ConnectionInterface]) -> None:
+    def __init__(
+        self,
+        width: int,
+        connect: Callable[[Wire], httpcore.ConnectionInterface],
+        sweep: float = SWEEP_SECONDS,
+    ) -> None:
         """`connect` makes a connection that opens over the wire it is given."""
 
         def make() -> Connection:
             wire = Wire()
             return Connection(connect(wire), wire)
 
-        pool: Any = _Connections(width, make)
+        pool: Any = _Connections(width, make, sweep)
         self._pool = pool
         self._turn: Permits = pool.permits
-
-    @property
-    def _free(self) -> range:
-        return range(self._turn.value)
 
 
 class _Stream:

@@ -21,8 +21,6 @@ from nas_server.policy import HTTP, HttpPolicy
 
 ACCEPTED_AT_ONCE: Final = 16
 """Each takes a descriptor before it is looked at."""
-AGAIN_S: Final = 0.1
-"""How long nobody is accepted where there was no descriptor for one."""
 _BODY: Final = json.dumps(
     {
         "error": "temporarily_unavailable",
@@ -42,11 +40,15 @@ class Accepting:
     """
 
     def __init__(
-        self, listener: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]
+        self,
+        listener: socket.socket,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        again_s: float,
     ) -> None:
         """Take them from now on until `close`, each for a ``protocol`` of its own."""
         self._listener = listener
         self._protocol = protocol
+        self._again_s = again_s
         self._loop = asyncio.get_running_loop()
         self._connecting: set[asyncio.Task[None]] = set()
         self._again: asyncio.TimerHandle | None = None
@@ -76,7 +78,7 @@ class Accepting:
                     "not_accepted", level=logging.WARNING, reason=os.strerror(error.errno or 0)
                 )
                 self._loop.remove_reader(self._listener)
-                self._again = self._loop.call_later(AGAIN_S, self._listen)
+                self._again = self._loop.call_later(self._again_s, self._listen)
                 return
             task = self._loop.create_task(self._connect(sock))
             self._connecting.add(task)
@@ -115,7 +117,7 @@ class Gate:
             self.open.add(connection)  # now: of a burst, many come before the first is made
             return connection
 
-        return Accepting(listener, protocol)
+        return Accepting(listener, protocol, self._policy.again_s)
 
     def await_request(self, protocol: asyncio.Protocol, transport: asyncio.BaseTransport) -> None:
         """End a connection on which no request arrives in time."""

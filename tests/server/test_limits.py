@@ -20,7 +20,6 @@ from nas_sdk._core.instants import format_instant
 from nas_server import budget
 from nas_server.clock import system_clock
 from nas_server.delivery.caller import Caller
-from nas_server.http import gate
 from nas_server.http.gate import Gate
 from nas_server.log_lines import LineHandler, Repeats
 from nas_server.policy import BudgetPolicy, DeliveryPolicy, HttpPolicy, LogPolicy
@@ -307,10 +306,7 @@ def test_lines_are_lost_and_counted_when_there_is_no_room(
     assert len(told) <= 4
 
 
-async def test_where_there_was_no_descriptor_for_a_caller_the_next_is_heard(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(gate, "AGAIN_S", 0.01)
+async def test_where_there_was_no_descriptor_for_a_caller_the_next_is_heard() -> None:
     made: list[asyncio.Protocol] = []
 
     class Runner:
@@ -330,7 +326,8 @@ async def test_where_there_was_no_descriptor_for_a_caller_the_next_is_heard(
     with Listener() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        server = Gate(lambda: 10).listen(Runner(), listener)  # type: ignore[arg-type]  # as above
+        gates = Gate(lambda: 10, HttpPolicy(again_s=0.01))
+        server = gates.listen(Runner(), listener)  # type: ignore[arg-type]  # as above
         _, writer = await asyncio.open_connection(*listener.getsockname())
 
         async def heard() -> bool:

@@ -26,7 +26,6 @@ STATED = {
     "delivery.http_answer._WITHOUT_BODY": Limit((204, 304), "statuses of HTTP"),
     "http.answers.DESCRIPTION_LIMIT": Limit(1_024, "characters", "maxLength: 1024"),
     "http.gate.ACCEPTED_AT_ONCE": Limit(16, "each takes a descriptor before it is looked at"),
-    "http.gate.AGAIN_S": Limit(0.1, "accepting rests so long where there is no descriptor"),
     "metrics._LATENESS_S": Limit(
         (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
         "a histogram's buckets: a change of them breaks people's queries",
@@ -56,6 +55,7 @@ STATED = {
     "policy.HttpPolicy.agents": Limit(100_000, "agents whose calls are counted apart"),
     "policy.HttpPolicy.refusals": Limit(32, "callers at a time that are told to come again"),
     "policy.HttpPolicy.refusal_s": Limit(1.0, "how long they have to hear it"),
+    "policy.HttpPolicy.again_s": Limit(0.1, "accepting rests so long where no descriptor is"),
     "policy.HttpPolicy.retry_after_s": Limit(5, "a store that fails is not asked at once"),
     "policy.HttpPolicy.ready_s": Limit(2.0, "a probe mostly has 5 s"),
     "policy.HttpPolicy.count_s": Limit(5.0, "a scrape mostly has 10 s"),

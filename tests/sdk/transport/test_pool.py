@@ -101,10 +101,9 @@ async def has_ended(connection: Any) -> None:
 
 async def test_idle_connections_are_let_go(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that the server closed, by the next exchange; and those nobody used for long."""
-    monkeypatch.setattr("nas_sdk._transport.pool.SWEEP_SECONDS", 0.0)
-    monkeypatch.setattr("nas_sdk._transport.async_pool.SWEEP_SECONDS", 0.0)
     with loopback(always(DONE)) as server:
-        call = client_of(kind, server)
+        url, make = httpx.URL(server.url), dial.pool if kind == "sync" else dial.async_pool
+        call = client_of(kind, server, transport=make(url, 8, trust(url), None, sweep=0.0))
         await call("cancel_many", [f"job-{number}" for number in range(50)])
         pool: Any = call.client._http._transport._pool  # type: ignore[union-attr]
 

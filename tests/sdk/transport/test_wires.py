@@ -60,13 +60,10 @@ async def test_one_write_carries_a_request(kind: str, writes: list[bytes]) -> No
     ] * 3
 
 
-async def test_a_long_body_is_not_gathered(
-    kind: str, writes: list[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wires.Outbox, "MOST", 100)
+async def test_what_is_long_is_not_gathered(kind: str, writes: list[bytes]) -> None:
     with loopback(lambda _: ANSWER) as server:
         call = client_of(kind, server)
-        await call("provision", *PROVISION)
+        await call("provision", *PROVISION, extra_headers={"X-Long": "x" * wires.Outbox.MOST})
         await call.close()
     assert len(writes) == 2
     assert json.loads(server.seen[0].body)["job_id"] == "job-1"
