@@ -42,9 +42,3 @@ class Schedulers(Protocol):
     @property
     def InProcessCronScheduler(self) -> type:  # noqa: N802 - hermes's name
         """The built-in ticker."""
-
-
-class JobsOf18(Protocol):
-    """The module `cron.jobs` of 0.18, which switches stores by a global."""
-
-    CRON_DIR: str

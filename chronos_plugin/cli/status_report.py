@@ -44,7 +44,6 @@ class StatusReport(NamedTuple):
     rows: list[Row]
     watchdog: float | None
     """When the watchdog is armed for."""
-    watchdog_missing: bool
     foreign: int
     """One-shots of other profiles that share the identity at NAS."""
     known: bool
@@ -91,14 +90,11 @@ def look(
     left = [each for each in needed.cancels if each not in jobs and not each.startswith(WATCHDOG)]
     rows += [Row(each, "(no job)", "", None, at_nas.get(each), None, "left over") for each in left]
     rows.sort(key=lambda row: (row.next_run is None, row.next_run or 0, row.name))
-    ours = reconciler.watchdog_id
     known = {*jobs, *left, *filter(reconciler.is_watchdog, at_nas)}
-    is_missing = "missing" in {judged.get(each) for each in judged if reconciler.is_watchdog(each)}
     foreign = [each for each in at_nas if each not in known]
     return StatusReport(
         rows,
-        at_nas.get(ours),
-        is_missing,
+        at_nas.get(reconciler.watchdog_id),
         len(foreign),
         armed is not None,
         want.problem,

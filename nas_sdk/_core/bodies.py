@@ -7,9 +7,7 @@ gzip is undone, no second one, and never more than the limit at a time.
 from __future__ import annotations
 
 import zlib
-from typing import Final
 
-ACCEPT_ENCODING: Final = "gzip"
 _GZIP = frozenset({"gzip", "x-gzip"})
 
 

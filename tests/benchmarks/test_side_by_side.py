@@ -6,13 +6,11 @@ import json
 import re
 import tempfile
 from typing import Any
-from xml.etree import ElementTree
 
-import attrs
 import pytest
 
 from benchmarks.side_by_side import growth, report
-from benchmarks.side_by_side.__main__ import DOCS, main, run
+from benchmarks.side_by_side.__main__ import DOCS, run
 from benchmarks.side_by_side.figures import Line, Metric, Result, Row, Summary
 from benchmarks.side_by_side.rows import REQUESTS, TIME, Sizes, tasks
 from tests.support.hermes_env import MAIN, HermesEnvironment
@@ -74,13 +72,6 @@ def test_both_providers_do_the_work(measured: dict[str, Any]) -> None:
     assert set(measured["ratios"]) == {each["name"] for each in measured["rows"]}
 
 
-def test_a_row_that_is_unknown_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["env", "nonsense"])
-    assert ended.value.code == 2
-    assert "no such row: nonsense; there are cold-1" in capsys.readouterr().err
-
-
 def test_every_row_has_a_name_of_its_own() -> None:
     names = [task.name for task in tasks(Sizes())]
     assert len(names) == len(set(names))
@@ -100,16 +91,6 @@ def test_targets(metric: Metric, ours: float, met: bool | None) -> None:
     assert Line(metric, once(10), once(ours)).is_met is met
 
 
-def test_the_table_fits_a_terminal() -> None:
-    wide = attrs.evolve(TIME, at_least=25)
-    line = Line(wide, Summary(152.123, 140, 160, 3), Summary(1.2345, 1.2, 1.3, 3))
-    result = Result(ABOUT, (*RESULT.rows, Row("x", "cold", 1, (line,), 0.1)))
-    table = report.terminal(result)
-    assert max(map(len, table.splitlines())) <= 80
-    assert "123x" in table
-    assert "152 s ±7%" in table
-
-
 def test_what_was_not_measured_is_extrapolated() -> None:
     *known, last = growth.points(RESULT, "bundled", "seconds")
     assert [point.value for point in known] == [0.2, 12.0, 210.0]
@@ -117,17 +98,6 @@ def test_what_was_not_measured_is_extrapolated() -> None:
     assert last.value == pytest.approx(0.11 * 10_000 + 0.0001 * 10_000**2)
     assert growth.points(RESULT, "bundled", "requests")[-1].value == 10_001
     assert all(point.is_measured for point in growth.points(RESULT, "ours", "seconds"))
-
-
-def test_the_chart_is_a_drawing() -> None:
-    root = ElementTree.fromstring(growth.chart(RESULT))
-    width, height = map(float, root.attrib["viewBox"].split()[2:])
-    circles = [each for each in root.iter() if each.tag.endswith("circle")]
-    assert len(circles) == 2 * 8 + 2 * 2
-    for each in circles:
-        assert 0 < float(each.attrib["cx"]) < width
-        assert 0 < float(each.attrib["cy"]) < height
-    assert growth.chart(RESULT).count("stroke-dasharray") == 2
 
 
 def test_the_documentation_shows_the_figures_that_are_kept() -> None:

@@ -25,7 +25,6 @@ class FakeHermes(Host):
 
     def __init__(self, runtime: Runtime, *, two_phases: bool = False) -> None:
         self._runtime = runtime
-        self._two_phases = two_phases
         self.stores: dict[Path, dict[str, dict[str, Any]]] = {HOME: {}}
         self.broken: dict[Path, Store] = {}
         """What is read of a home in place of its store."""

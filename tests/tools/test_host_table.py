@@ -14,12 +14,8 @@ from tools.hosts.life import STEPS, Cell, LacksError, Step, live
 from tools.hosts.releases import KNOWN, candidates
 from tools.hosts.table import (
     SHORT,
-    WIDTH,
     Row,
-    as_json,
-    as_markdown,
     as_summary,
-    as_text,
     from_page,
 )
 
@@ -72,28 +68,6 @@ def rows() -> list[Row]:
     bad = cells | {"fire": Cell("FAIL", "answered 503", ("x" * 40 + " unexpected keyword",) * 3)}
     full = [Row(str(known), known.version, dict(bad)) for known in KNOWN]
     return [*full, Row("hermes-agent==0.23.0", "0.23.0", setup_error="No matching distribution")]
-
-
-def test_the_table_is_readable_at_eighty_columns() -> None:
-    lines = as_text(rows()).splitlines()
-    assert max(map(len, lines)) <= WIDTH
-    assert all(name in lines[0] + lines[1] for name in STEPS)
-    for place, name in enumerate(STEPS):  # each state stands below its name
-        head = lines[place % 2]
-        assert head[14 + 5 * place :].startswith(name)
-        assert lines[2][14 + 5 * place :].startswith("FAIL" if name == "fire" else "ok")
-    assert lines[13].split() == ["0.23.0", *"-" * len(STEPS)]
-    assert lines[14].startswith("0.18.2 fire: answered 503 | xxx")
-    assert lines[-1] == "0.23.0: No matching distribution"
-
-
-def test_the_same_for_programs_and_for_a_page() -> None:
-    told = json.loads(json.dumps(as_json(rows())))
-    assert told[0]["release"] == "hermes-agent==0.18.2"
-    assert list(told[0]["cells"]) == list(STEPS)
-    page = as_markdown(rows()).splitlines()
-    assert len({line.count("|") for line in page[: len(rows()) + 2]}) == 1
-    assert page[-1] == "- 0.23.0, all: No matching distribution"
 
 
 @pytest.mark.parametrize(
@@ -164,12 +138,6 @@ def test_the_short_form_tells_the_worst_of_the_steps() -> None:
 
 def test_the_short_form_leaves_no_step_out() -> None:
     assert sorted(name for names in SHORT.values() for name in names) == sorted(STEPS)
-
-
-def test_what_names_no_release_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["latest"]) == 2
-    said = capsys.readouterr().err
-    assert said == "scripts/hosts: 'latest' is no version; say 0.19.0, or PACKAGE==VERSION\n"
 
 
 def test_a_release_is_looked_for_under_every_name_it_may_have(
