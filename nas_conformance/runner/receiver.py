@@ -144,15 +144,28 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _take(self) -> None:
         at = time.time()
-        size = min(int(self.headers.get("Content-Length") or 0), _BODY_MAX)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        delivery = Delivery(self.command, self.path, headers, self.rfile.read(size), at)
+        chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+        size = min(int(headers.get("content-length") or 0), _BODY_MAX)
+        body = self._chunks() if chunked else self.rfile.read(size)
+        delivery = Delivery(self.command, self.path, headers, body, at)
         answer = self.server.receiver.take(delivery)
         if answer.hold is not None:
             answer.hold.wait(_HOLD_MAX)
         if answer.status:
             self._send(answer, delivery)
         self.close_connection = not answer.status
+
+    def _chunks(self) -> bytes:
+        body = b""
+        while size := int(self.rfile.readline(_BODY_MAX).partition(b";")[0], 16):
+            body += self.rfile.read(min(size, _BODY_MAX))
+            self.rfile.readline(_BODY_MAX)
+            if len(body) > _BODY_MAX:
+                raise ValueError("a body without an end")
+        while self.rfile.readline(_BODY_MAX).strip():
+            pass  # what follows the last one
+        return body
 
     do_GET = do_POST = do_PUT = do_HEAD = _take  # noqa: N815 - the base's names
 
