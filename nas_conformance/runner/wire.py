@@ -100,18 +100,22 @@ class Wire:
         self, method: str, path: str, credential: Credential, body: bytes | None = None
     ) -> Exchange:
         """Send one request; CheckFailed when there is no answer. `path` may be a whole URL."""
-        for left in reversed(range(_PATIENCE_429)):
-            exchange = self._send(method, path, credential, body)
-            wait = _wait_of(exchange)
-            if wait is None or not left:
-                break
-            self._wait(wait)
-        if path == PROVISION and exchange.status == 200:
-            self._remember(body, credential)
-        return exchange
+        refused = False
+        try:
+            for left in reversed(range(_PATIENCE_429)):
+                exchange = self._send(method, path, credential, body)
+                wait = _wait_of(exchange)
+                if wait is None or not left:
+                    break
+                self._wait(wait)
+            refused = 400 <= exchange.status < 500
+            return exchange
+        finally:
+            if path == PROVISION and not refused:
+                self._remember(body, credential)
 
     def armed(self) -> list[tuple[str, Credential]]:
-        """The jobs for which a provision was ever accepted, and whose they are."""
+        """The jobs for which a provision was ever sent and not refused, and whose they are."""
         with self._lock:
             return list(self._armed)
 

@@ -1,5 +1,6 @@
 """The command: what it says, to whom, and its exit status."""
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from nas_conformance.__main__ import main
 from nas_conformance.runner.suite import CHECKS
+from nas_server.store import MemoryStore
 from tests.conformance.bugs import BUGS
 from tests.conformance.planting import Bug, answering
 from tests.support.nas_in_thread import Threaded, nas_in_thread
@@ -190,6 +192,22 @@ def test_everything_armed_is_cancelled_and_what_cannot_be_is_named(capsys: Captu
     assert "left armed, because the cancel failed: conf-" in out
     status, _ = run_against(PLANTED["unknown-404"], "--only", "cancel.armed")
     assert "left armed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("status", [201, 500, 0])
+def test_what_was_armed_and_answered_otherwise_is_cancelled_too(status: int) -> None:
+    def change(request: web.Request, was: int, body: Any) -> web.Response | None:
+        if was != 200 or not request.path.endswith("/provision"):
+            return None
+        if not status:  # hangs up
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response(body, status=status or 200)
+
+    store = MemoryStore()
+    bug = Bug("otherwise", "another status", "", lambda: store, answering(change))
+    assert run_against(bug, "--only", "shape.provision")[0] == 1
+    assert asyncio.run(store.armed("one")) == []
 
 
 def test_list_names_every_check(capsys: Captured) -> None:
