@@ -163,7 +163,10 @@ class Relay:
 
     async def _sleep(self, until_ms: int | None) -> None:
         self._asleep_until = math.inf if until_ms is None else until_ms
+        share = budget.share(self._budget)  # with another, there may be room
         while not self._wake.is_set() and (left := self._asleep_until - self._clock()) > 0:
+            if budget.share(self._budget) != share:
+                return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), min(left / 1_000, self._policy.look_s))
 

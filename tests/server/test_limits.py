@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import resource
 import selectors
 import socket
@@ -57,6 +58,34 @@ async def test_deliveries_beyond_the_room_wait_their_turn() -> None:
 
         await eventually(over)
         assert len(agent.fires) == 8
+
+
+@pytest.mark.parametrize("jobs", [3, 9])
+async def test_a_limit_that_is_raised_is_seen_by_a_relay_that_waits(
+    jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 3 jobs one waits for its agent's other, of 9 most wait for room."""
+    limit, go_on, soon = 72, asyncio.Event(), DeliveryPolicy(look_s=0.01)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    async with hosted(MemoryStore(), delivery=soon) as nas, agent_stub(nas.clock) as agent:
+        agent.usual = held(go_on)
+        for n in range(jobs):
+            if n % 2:
+                _, nas.token = await nas.nas.accounts.add(f"more{n}", None, nas.clock())
+            await nas.provision(f"job{n}", 0, agent.url)
+        first = min(4, 1 + jobs // 2)
+        await agent.until(first)
+
+        relay = nas.nas.relay
+
+        async def asleep() -> bool:
+            waits = relay._asleep_until == math.inf and not relay._wake.is_set()
+            return waits and relay.under_way == first
+
+        await eventually(asleep)
+        limit = 10_000
+        await agent.until(jobs)
+        go_on.set()
 
 
 @pytest.mark.parametrize("share", [4, 12, 68])
