@@ -37,17 +37,17 @@ async def serve(options: Namespace) -> None:
         )
         _raise_file_limit()
         sys.setswitchinterval(SWITCH_S)
-        store = await open_store(options.store, serving=True)
-        log = logs.configure(options.log_level)
-        try:
-            access = Access(store)
-            if options.admin_token:
-                await access.set_token(options.admin_token)
-            page = f"{url}/admin/" if await access.is_on() else OFF
-            await _serve(listener, url, page, Nas(store, settings))
-        finally:
-            await store.close()
-            log.close()
+        # First, for opening a store has things to say.
+        with contextlib.closing(logs.configure(options.log_level)):
+            store = await open_store(options.store, serving=True)
+            try:
+                access = Access(store)
+                if options.admin_token:
+                    await access.set_token(options.admin_token)
+                page = f"{url}/admin/" if await access.is_on() else OFF
+                await _serve(listener, url, page, Nas(store, settings))
+            finally:
+                await store.close()
 
 
 async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None:

@@ -261,9 +261,10 @@ def test_how_often_an_agent_may_call_is_an_option(tmp_path: Path) -> None:
     assert {type(each.error) for each in done} == {NoneType, RateLimitedError}
 
 
-def test_a_second_server_on_the_same_store(server: NasServer, terminal: Terminal) -> None:
-    line = terminal.complaint("serve", "--port", "0", "--store", server.store)
-    assert f"in use by another nas-server (process {server.pid})" in line
+def test_a_second_server_on_the_same_store(server: NasServer) -> None:
+    said = rf"\Anas-server: .* in use by another nas-server \(process {server.pid}\).*\Z"
+    with pytest.raises(NasServerError, match=said):
+        server.command("serve", "--port", "0")
 
 
 def test_a_port_in_use(terminal: Terminal) -> None:

@@ -224,3 +224,14 @@ async def test_an_idle_server_whose_login_is_taken_away_ends(nats_one: NatsClust
             async with asyncio.timeout(PATIENCE_S):
                 await running
     await store.close()
+
+
+def test_what_opening_it_has_to_say_is_logged_as_all_else(
+    nats_one: NatsCluster, tmp_path: Path
+) -> None:
+    server = NasServer(tmp_path, store=new_url(nats_one))
+    server.start()
+    server.close()
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert (lines[0]["event"], lines[0]["level"]) == ("no_storage_limit", "warning")
+    assert "max_file" in lines[0]["reason"]
