@@ -72,10 +72,9 @@ class Ledger:
             self._read_up_to(now)
             with closing(self._ready.take(now, load, per_agent)) as names:
                 for agent, job_id, wake in names:
-                    row = rows.get(self._db, agent, job_id)
-                    one = self.held.current(agent, job_id, row)
-                    if row is None or one is None or one.dead or one.wake_ms != wake:
-                        continue  # cancelled, replaced or begun meanwhile
+                    if (waiting := self._waiting(agent, job_id, wake)) is None:
+                        continue
+                    row, one = waiting
                     load[agent] += 1
                     taken.append(one_shot.lease(one, now))
                     self.held.put(row, taken[-1])
@@ -92,7 +91,7 @@ class Ledger:
         """Return when to look again, as `Store.next_due` has it."""
         self._name_held(self._ready.horizon)
         while (name := self._ready.first(busy)) is not None:
-            if self._waiting(name) is not None:
+            if self._waiting(*name) is not None:
                 return name[2]
             self._ready.drop(name[0])
         wakes = rows.first_wake(self._db, self._ready.horizon), self.held.first_wake()
@@ -155,11 +154,19 @@ class Ledger:
         """Return what a job has, as it is: a delivery under way is in no row."""
         return self.held.current(agent, job_id, rows.get(self._db, agent, job_id))
 
-    def _waiting(self, name: tuple[str, str, int]) -> StoredOneShot | None:
-        """Return what a name stands for, unless it was cancelled or replaced meanwhile."""
-        agent, job_id, wake = name
-        one = self._get(agent, job_id)
-        return None if one is None or one.dead or one.wake_ms != wake else one
+    def _waiting(
+        self, agent: str, job_id: str, wake: int
+    ) -> tuple[StoredOneShot, StoredOneShot] | None:
+        """Return the row and the one-shot that wait since ``wake``; to be asked between writes.
+
+        None when it was cancelled, replaced or begun meanwhile.
+        """
+        row = rows.get(self._db, agent, job_id)
+        if row is None:  # withdrawn, or its agent's are dropped
+            self.held.forget(agent, job_id)
+            return None
+        one = self.held.current(agent, job_id, row)
+        return None if one is None or one.dead or one.wake_ms != wake else (row, one)
 
     def _put(self, one: StoredOneShot) -> None:
         rows.put(self._db, one)

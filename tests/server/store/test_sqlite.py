@@ -425,6 +425,18 @@ async def test_delivered_keys_do_not_pile_up(path: Path) -> None:
     await store.close()
 
 
+async def test_deliveries_of_what_is_gone_do_not_pile_up(path: Path) -> None:
+    store = await SqliteStore.open(path)
+    for job in ("withdrawn", "dropped"):
+        await store.provision(shot(job), T)
+    await store.due(T, 2)
+    await store.withdraw("a", "withdrawn", "os_withdrawn", T)
+    await store.drop("a", before=1)
+    assert await store.due(T + MINUTE, 2) == []  # when their leases are over
+    assert len(store._ledger.held) == 0
+    await store.close()
+
+
 async def test_what_a_full_agent_arms_anew_does_not_pile_up(path: Path) -> None:
     store = await SqliteStore.open(path, policy=SqlitePolicy(ready=10))
     await store.provision(shot("steady"), T)
