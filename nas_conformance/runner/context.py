@@ -106,13 +106,17 @@ class Context:
         self._until = time.monotonic() + options.deadline
         self._scenario: FireScenario | None = None
 
-    @property
-    def scenario(self) -> FireScenario:
-        """The fires, armed and received once for all checks of them."""
+    def listen(self) -> None:
+        """Listen for fires; OSError or OverflowError where that cannot be."""
         from .scenario import FireScenario
 
-        if self._scenario is None:
-            self._scenario = FireScenario(self)
+        self._scenario = FireScenario(self)
+
+    @property
+    def scenario(self) -> FireScenario:
+        """The fires, armed and received once for all checks of them, after `listen`."""
+        assert self._scenario is not None
+        if not self._scenario.parts:
             self._scenario.play()
         return self._scenario
 

@@ -47,7 +47,7 @@ class FireScenario:
     """What was armed and what came of it. `failure` is set when it could not be played."""
 
     def __init__(self, context: Context) -> None:
-        """Raises CheckFailed when the receiver cannot listen."""
+        """Listen from now on; OSError or OverflowError where that cannot be."""
         self._context = context
         self.patience = context.options.patience
         self.failure: CheckFailed | None = None
@@ -57,12 +57,7 @@ class FireScenario:
         self.listed_after: Mapping[str, Any] = {}
         self._hold = threading.Event()
         self._until = 0.0
-        try:
-            self.receiver = Receiver(context.options.receive_port)
-        except OSError as error:
-            raise CheckFailed(
-                f"cannot receive on port {context.options.receive_port}: {error.strerror}"
-            ) from None
+        self.receiver = Receiver(context.options.receive_port)
         self.base = (context.options.callback_url or self.receiver.url).rstrip("/")
 
     def play(self) -> None:

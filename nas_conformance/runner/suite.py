@@ -43,7 +43,7 @@ CheckStatus = Literal["passed", "failed", "skipped", "not run"]
 
 
 class UnreachableError(Exception):
-    """There is no NAS to be judged; the text says what to do, in one line."""
+    """No NAS can be judged from here; the text says what to do, in one line."""
 
 
 @attrs.frozen
@@ -116,6 +116,8 @@ def _run(
 ) -> Report:
     started = time.monotonic()
     _knock(context)
+    if options.receive and any("receive" in check.needs for check in chosen):
+        _listen(context)
     verdicts: list[Verdict] = []
     try:
         for done, check in enumerate(chosen):
@@ -143,6 +145,16 @@ def _knock(context: Context) -> None:
             f"GET {LIST} is answered {status}: give the base URL of the NAS, without a path of "
             "the contract"
         )
+
+
+def _listen(context: Context) -> None:
+    """Raise UnreachableError unless fires can be received."""
+    try:
+        context.listen()
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or "there is no such port"
+        port = context.options.receive_port
+        raise UnreachableError(f"cannot receive on port {port}: {why}") from None
 
 
 def _explained(verdict: Verdict, before: Sequence[Verdict]) -> Verdict:

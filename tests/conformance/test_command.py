@@ -286,6 +286,16 @@ def test_nobody_there_is_2(capsys: Captured) -> None:
     assert "no answer to GET /api/agent-cron/list" in capsys.readouterr().err
 
 
+def test_a_port_that_cannot_be_listened_on_is_2(capsys: Captured) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for port, why in ((taken.getsockname()[1], "Address already in use"), (70_000, "no such")):
+            status, _ = run_against(None, "--receive", "--receive-port", str(port))
+            out, err = capsys.readouterr()
+            assert (status, out, err.count("\n")) == (2, "", 1)
+            assert f"cannot receive on port {port}: " in err
+            assert why in err
+
+
 def test_a_token_that_is_no_good_is_2(capsys: Captured) -> None:
     with nas_in_thread() as nas:
         assert main(["--url", nas.url, "--token", "garbage"]) == 2
