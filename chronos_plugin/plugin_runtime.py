@@ -181,10 +181,13 @@ class PluginRuntime:
 
         ticker.run(self, options)
 
-    def request_reconcile(self) -> None:
-        """Reconcile every home of this installation soon. Returns at once."""
+    def request_reconcile(self, *, woken: bool = True) -> None:
+        """Reconcile every home of this installation soon, after a fire unless not `woken`.
+
+        Returns at once. A home that was fired and has no store has lost it.
+        """
         self.serving = True
-        self.runtime.spawn(partial(self._request_all, woken=True), "chronos-reconcile")
+        self.runtime.spawn(partial(self._request_all, woken=woken), "chronos-reconcile")
 
     def withdraw(self) -> None:
         """Have what is armed for any home cancelled, as no job is to fire. Returns at once."""

@@ -99,7 +99,7 @@ def look() -> None:
         try:
             homes = set(PLUGIN.host.homes())
             if homes - seen - {key[0] for key in list(PLUGIN.reconcilers)}:
-                PLUGIN.request_reconcile()
+                PLUGIN.request_reconcile(woken=False)
             seen |= homes
         except Exception as error:
             warn("changes of jobs may not be noticed until the next fire: %s", error)

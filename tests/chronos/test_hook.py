@@ -42,7 +42,8 @@ class Looked:
         except StopIteration:
             raise End from None
 
-    def request_reconcile(self) -> None:
+    def request_reconcile(self, *, woken: bool = True) -> None:
+        assert not woken  # as nobody has armed anything that this would be about
         self.healed.append(self._now)
 
 

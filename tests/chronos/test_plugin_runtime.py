@@ -417,6 +417,20 @@ def test_a_verified_fire_heals_every_home(world: World) -> None:
     assert set(world.armed()) == {"mine", "theirs"}
 
 
+def test_a_look_at_a_home_that_never_had_a_store_arms_nothing(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.broken[HOME] = Store(problem="jobs.json is not there", is_missing=True)
+    process = world.boot()
+    process.request_reconcile(woken=False)
+    assert process.serving
+    world.runtime.sleep(600)
+    assert (world.armed(), process.reconciler().status.last_error) == ({}, "")
+    process.request_reconcile()  # who was fired has had jobs
+    world.runtime.sleep(5)
+    assert process.reconciler().status.last_error == "jobs.json is not there"
+    assert len(watchdogs(world)) == 2
+
+
 def test_a_heal_leaves_homes_alone_that_do_not_use_chronos(world: World) -> None:
     world.hermes.config = {"active": False}
     world.hermes.add("mine", 600)
