@@ -33,15 +33,25 @@ class Runtime(Clock):
     def changes(self, file: Path, stopped: threading.Event) -> Iterator[object]:
         """Yield after every change of a file that is replaced as a whole, until `stopped`.
 
-        The operating system tells; nothing is polled. Needs watchfiles.
+        Its directory may be replaced, too. The operating system tells; nothing is polled.
+        Needs watchfiles.
         """
-        from watchfiles import watch
+        from watchfiles import Change, watch
 
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        yield from watch(
-            file.parent,
-            watch_filter=lambda _, path: Path(path).name == file.name,
-            debounce=300,
-            stop_event=stopped,
-            recursive=False,
-        )
+        folder = file.parent
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+        def is_told(change: Change, path: str) -> bool:
+            name = Path(path).name
+            # The directory is modified by whoever sets its mode.
+            return name == file.name or (name == folder.name and change is not Change.modified)
+
+        while not stopped.is_set():
+            # What watches a directory does not watch another that takes its place.
+            there = [folder, folder.parent] if folder.is_dir() else [folder.parent]
+            for changes in watch(
+                *there, watch_filter=is_told, debounce=300, stop_event=stopped, recursive=False
+            ):
+                yield changes
+                if any(Path(path).name == folder.name for _, path in changes):
+                    break

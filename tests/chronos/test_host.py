@@ -1,11 +1,12 @@
 """What is read of hermes, against modules that look like each version's."""
 
 import importlib
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -227,24 +228,63 @@ def test_running_by_the_record(modules: Modules) -> None:
     assert Host().running(list(latest), modules.home, since) == {"running", "claimed"}
 
 
+class Followed:
+    """A store whose changes are noticed with the operating system's own notification."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._stopped, self._seen = threading.Event(), threading.Event()
+        self._texts: set[str] = set()
+        self._thread = threading.Thread(target=self._follow)
+
+    def __enter__(self) -> "Followed":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        for _ in Runtime().changes(self.file, self._stopped):
+            with suppress(FileNotFoundError):
+                self._texts.add(self.file.read_text())
+            self._seen.set()
+
+    def notices(self, text: str) -> bool:
+        """Write a text until that is noticed; the notification may not be set up yet."""
+        for _ in range(int(PATIENCE_S / 0.2)):
+            fresh = self.file.with_name("fresh")
+            fresh.write_text(text)
+            fresh.replace(self.file)
+            self._seen.wait(0.2)
+            self._seen.clear()
+            if text in self._texts or not self._thread.is_alive():
+                break
+        return text in self._texts
+
+
 def test_changes_of_a_store_are_noticed(tmp_path: Path) -> None:
-    """With the operating system's own notification."""
-    file, stopped, seen = tmp_path / "cron" / "jobs.json", threading.Event(), threading.Event()
+    with Followed(tmp_path / "cron" / "jobs.json") as store:
+        store.file.parent.mkdir(exist_ok=True)
+        assert store.notices("{}")
 
-    def follow() -> None:
-        for _ in Runtime().changes(file, stopped):
-            seen.set()
-            return
 
-    file.parent.mkdir()
-    thread = threading.Thread(target=follow)
-    thread.start()
-    while thread.is_alive() and not seen.wait(0.2):  # the notification may not be set up yet
-        fresh = file.with_name("fresh")
-        fresh.write_text("{}")
-        fresh.replace(file)
-    thread.join()
-    assert seen.is_set()
+@pytest.mark.parametrize("how", ["moved away", "removed"])
+def test_changes_of_a_store_whose_directory_was_replaced_are_noticed(
+    how: str, tmp_path: Path
+) -> None:
+    with Followed(tmp_path / "cron" / "jobs.json") as store:
+        folder = store.file.parent
+        folder.mkdir(exist_ok=True)
+        assert store.notices("before")
+        if how == "removed":
+            shutil.rmtree(folder)
+        else:
+            folder.rename(tmp_path / "gone")
+        folder.mkdir()
+        assert store.notices("restored from a backup")
+        assert store.notices("and changed")  # the end of the old one may have been noticed above
 
 
 def test_registering_only_where_there_is_something_to_register_with() -> None:
