@@ -1,6 +1,7 @@
 """Every test that asks for `store` runs on every store."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,35 @@ from nas_server.store import MemoryStore, SqliteStore, Store
 from tests.support.jetstream_store import prompt_store
 from tests.support.nats_cluster import NatsCluster, nats_cluster
 
+_RUNNING = ExitStack()
+_CLUSTERS: dict[int, NatsCluster] = {}
 
-@pytest.fixture(scope="session")
-def nats_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
+
+def _cluster(size: int, directories: pytest.TempPathFactory) -> NatsCluster:
+    if size not in _CLUSTERS:
+        directory = directories.mktemp(f"nats-{size}")
+        _CLUSTERS[size] = _RUNNING.enter_context(nats_cluster(directory, size))
+    return _CLUSTERS[size]
+
+
+@pytest.hookimpl(trylast=True)  # the fixtures of a test end before
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """End the clusters with the tests of this directory: idle they cost CPU, for their streams."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        _CLUSTERS.clear()
+        _RUNNING.close()
+
+
+@pytest.fixture
+def nats_one(tmp_path_factory: pytest.TempPathFactory) -> NatsCluster:
     """One NATS server. Nobody kills it."""
-    with nats_cluster(tmp_path_factory.mktemp("nats-one"), 1) as cluster:
-        yield cluster
+    return _cluster(1, tmp_path_factory)
 
 
-@pytest.fixture(scope="session")
-def nats_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
+@pytest.fixture
+def nats_three(tmp_path_factory: pytest.TempPathFactory) -> NatsCluster:
     """Three NATS servers that replicate. Nobody kills any."""
-    with nats_cluster(tmp_path_factory.mktemp("nats-three"), 3) as cluster:
-        yield cluster
+    return _cluster(3, tmp_path_factory)
 
 
 @pytest.fixture(params=["memory", "sqlite", "nats_one", "nats_three"])
