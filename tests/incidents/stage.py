@@ -19,7 +19,7 @@ import pytest
 from nas_sdk._core.instants import format_instant, parse_instant
 from tests.support.agents import PROVISION, Agent, agent
 from tests.support.hermes_env import VERSIONS, HermesEnvironment, run
-from tests.support.hermes_host import HermesServer, eventually
+from tests.support.hermes_host import PLAIN, HermesServer, eventually
 from tests.support.hermes_session import HermesSession, hermes_session
 from tests.support.nas_over_http import NasOverHttp, nas_over_http
 from tests.support.patience import PATIENCE_S
@@ -121,7 +121,7 @@ class Stage:
 
     def deliver(self) -> list[int | None]:
         """Have NAS send what is due to the server that runs: what was answered."""
-        with httpx.Client(timeout=PATIENCE_S, trust_env=False) as client:
+        with httpx.Client(timeout=PATIENCE_S, **PLAIN) as client:
             return [one.status for one in self.nas.double.deliver(client.send)]
 
     def deliver_to(self, session: HermesSession, code: str = "provider.fire_due(job)") -> list[str]:

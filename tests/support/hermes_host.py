@@ -26,7 +26,7 @@ T = TypeVar("T")
 API_KEY = "a-key-of-this-test-only"
 """What the API of a server asks for."""
 _POLL = 0.05
-_PLAIN: Mapping[str, Any] = {"trust_env": False, "verify": False}
+PLAIN: Mapping[str, Any] = {"trust_env": False, "verify": False}
 """Plain HTTP needs no certificates, which take longer to load than the request."""
 _CREATED = re.compile(r"^Created job: (\w+)$", re.MULTILINE)
 _SERVERS: Mapping[str, tuple[Sequence[str], str]] = {
@@ -226,14 +226,14 @@ class HermesServer:
             headers={"Authorization": f"Bearer {API_KEY}"},
             json=body or None,
             timeout=PATIENCE_S,
-            **_PLAIN,
+            **PLAIN,
         )
 
     def answers(self) -> bool:
         """Whether it listens already; AssertionError when it has ended."""
         assert self.process.running, f"hermes ended:\n{self.process.last_words()}"
         with suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/health", **_PLAIN).status_code < 500
+            return httpx.get(f"{self.url}/health", **PLAIN).status_code < 500
         return False
 
     def fire(self, token: str, job_id: str, fire_at: str) -> httpx.Response:
@@ -243,7 +243,7 @@ class HermesServer:
             json={"job_id": job_id, "fire_at": fire_at},
             headers={"Authorization": f"Bearer {token}"},
             timeout=PATIENCE_S,
-            **_PLAIN,
+            **PLAIN,
         )
 
     def loaded(self) -> Loaded:
