@@ -1,5 +1,7 @@
 """What every test runs with."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
@@ -11,3 +13,6 @@ pytest_plugins = [
 # A verdict never depends on how busy the machine is.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
+
+# A run in the background has this ignored, and so would have all that its tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
