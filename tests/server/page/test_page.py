@@ -39,15 +39,16 @@ def shot(admin: Admin, job: str, in_ms: int, agent: str = "agent") -> StoredOneS
 
 
 async def told(admin: Admin, what: str) -> dict[str, Any]:
-    """What the page shows once there is something of that kind."""
-    seen: list[dict[str, Any]] = []
+    """What the page shows once there is something of that kind, and nothing fires any more."""
 
     async def is_told() -> bool:
-        seen.append(await admin.state())
-        return bool(seen[-1][what]["rows"])
+        # A page is read part by part, and a delivery may end in between.
+        state = await admin.state()
+        firing = [one for one in state["armed"]["rows"] if one["state"] == "firing"]
+        return bool(state[what]["rows"]) and not firing
 
     await eventually(is_told)
-    return seen[-1]
+    return await admin.state()
 
 
 async def test_it_shows_what_every_store_keeps(store: Store) -> None:
