@@ -131,7 +131,7 @@ def agent_desired(jobs: Jobs, fires: Fires, around: Surroundings) -> Desired:
     unsure = wanted and not any(map(due_ms, wanted.values()))
     # What others have in progress is not armed, and this process may end before it looks again.
     if around.watchdog or fires.elsewhere:
-        free += _guards(jobs.times, around, problem)
+        free += _guards(_wakes(jobs.times, held, around), around, problem)
     return Desired(
         free,
         _everything if problem or jobs.problem or unsure else protected,
@@ -177,7 +177,7 @@ def _is_agent_known(around: Surroundings, protected: Callable[[str], bool]) -> b
     return around.woken or any(not protected(job_id) for job_id in around.listed or ())
 
 
-def _guards(times: Mapping[str, str], around: Surroundings, problem: str) -> Iterator[OneShot]:
+def _guards(wakes: list[OneShot], around: Surroundings, problem: str) -> Iterator[OneShot]:
     """The watchdogs. Where jobs may be unknown each stays as it is, if it is early enough.
 
     One that is due, or may be by NAS's clock, does not count: its fire may be on its way, and
@@ -185,13 +185,12 @@ def _guards(times: Mapping[str, str], around: Surroundings, problem: str) -> Ite
     """
     now_ms = int(around.now * 1000)
     soon_ms = now_ms + int(EARLY_SECONDS * 1000)
-    wanted = [OneShot(id_, _armed_at(id_, fire_at, around)) for id_, fire_at in times.items()]
     windows = [(around.watchdog_id, WATCHDOG_MS, WATCHDOG_SLACK_MS)]
     if around.spare_watchdog:
         spare_id = around.watchdog_id + SPARE
         windows.append((spare_id, SPARE_WATCHDOG_MS, SPARE_WATCHDOG_SLACK_MS))
     for job_id, after, slack in windows:
-        guard = watchdog(job_id, wanted, now=now_ms, after=after, slack=slack)
+        guard = watchdog(job_id, wakes, now=now_ms, after=after, slack=slack)
         if guard and problem:
             yield attrs.evolve(guard, slack=(due_ms(guard.fire_at) or soon_ms) - soon_ms)
         elif guard:
@@ -213,12 +212,16 @@ def _look_again(jobs: Jobs, fires: Fires, around: Surroundings, problem: str) ->
     return LOOK_AGAIN_SECONDS if soon - waits or problem else None
 
 
-def _armed_at(job_id: str, fire_at: str, around: Surroundings) -> str:
-    """When a job is to wake the agent: at its time, or at its next try."""
-    due, now_ms = due_ms(fire_at), int(around.now * 1000)
-    if due is None or due > now_ms:
-        return fire_at
-    return format_instant(armed_at(due, now_ms, around.tried.get(job_id)))
+def _wakes(times: Mapping[str, str], held: Collection[str], around: Surroundings) -> list[OneShot]:
+    """When each job is to wake the agent: at its time, or at its next try if it is free for one."""
+
+    def at(job_id: str, fire_at: str) -> str:
+        due, now_ms = due_ms(fire_at), int(around.now * 1000)
+        if due is None or due > now_ms or job_id in held:
+            return fire_at
+        return format_instant(armed_at(due, now_ms, around.tried.get(job_id)))
+
+    return [OneShot(job_id, at(job_id, fire_at)) for job_id, fire_at in times.items()]
 
 
 def _waits_for_next_try(job_id: str, fire_at: str, around: Surroundings) -> bool:

@@ -44,6 +44,14 @@ def test_what_is_in_progress_is_neither_armed_nor_cancelled() -> None:
     assert want.look_again == 60
 
 
+@pytest.mark.parametrize("fires", [Fires(here=frozenset("a")), Fires(elsewhere=frozenset("a"))])
+def test_the_watchdog_of_what_is_in_progress_is_not_put_off_to_the_next_try(fires: Fires) -> None:
+    """Nothing is armed for that try, should the process that runs the job die."""
+    tried = {"a": int(NOW * 1000)}
+    (guard,) = agent_desired(jobs(a=PAST), fires, Surroundings(NOW, DOG, tried=tried)).one_shots
+    assert due_seconds(guard.fire_at) == NOW + 900
+
+
 def test_others_and_their_watchdogs_are_left_alone() -> None:
     known = agent_desired(jobs(), Fires(), Surroundings(NOW, DOG, others={"theirs"}))
     unknown = agent_desired(jobs(), Fires(), Surroundings(NOW, DOG, others=None))
