@@ -128,13 +128,15 @@ class Front:
             process.brain.run_claimed(claimed)
             return
         job_id = claimed["id"]
+        if self._machine.shape.rollback_seconds:
+            self._engine.rest(self._machine.shape.rollback_seconds)
         self._world.story.tell(process.name, "takes the claim of {} back", job_id)
         rolled_back = process.store().roll_back(claimed)
         process.store().finish(job_id, process)
         now = self._engine.now
         self._engine.at(
             now + REARM_SECONDS,
-            lambda: promises.rearmed(self._world, process, process.home, job_id, now),
+            lambda: promises.rearmed(self._world, process, process.home, claimed, now),
         )
         if rolled_back and self._machine.shape.tells_rollback:
             process.brain.rolled_back(claimed)

@@ -39,6 +39,8 @@ def claim_alone(process: OsProcess, job_id: str) -> Job | None:
     world, store = process.world, process.store()
     if world.chaos.fault("claim", world.engine.now):
         world.machine.mishaps.refuse_claims(store, job_id)
+    occurrence = store.home, job_id, str(store.jobs.get(job_id, {}).get("next_run_at"))
+    world.ledger.claims[occurrence] += 1
     claimed = store.claim(job_id)
     if claimed is not None:
         claimed |= {"clock": world.machine.clock(), "moment": world.engine.now}

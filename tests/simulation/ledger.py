@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,8 @@ class Ledger:
         self.by_hand = 0
         self.doubles: list[str] = []
         self.forbidden: list[str] = []
+        self.claims: Counter[tuple[Path, str, str]] = Counter()
+        """How often each occurrence of a job was to be claimed."""
         self._seen: dict[tuple[Path, str, str], OsProcess] = {}
         self._over: set[tuple[Path, str, str]] = set()
         self._stopped: dict[tuple[Path, str], float] = {}

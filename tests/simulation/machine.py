@@ -46,6 +46,10 @@ class Shape:
     """A gateway starts its scheduler again every minute."""
     tells_rollback: bool = True
     """Whether a host that takes a claim back tells the provider."""
+    rollback_seconds: float = 0.0
+    """How long after the claim that is."""
+    notifies: bool = True
+    """Whether the operating system tells of changes of files."""
 
 
 class Machine:

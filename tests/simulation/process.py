@@ -145,6 +145,8 @@ class SimulatedRuntime(Runtime):
 
     def changes(self, file: Path, stopped: threading.Event) -> Iterator[object]:
         machine = self._process.world.machine
+        if not machine.shape.notifies:
+            raise OSError("no watches are left")
         home = file.parent.parent
         seen = machine.saves[home]
         while not stopped.is_set():

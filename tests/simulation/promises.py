@@ -167,10 +167,15 @@ def threads(world: World) -> list[str]:
     return problems
 
 
-def rearmed(world: World, process: OsProcess, home: Path, job_id: str, since: float) -> None:
-    """Note a job that was not armed again though its process lived on unharmed."""
+def rearmed(world: World, process: OsProcess, home: Path, claimed: Job, since: float) -> None:
+    """Note a job that was not armed again though its process lived on unharmed.
+
+    What is taken back again is tried less and less.
+    """
+    job_id = claimed["id"]
     job = world.machine.stores[home].jobs.get(job_id)
-    unharmed = process.alive and world.chaos.last <= since
+    is_first = world.ledger.claims[home, job_id, claimed["occurrence"]] == 1
+    unharmed = process.alive and world.chaos.last <= since and is_first
     if not (job and unharmed and _is_to_fire(job)) or _is_running(world, home, job):
         return
     if due_ms(job["next_run_at"]) > (since - SKEW_SECONDS) * 1000:

@@ -25,6 +25,8 @@ EMPTIED: Final = CREATED + 12.0
 """When a server that a command has started is still there."""
 SAVED: Final = 60.0
 RUN_SECONDS: Final = 3.0
+LONG_SECONDS: Final = 600.0
+"""Longer than a claim; and a one-shot has its time until its run is over."""
 CLAIMED_SECONDS: Final = 0.01
 """So long after a run is recorded it is claimed, and the next one is not armed yet."""
 REFUSED_SECONDS: Final = 240.0
@@ -44,6 +46,7 @@ class ShortStory:
         start: float = CREATED + EVERY - 4,
         until: float = CREATED + EVERY + 20,
         servers: tuple[str, ...] = GATEWAY,
+        run_seconds: float = RUN_SECONDS,
         **shape: Any,
     ) -> None:
         """Between `start` and `until` things happen, in seconds after the beginning."""
@@ -52,6 +55,7 @@ class ShortStory:
         given = {**usual, **shape}
         self._shape = Shape(servers, host=BY_NAME[host], boot_seconds=2.0, **given)
         self._script, self._start, self._until = script, start, until
+        self._run_seconds = run_seconds
 
     def scene(self, placed: Mapping[int, str], *, converges_twice: bool = True) -> Scene:
         """The story with faults at these points of its I/O."""
@@ -65,7 +69,7 @@ class ShortStory:
             jobs=0,
             script=self._script,
             converges_twice=converges_twice,
-            run_seconds=RUN_SECONDS,
+            run_seconds=self._run_seconds,
         )
 
 
@@ -85,6 +89,10 @@ def _create(world: World, **given: Any) -> float:
 
 def _create_once(world: World) -> None:
     _create(world, within=90.0, times=1)
+
+
+def _create_unlimited(world: World) -> None:
+    _create(world, within=90.0)
 
 
 def _repeat_twice(world: World) -> None:
@@ -183,6 +191,7 @@ STORIES: Final = (
     ShortStory("create and fire", "0.19", _create, 0, servers=DASHBOARD),
     ShortStory("create and fire, two phases", "0.20.6", _create, 0),
     ShortStory("create one that fires once", "0.22", _create_once, 0, 140),
+    ShortStory("run for long", "0.22", _create_unlimited, 88, 110, run_seconds=LONG_SECONDS),
     ShortStory("create in two profiles", "0.19", _two_profiles, 0, servers=DASHBOARD, homes=2),
     ShortStory("edit during a fire", "0.19", _during_its_run("edit", every=300.0), servers=BOTH),
     ShortStory("remove during a fire", "0.22", _during_its_run("remove")),
@@ -211,6 +220,15 @@ STORIES: Final = (
     ShortStory("claims refused", "0.20.6", _claims_refused),
     ShortStory("claim rolled back", "later", _rolled_back),
     ShortStory("claim rolled back, untold", "later", _rolled_back, tells_rollback=False),
+    ShortStory(
+        "claim rolled back late",
+        "later",
+        _rolled_back,
+        idle_seconds=100.0,
+        tells_rollback=False,
+        rollback_seconds=10.0,
+        notifies=False,
+    ),
     ShortStory("NAS down at the re-arm", "0.18", _nas_down_at_the_rearm, servers=DASHBOARD),
     ShortStory("token expires", "0.22", _token_expires),
     ShortStory("start again", "0.22", _create, 60, starts_again=True, idle_seconds=100.0),
