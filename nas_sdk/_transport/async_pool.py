@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -27,12 +27,41 @@ class AsyncConnection(NamedTuple):
 
 
 class _OfLoop:
-    """What belongs to one event loop: its idle connections, and who may have one."""
+    """What belongs to one event loop: its idle connections, and who may have one.
+
+    An event loop tells of its end by closing the asynchronous generators that began in it.
+    """
 
     def __init__(self, width: int) -> None:
         self.turn = anyio.Semaphore(width, fast_acquire=True)
         self.idle: list[AsyncConnection] = []
         self.next_sweep = 0.0
+        self.is_over = False
+        self._call_soon = call_soon_threadsafe()
+        self._life = self._until_closed()
+        _step(self._life.__anext__())
+
+    async def _until_closed(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self.is_over = True
+            self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close what nobody uses."""
+        while self.idle:
+            self.idle.pop().wire.abort()
+
+    def close_idle_soon(self) -> None:
+        """The same from any thread: a loop's connections are closed in it alone."""
+        with suppress(RuntimeError):  # that loop is closed
+            self._call_soon(self.close_idle)
+
+    def abandon(self) -> None:
+        """Have nothing to do with that loop, which is the parent's of a fork."""
+        self.idle = []  # not closed through the loop: the selector is the parent's, too
+        _step(self._life.aclose())
 
 
 class _AsyncConnections:
@@ -42,20 +71,22 @@ class _AsyncConnections:
         self._width, self._sweep_seconds = width, sweep
         self._connect = connect
         self._closed = False
-        self.forked()
+        self._loops: WeakKeyDictionary[Any, _OfLoop] = WeakKeyDictionary()
         process.register(self)
 
     def forked(self) -> None:
         """Drop what is the parent's: no loop of its goes on here."""
-        self._loops: WeakKeyDictionary[Any, _OfLoop] = WeakKeyDictionary()
+        for of_loop in self._loops.values():
+            of_loop.abandon()
+        self._loops = WeakKeyDictionary()
 
     def here(self) -> _OfLoop:
         """What belongs to the event loop that is running."""
         loop = running_loop()
         found = self._loops.get(loop)
         if found is None:
-            for other in list(self._loops):  # their connections keep them alive
-                if getattr(other, "is_closed", bool)():
+            for other, of_loop in list(self._loops.items()):  # which keeps it alive
+                if of_loop.is_over or getattr(other, "is_closed", bool)():
                     self._loops.pop(other, None)
             found = self._loops[loop] = _OfLoop(self._width)
         return found
@@ -91,7 +122,8 @@ class _AsyncConnections:
             if connection is None:
                 return
             connection.wire.deadline = None
-            if in_order and not self._closed and connection.http.is_idle():
+            is_over = self._closed or here.is_over
+            if in_order and not is_over and connection.http.is_idle():
                 here.idle.append(connection)
                 self._sweep(here)
             else:
@@ -110,12 +142,17 @@ class _AsyncConnections:
             connection.wire.abort()
 
     async def aclose(self) -> None:
-        """Close what is idle in this loop now, and what is busy when its exchange has ended."""
+        """Close what is idle now, and what is busy when its exchange has ended."""
         self._closed = True
-        idle = self.here().idle
-        while idle:
-            idle.pop().wire.abort()
-        self._loops.clear()
+        self.here().close_idle()
+        for of_loop in list(self._loops.values()):
+            of_loop.close_idle_soon()
+
+
+def _step(awaitable: Awaitable[None]) -> None:
+    """Run what never waits."""
+    with suppress(StopIteration, StopAsyncIteration):
+        awaitable.__await__().__next__()
 
 
 async def _take_turn(turn: anyio.Semaphore, seconds: float | None) -> None:

@@ -39,16 +39,14 @@ class AsyncWire(Bounded, httpcore.AsyncNetworkBackend):
             self._stream = await trio.connect_tcp(host, port, limit, local_address, [])
             return _AsyncStream(self, self._stream)
         protocol = self._stream = _Protocol(loop)
-        local = None if local_address is None else (local_address, 0)
+        options: dict[str, Any] = {}
+        if local_address is not None:
+            options["local_addr"] = (local_address, 0)
+        if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(host):  # uvloop's is not
+            options["happy_eyeballs_delay"] = 0.25
         try:
             async with asyncio.timeout(limit):
-                await loop.create_connection(
-                    lambda: protocol,
-                    host,
-                    port,
-                    local_addr=local,
-                    happy_eyeballs_delay=None if _is_address(host) else 0.25,
-                )
+                await loop.create_connection(lambda: protocol, host, port, **options)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error) or "timed out") from error
         except OSError as error:

@@ -91,10 +91,10 @@ def test_a_child_of_a_batch_does_its_own() -> None:
         assert said == str([True] * 8)
         go.set()
         parent.join(PATIENCE)
+        nas.close()
     assert [each.ok for each in outcomes] == [True] * 8
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the loops that are gone
 def test_an_asynchronous_client_in_a_child() -> None:
     with loopback(answer) as server:
         nas = AsyncNasClient(server.url, lambda: "agent-token")
@@ -106,8 +106,19 @@ def test_an_asynchronous_client_in_a_child() -> None:
         assert asyncio.run(arm("a", "b")) == ["os-a", "os-b"]
         assert in_child(lambda: asyncio.run(arm("c", "d"))) == "['os-c', 'os-d']"
         assert asyncio.run(arm("e")) == ["os-e"]
-        asyncio.run(nas.aclose())
-        gc.collect()
+
+
+def test_a_fork_within_an_event_loop_leaves_the_parent_its_connections() -> None:
+    async def main() -> None:
+        nas = AsyncNasClient(server.url, "agent-token", timeout=PATIENCE, max_attempts=1)
+        async with nas:
+            assert await nas.list_armed() == []
+            assert in_child(gc.isenabled) == "True"
+            assert await nas.list_armed() == []
+
+    with loopback(answer) as server:
+        asyncio.run(main())
+        assert server.connections == 1
 
 
 def test_a_child_fetches_the_keys_that_its_parent_was_fetching() -> None:
