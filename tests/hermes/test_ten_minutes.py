@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -106,7 +107,7 @@ def programs(environment: HermesEnvironment) -> Path:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_pasted_in_order_it_ends_with_a_run(
+def test_pasted_in_order_it_ends_with_a_run_from_zero(
     version: str,
     tmp_path: Path,
     terminal: Callable[[HermesEnvironment], Terminal],
@@ -114,7 +115,7 @@ def test_pasted_in_order_it_ends_with_a_run(
     environment = HermesEnvironment.create(version, tmp_path / "environment")
     ports = {"8787": str(free_port()), "8642": str(free_port())}
     blocks = [re.sub(r"8787|8642", lambda found: ports[found[0]], block) for block in BLOCKS]
-    nas, agent, login, approve, job, gateway, look, stop = blocks
+    nas, agent, login, approve, job, platform, look, stop = blocks
     first, second = terminal(environment), terminal(environment)
     first.paste(f"export NAS_SERVER_PORT={ports['8787']}\n" + nas)
     (token,) = re.findall(r"nas_admin_\S+", first.done())
@@ -127,18 +128,19 @@ def test_pasted_in_order_it_ends_with_a_run(
     assert "Saved nous OAuth" in second.done()
     first.paste(job)
     assert "hello" in first.done()
-    first.paste(gateway)
+    first.paste(platform)
     first.paste(look)
     assert "hello from cron" in first.done()
 
     page = f"http://127.0.0.1:{ports['8787']}/admin/"
     with httpx.Client(trust_env=False, headers={"Sec-Fetch-Site": "same-origin"}) as browser:
         assert browser.post(f"{page}login", data={"token": token}).status_code == 303
-        state = eventually(lambda: fired(browser, page), "a fire on the page")
-    assert {row["agent"] for row in state} == {"my-agent"}
+        woken = eventually(lambda: woken_fires(browser, page), "a fire that woke the agent")
+    assert {row["agent"] for row in woken} == {"my-agent"}
     first.paste(stop)
 
 
-def fired(browser: httpx.Client, page: str) -> list[dict[str, str]]:
-    rows: list[dict[str, str]] = browser.get(f"{page}state").json()["attempts"]["rows"]
-    return [row for row in rows if row["then"] == "done"]
+def woken_fires(browser: httpx.Client, page: str) -> list[dict[str, Any]]:
+    """Fires that were taken after an attempt that found the platform alone."""
+    rows: list[dict[str, Any]] = browser.get(f"{page}state").json()["attempts"]["rows"]
+    return [row for row in rows if row["then"] == "done" and row["number"] > 1]
