@@ -2,7 +2,7 @@
 
 import { element, show } from "./tables.js";
 import { draw } from "./timeline.js";
-import { OUTCOMES, STATES, attemptsInWords, fromNow, span, time, timeOf, useZone, zoneName } from "./words.js";
+import { OUTCOMES, STATES, attemptsInWords, fromNow, isFar, span, time, timeOf, useZone, zoneName } from "./words.js";
 
 const EVERY_MS = 2000;
 const PATIENCE_MS = 10000;
@@ -52,6 +52,8 @@ const question = (names) => new URLSearchParams(names.filter((name) => wanted[na
 const linkTo = (agent) => `./?${new URLSearchParams({ agent, zone: wanted.zone })}`;
 const number = (n) => (n === null ? "?" : n.toLocaleString());
 const at = (ms) => time(ms, timeOf(ms, now()));
+// On a phone a time with a day has a line of its own.
+const when = (...times) => `main when${times.some((ms) => isFar(ms, now())) ? " far" : ""}`;
 
 function render() {
   const { counts, lateness } = told;
@@ -116,7 +118,7 @@ function armedCells(one, row) {
     ["State", label(state), `main state ${state[2]}`],
     ["Agent", [agentOf(one), one.callback_url]],
     ["Job", [one.job_id, credential(one)], "main job"],
-    ["Fires", firing ? ["now", ...again] : [time(one.wake_ms, fromNow(one.wake_ms, now())), at(one.wake_ms), ...again], "main when"],
+    ["Fires", firing ? ["now", ...again] : [time(one.wake_ms, fromNow(one.wake_ms, now())), at(one.wake_ms), ...again], firing ? when() : when(one.wake_ms)],
     ["Last answer", one.last_answer || "–"],
     ["Do", actions(one, row, ["fire", "cancel"], firing), "act"],
   ];
@@ -133,7 +135,7 @@ function deadCells(one, row) {
     ["State", label(STATES.dead), "main state bad"],
     ["Agent", [agentOf(one), one.callback_url]],
     ["Job", [one.job_id, credential(one)], "main job"],
-    ["Was to fire", [at(one.due_ms), fromNow(one.due_ms, now())], "main when"],
+    ["Was to fire", [at(one.due_ms), fromNow(one.due_ms, now())], when(one.due_ms)],
     ["Why", [one.last_answer, `${attemptsInWords(one.attempts)} and no 2xx within a day`]],
     ["Do", actions(one, row, ["fire", "cancel"], false), "act"],
   ];
@@ -146,7 +148,7 @@ function attemptCells(one) {
     ["Agent", agentOf(one)],
     ["Job", one.job_id, "main job"],
     ["Attempt", String(one.number)],
-    ["Began", [at(one.began_ms), ["for ", at(one.due_ms)]], "main when"],
+    ["Began", [at(one.began_ms), ["for ", at(one.due_ms)]], when(one.began_ms, one.due_ms)],
     ["Late", span(one.late_ms), "when"],
     ["Took", span(one.ended_ms - one.began_ms), "when"],
     ["Answer", [one.answer, one.next_ms === null ? "" : ["next ", at(one.next_ms)]]],

@@ -16,10 +16,11 @@ useZone("");
 
 export const zoneName = () => zone;
 
+export const isFar = (ms, now) => day.format(ms) !== day.format(now);
+
 // With the day and the year, unless it is today.
 export function timeOf(ms, now) {
-  const far = day.format(ms) !== day.format(now);
-  return far ? `${day.format(ms)}, ${clock.format(ms)}` : clock.format(ms);
+  return isFar(ms, now) ? `${day.format(ms)}, ${clock.format(ms)}` : clock.format(ms);
 }
 
 // What never stands in two lines, and says all of a time to whoever points at it.

@@ -26,6 +26,18 @@
     }
     return found;
   },
+  // Texts that stick out of their place, or headings of columns into the page.
+  squeezed: () =>
+    [...document.querySelectorAll(".counts div, tbody td, td button, .pager button")]
+      .filter((node) => node.scrollWidth > node.clientWidth + 1)
+      .concat(
+        [...document.querySelectorAll("thead")].filter(
+          (node) =>
+            getComputedStyle(node).position === "absolute" &&
+            node.getBoundingClientRect().right > 0,
+        ),
+      )
+      .map((node) => node.textContent.trim()),
   // What can be used or jumped to and has no name.
   nameless: () =>
     [...document.querySelectorAll("button, input, select, table, section, nav")]

@@ -315,6 +315,7 @@ async def looks_well(page: Page, width: int, tallest: float) -> None:
     assert looks[0] <= width
     assert looks[1] <= tallest
     assert looks[2] == []
+    assert await page.evaluate(f"{LOOKS}.squeezed()") == []
     assert await page.evaluate(f"{LOOKS}.faint()") == []
     assert await page.evaluate(f"{LOOKS}.nameless()") == []
 
