@@ -1,15 +1,17 @@
 """The agents NAS knows, and whose token is whose. Tokens are kept as hashes only."""
 
 import hashlib
+import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import attrs
 
 from nas_sdk.protocol.one_shot import StoredOneShot
-from nas_server.store.base import Record, Store
+from nas_server.logs import log_event
+from nas_server.store.base import Record, Store, StoreError
 
 _AGENT: Final = "agent"
 KNOWN: Final = 100_000
@@ -210,16 +212,26 @@ class Accounts:
             for hashed in agent.pointers - old:
                 await self._store.write(_TOKEN, hashed, {"agent": name})
             done = await self._store.swap(_AGENT, name, record, agent.to_record())
-            for hashed in old - agent.pointers if done else agent.pointers - old:
-                await self._store.write(_TOKEN, hashed, None)
+            await self._clear(name, old - agent.pointers if done else agent.pointers - old)
             if done:
-                await self._drop_void(known, agent)
+                if known is not None and agent.armed_from > known.armed_from:
+                    await self._clear(name, before=agent.armed_from)
                 return agent
 
-    async def _drop_void(self, known: AgentAccount | None, agent: AgentAccount) -> None:
-        if known is not None and agent.armed_from > known.armed_from:
-            # It would not be delivered anyway, but need not lie around until it is due.
-            await self._store.drop(agent.name, agent.armed_from)
+    async def _clear(
+        self, name: str, pointers: Collection[str] = (), before: int | None = None
+    ) -> None:
+        """Remove what leads nowhere, or would not be delivered: it need not lie around.
+
+        That it cannot be removed fails no change: who asked for one would not get the token.
+        """
+        try:
+            for hashed in pointers:
+                await self._store.write(_TOKEN, hashed, None)
+            if before is not None:
+                await self._store.drop(name, before)
+        except StoreError as error:
+            log_event("not_cleared", level=logging.WARNING, agent=name, reason=str(error))
 
 
 def new_token() -> tuple[Credential, str]:

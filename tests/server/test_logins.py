@@ -14,7 +14,7 @@ from nas_server.http.oauth import (
     REFRESH_HEADER,
 )
 from nas_server.logins import Logins
-from nas_server.store import MemoryStore, Store
+from nas_server.store import MemoryStore, Record, Store, StoreError
 from tests.support.durations import DAY
 from tests.support.nas_in_process import Hosted, hosted
 
@@ -120,6 +120,33 @@ async def test_a_login_is_renewed_again_and_again(store: Store) -> None:
             assert await client.may_list(old) == 401
         assert await client.may_list(told["access_token"]) == 200
         assert len(await store.scan("token")) == 2  # of the access token, and of the login
+
+
+async def test_a_renewal_that_was_made_is_answered_though_nothing_can_be_cleared_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else hermes tries again with a token that was used, and that ends the login.
+    write = store.write
+
+    async def removing_nothing(kind: str, key: str, record: Record | None) -> None:
+        if record is None:
+            raise StoreError("there is no leader")
+        await write(kind, key, record)
+
+    async def dropping_nothing(agent: str, before: int) -> None:
+        raise StoreError("there is no leader")
+
+    async with hosted(store) as nas:
+        client = Client(nas)
+        first = await client.log_in()
+        monkeypatch.setattr(store, "write", removing_nothing)
+        monkeypatch.setattr(store, "drop", dropping_nothing)
+        status, second = await client.refresh(first["refresh_token"])
+        assert status == 200
+        assert await client.may_list(first["access_token"]) == 401
+        assert await client.may_list(second["access_token"]) == 200
+        _, fixed = await nas.nas.accounts.rotate("agent", keep_armed=False)
+        assert await client.may_list(fixed) == 200
 
 
 async def test_a_refresh_token_that_is_used_twice_ends_the_login(store: Store) -> None:
