@@ -22,7 +22,7 @@ from nas_server.metrics import CONTENT_TYPE, CountsCache, Metrics
 from nas_server.page.routes import Page
 from nas_server.policy import HttpPolicy, ServerConfig
 from nas_server.schedule_ids import ScheduleIds
-from nas_server.store.base import Store, StoreError
+from nas_server.store.base import PROBE, Store, StoreError
 
 
 class Nas:
@@ -182,7 +182,7 @@ class Nas:
                 await self._store.next_due()  # says at once when a cluster is away
                 if (error := await self._store.arm_error()) is not None:
                     raise error
-                await self._store.write("probe", "readyz", {})
+                await self._store.write(PROBE, "readyz", {})
         except TimeoutError:
             raise StoreError(f"it took longer than {ready_s:g} s") from None
         return web.json_response({"status": "ready"})

@@ -15,6 +15,10 @@ from nas_server.history import Attempt
 Record = dict[str, Any]
 """A small JSON object, such as an agent or a signing key."""
 
+PROBE: Final = "probe"
+"""The kind of a record that has no more room than an arm. The others are written to a full
+storage, too: without a credential there is no cancel."""
+
 
 class StoreError(Exception):
     """A store cannot be opened or used; the text tells a person what to do."""

@@ -21,6 +21,7 @@ from nas_server.logs import log_event
 from nas_server.policy import SQLITE, SqlitePolicy
 from nas_server.store.base import (
     ALL,
+    PROBE,
     Counts,
     Histogram,
     Record,
@@ -285,13 +286,15 @@ class SqliteStore(Store):
     async def write(self, kind: str, key: str, record: Record | None) -> None:
         text = None if record is None else json.dumps(record)
         await self._writer.run(
-            lambda: rows.write(self._writing, kind, key, text), frees=record is None
+            lambda: rows.write(self._writing, kind, key, text), frees=kind != PROBE
         )
 
     @override
     async def swap(self, kind: str, key: str, old: Record | None, record: Record | None) -> bool:
         text = None if record is None else json.dumps(record)
-        return await self._writer.run(lambda: rows.swap(self._writing, kind, key, old, text))
+        return await self._writer.run(
+            lambda: rows.swap(self._writing, kind, key, old, text), frees=kind != PROBE
+        )
 
     @override
     async def scan(self, kind: str) -> dict[str, Record]:

@@ -81,9 +81,10 @@ class Writer:
     ) -> T:
         """Run ``work`` in the writing thread and return its result once it is committed.
 
-        What ``frees`` room is done though the storage be full. ``work`` may be run again after
-        a rollback, so it must do nothing but read and write through the connection; ``then``
-        is run once, after the commit. Raises StoreError when SQLite fails, StorageFullError.
+        What ``frees`` room, or is needed for that, is done though the storage be full. ``work``
+        may be run again after a rollback, so it must do nothing but read and write through the
+        connection; ``then`` is run once, after the commit. Raises StoreError when SQLite fails,
+        StorageFullError.
         """
         job = _Job(work, self._loop.create_future(), frees=frees, then=then)
         return await self._ask(job)  # type: ignore[no-any-return]  # a queue knows no types

@@ -9,8 +9,10 @@ import pytest
 from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server.accounts import Accounts
+from nas_server.page.access import Access
 from nas_server.store import SqliteStore, StoreError
-from nas_server.store.base import StorageFullError
+from nas_server.store.base import PROBE, StorageFullError
 from nas_server.store.sqlite.reserve import Reserve
 from tests.support.agent_stub import agent_stub
 from tests.support.durations import DAY
@@ -251,6 +253,18 @@ async def test_a_server_without_room_fires_and_says_storage_full(store: SqliteSt
         await eventually(none_due)
         assert sorted(agent.jobs()) == sorted(f"job{n}" for n in range(20))
         await nas.cancel("more20")
+
+
+async def test_logins_go_on_without_room_for_they_are_what_cancels_take(store: SqliteStore) -> None:
+    accounts, access = Accounts(store), Access(store)
+    await accounts.add("agent", None, T)
+    secret = await access.new_token()
+    await fill(store)
+    _, token = await accounts.rotate("agent")
+    assert (await accounts.identify(token, T)).name == "agent"
+    assert await access.login(secret, T) is not None
+    with pytest.raises(StorageFullError):
+        await store.write(PROBE, "readyz", {})
 
 
 def test_the_reserve_is_a_file_that_others_can_tell(tmp_path: Path) -> None:
