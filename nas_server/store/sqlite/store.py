@@ -266,7 +266,7 @@ class SqliteStore(Store):
             try:
                 if await self.arm_error() is None:
                     await self._write(self._ledger.held.unwritten())
-            except StoreError as error:
+            except Exception as error:  # without this task nothing that is held is written
                 log_event("not_written_yet", level=logging.WARNING, reason=str(error))
 
     async def _write(self, some: Sequence[Held]) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import threading
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -446,6 +447,22 @@ async def test_what_a_full_agent_arms_anew_does_not_pile_up(path: Path) -> None:
     assert len(store._ledger._ready) < 30
     assert [one.due_ms for one in await store.due(T + 100, 10)] == [T, T + 99]
     assert await store.due(T + 100, 10) == []
+    await store.close()
+
+
+async def test_nothing_ends_the_watch(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await SqliteStore.open(path, policy=SqlitePolicy(watch_s=0.001))
+    trouble, calls, again = store.trouble, count(), asyncio.Event()
+
+    async def failing_once() -> StoreError | None:
+        if not next(calls):
+            raise OSError(5, "Input/output error")
+        again.set()
+        return await trouble()
+
+    monkeypatch.setattr(store, "trouble", failing_once)
+    async with asyncio.timeout(PATIENCE_S):
+        await again.wait()
     await store.close()
 
 
