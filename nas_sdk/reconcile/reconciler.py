@@ -169,7 +169,8 @@ class Reconciler(ABC):
             self.log.warning("nothing is cancelled: %s", report.problem)
         failed = (*(outcome.job_id for outcome in report.failed), *report.plan.unusable)
         text = (str(errors[0]) or type(errors[0]).__name__) if errors else report.problem
-        self.status = Status(text, failed_jobs=failed, problem=report.problem)
+        if not self.status.fatal_error:  # which another thread may have met meanwhile
+            self.status = Status(text, failed_jobs=failed, problem=report.problem)
         self._settle(ticket, errors)
         try:
             self.on_status()

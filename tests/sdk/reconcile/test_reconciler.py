@@ -157,6 +157,22 @@ def test_an_arm_tells_its_caller_that_nas_does_not_know_the_agent(
     assert runtime.spawned == []
 
 
+def test_a_converge_under_way_does_not_take_back_that_nothing_is_sent_any_more(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    nas.fail_next(delay=1.0, operation="list")
+    jobs.request()
+    runtime.sleep(0.5)
+    nas.fail_next(403, operation="provision")
+    with pytest.raises(IdentityRejectedError):
+        jobs.arm("j1", AT)
+    told = jobs.status
+    runtime.sleep(5)
+    assert set(nas.armed()) == {"j1"}
+    assert jobs.status == told
+    assert told.fatal_error
+
+
 def test_an_arm_has_less_patience_than_a_converge(
     jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
 ) -> None:
