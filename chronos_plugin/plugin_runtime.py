@@ -45,6 +45,11 @@ class HomeReconciler(AgentReconciler):
         self._nas: NasClient | None = None
         self._serving_status: ServingStatus | None = None
 
+    def adopt(self, settings: ChronosConfig) -> None:
+        """Take over what may change while a process lives."""
+        self.callback_url, self.watchdog = settings.callback_url, settings.watchdog
+        self.spare_watchdog = self._host.answers_first()
+
     @override
     def client(self) -> NasClient:
         """One client for the process; impatient at a prompt."""
@@ -160,8 +165,7 @@ class PluginRuntime:
             reconciler = self.reconcilers[key] = self.reconcilers.get(key) or HomeReconciler(
                 self, settings
             )
-        reconciler.callback_url, reconciler.watchdog = settings.callback_url, settings.watchdog
-        reconciler.spare_watchdog = self.host.answers_first()
+        reconciler.adopt(settings)
         if self.serving:
             reconciler.follow(reconciler.home / "cron" / "jobs.json", self.stop_event)
         return reconciler

@@ -67,7 +67,7 @@ def reconciler(**client_options: Any) -> HomeReconciler:
     try:
         settings = process.host.settings()
         made = HomeReconciler(process, settings)
-        made.watchdog = settings.watchdog
+        made.adopt(settings)
         return made
     except ImportError as error:
         if importlib.util.find_spec("hermes_cli") is None:

@@ -51,6 +51,16 @@ def test_reconcile_arms_nothing_for_another_provider(
     assert not world.armed()
 
 
+def test_reconcile_leaves_both_watchdogs(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+    before = world.armed()
+    assert len(before) == 3
+    assert main(["reconcile"]) == 0
+    assert world.armed() == before
+
+
 def test_reconcile_is_patient(world: World) -> None:
     world.hermes.add("j1", 3600)
     world.nas.fail_next(delay=10.0)
