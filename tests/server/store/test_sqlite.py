@@ -452,15 +452,15 @@ async def test_what_a_full_agent_arms_anew_does_not_pile_up(path: Path) -> None:
 
 async def test_nothing_ends_the_watch(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = await SqliteStore.open(path, policy=SqlitePolicy(watch_s=0.001))
-    trouble, calls, again = store.trouble, count(), asyncio.Event()
+    arm_error, calls, again = store.arm_error, count(), asyncio.Event()
 
     async def failing_once() -> StoreError | None:
         if not next(calls):
             raise OSError(5, "Input/output error")
         again.set()
-        return await trouble()
+        return await arm_error()
 
-    monkeypatch.setattr(store, "trouble", failing_once)
+    monkeypatch.setattr(store, "arm_error", failing_once)
     async with asyncio.timeout(PATIENCE_S):
         await again.wait()
     await store.close()
