@@ -79,7 +79,8 @@ class NasClient(BaseClient):
     ) -> None:
         """`base_url` and `token` default to `NAS_BASE_URL` and `NAS_TOKEN`.
 
-        timeout: seconds per attempt, or an `httpx.Timeout`; connecting 5, reading 15.
+        timeout: seconds for a step of an attempt, or an `httpx.Timeout`; to connect 5, for a
+            piece of the answer 15. Only `deadline` ends an answer that never ends.
         http_client: sends the requests instead of our own connections, and is not closed; its
             headers are sent, its redirect, auth and timeout settings are not used. One of
             httpx2 will do, too.
