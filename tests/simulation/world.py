@@ -87,6 +87,7 @@ class World:
         if isinstance(self.chaos, PlacedChaos):
             self.chaos.moment = self._moment
         self._is_told = told
+        self._was_watchdog_spent = False
         self._counts: Counter[str] = Counter()
         self._last_event = self.engine.now
 
@@ -150,7 +151,9 @@ class World:
         return problems
 
     def _patience(self) -> float:
-        if promises.is_watchdog_spent(self):
+        # Also once it is armed again: what that sets off is under way then.
+        self._was_watchdog_spent |= promises.is_watchdog_spent(self)
+        if self._was_watchdog_spent:
             return SPENT_SECONDS
         return QUIET_SECONDS if self.chaos.counts else CALM_SECONDS
 
