@@ -120,7 +120,10 @@ def fire_directly(stage: Stage, fire: Callable[[HermesServer, str], object]) -> 
     with stage.session() as hermes:
         job = stage.create(hermes, "busy", in_seconds=0, held_by=gate)
         hermes.do("provider.reconcile()")
+    lists = stage.lists()
     with stage.serving("gateway") as server:
+        # Or what is armed by its start would pass for what is armed after the fire.
+        eventually(lambda: stage.lists() > lists, "the reconcile at its start")
         assert stage.deliver() == [202]
         eventually(lambda: stage.agent.hermes.runs("busy") == 1, "NAS's run")
         direct = threading.Thread(target=fire, args=(server, job))
