@@ -135,9 +135,13 @@ class Stage:
         return [one.job_id for one in self.nas.double.deliver(fire)]
 
     def fire(self, server: HermesServer, job: str, **claims: object) -> int:
-        """Send a fire for a job to a server, now: what it answers."""
+        """Send a fire for a job to a server, now: the status that it answers."""
+        return self.answer(server, job, **claims).status_code
+
+    def answer(self, server: HermesServer, job: str, **claims: object) -> httpx.Response:
+        """Send a fire for a job to a server, now."""
         at = format_instant(parse_instant("2026-01-01T00:00:00Z"))
-        return server.fire(self.nas.fire_token(self.agent.access, **claims), job, at).status_code
+        return server.fire(self.nas.fire_token(self.agent.access, **claims), job, at)
 
     def chronos(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `chronos …` in the home of the agent."""
