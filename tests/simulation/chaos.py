@@ -143,9 +143,9 @@ class Chaos:
     def is_down(self, now: float) -> bool:
         return any(start <= now < end for start, end in self._outages)
 
-    def go_down(self, now: float) -> None:
+    def go_down(self, now: float, seconds: float | None = None) -> None:
         """NAS answers nothing from now on, for a while."""
-        end = now + self.seconds("NAS down")
+        end = now + (self.seconds("NAS down") if seconds is None else seconds)
         self._outages.append((now, end))
         self.note("NAS down", end)
 

@@ -25,6 +25,7 @@ EMPTIED: Final = CREATED + 12.0
 """When a server that a command has started is still there."""
 SAVED: Final = 60.0
 RUN_SECONDS: Final = 3.0
+OUTAGE_SECONDS: Final = 120.0
 LONG_SECONDS: Final = 600.0
 """Longer than a claim; and a one-shot has its time until its run is over."""
 CLAIMED_SECONDS: Final = 0.01
@@ -169,6 +170,15 @@ def _nas_down_at_the_rearm(world: World) -> None:
     _later(world, _create(world) + 2, lambda: world.chaos.go_down(world.engine.now))
 
 
+def _nas_down_for_long(world: World) -> None:
+    """For longer than a request is tried again."""
+
+    def go_down() -> None:
+        world.chaos.go_down(world.engine.now, OUTAGE_SECONDS)
+
+    _later(world, _create(world) + 1, go_down)
+
+
 def _token_expires(world: World) -> None:
     for at in itertools.accumulate((_create(world) - 1, 2.0)):
         _later(world, at, world.nas.renew_token)
@@ -230,6 +240,7 @@ STORIES: Final = (
         notifies=False,
     ),
     ShortStory("NAS down at the re-arm", "0.18", _nas_down_at_the_rearm, servers=DASHBOARD),
+    ShortStory("NAS down for long, no watchdog", "0.19", _nas_down_for_long, always_on=True),
     ShortStory("token expires", "0.22", _token_expires),
     ShortStory("start again", "0.22", _create, 60, starts_again=True, idle_seconds=100.0),
     ShortStory("hermes paused", "0.20.6", _hermes_paused),
