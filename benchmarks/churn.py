@@ -33,6 +33,8 @@ class Churn:
     """Jobs whose arm was answered, and no cancel was tried."""
     cancelled: set[str] = attrs.field(factory=set)
     """Jobs whose cancel was answered before their time."""
+    refused: int = 0
+    """How many answers were 503."""
     _numbers: "itertools.count[int]" = attrs.field(factory=itertools.count)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -67,6 +69,9 @@ class Churn:
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             await asyncio.sleep(PAUSE_S)
             return False
+        if head.startswith(b"HTTP/1.1 503"):
+            self.refused += 1
+            await asyncio.sleep(PAUSE_S)
         return head.startswith(b"HTTP/1.1 200")
 
     async def result(self, patience_s: float) -> Figures:
@@ -81,5 +86,6 @@ class Churn:
             "lost": len(self.armed - arrived.keys()),
             "again": self.agent.again,
             "cancelled": len(self.cancelled),
+            "refused": self.refused,
             "cancelled_and_came": len(self.cancelled & arrived.keys()),
         }

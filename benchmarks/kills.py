@@ -17,6 +17,7 @@ lost.
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -166,8 +167,8 @@ async def forty(_: int) -> Figures:
             return await end()
 
 
-async def _churned(harm: Callable[[NatsCluster], Awaitable[None]], more: str = "") -> Figures:
-    with three(more) as cluster:
+async def _churned(harm: Callable[[NatsCluster], Awaitable[None]]) -> Figures:
+    with three() as cluster:
         async with churning(new_url(cluster)) as (_, end):
             await asyncio.sleep(2)
             await harm(cluster)
@@ -223,12 +224,24 @@ async def quorum(_: int) -> Figures:
 
 
 async def full(_: int) -> Figures:
-    """Arm beyond the storage limit of the NATS account, likewise."""
-
-    async def harm(cluster: NatsCluster) -> None:
-        await asyncio.sleep(20)
-
-    return await _churned(harm, LIMITED)
+    """Arm far ahead up to the storage limit of the NATS account, likewise."""
+    with three(LIMITED) as cluster:
+        url = new_url(cluster)
+        async with churning(url) as (nas, end):
+            (token,) = await logins(url, "filler", 1)
+            far_ms = int((time.time() + 86_400) * 1e3)
+            jobs = (provision(token, f"far{n}", far_ms, nas.url) for n in itertools.count())
+            try:
+                await send_all(nas.url, jobs, 8)
+            except RuntimeError as refusal:
+                if " 503 " not in str(refusal):
+                    raise
+            _progress("full")
+            await asyncio.sleep(10)
+            found = await end()
+    if not found["refused"]:
+        raise RuntimeError("nothing was refused: it was not full")
+    return found
 
 
 def _progress(words: str) -> None:
