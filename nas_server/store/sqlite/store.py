@@ -7,12 +7,8 @@ import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import random
-from typing import TypeVar
-
-import attrs
 
 from nas_sdk._typing import override
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
@@ -30,65 +26,38 @@ from nas_server.store.base import (
     StoreError,
     Which,
 )
-from nas_server.store.sqlite import rows, schema
-from nas_server.store.sqlite.file_guard import FileGuard
+from nas_server.store.sqlite import rows
 from nas_server.store.sqlite.held import Held
 from nas_server.store.sqlite.ledger import Ledger
-from nas_server.store.sqlite.lock import FileLock
-from nas_server.store.sqlite.reserve import Reserve
+from nas_server.store.sqlite.opening import Opened, open_file
+from nas_server.store.sqlite.reader import Reader, guarded
 from nas_server.store.sqlite.writer import Writer
-
-T = TypeVar("T")
-
-
-@attrs.frozen
-class Connections:
-    """To one file."""
-
-    writing: sqlite3.Connection
-    reading: sqlite3.Connection
-    """For what may take long."""
-    listing: sqlite3.Connection
-    """For what one agent has armed."""
-    looking_up: sqlite3.Connection
-    """For one record."""
 
 
 class SqliteStore(Store):
     """Keeps everything in one file. Open it with `open`, within the event loop it serves."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        lock: FileLock | None,
-        guard: FileGuard | None,
-        reserve: Reserve,
-        chance: Callable[[], float],
-        policy: SqlitePolicy,
-    ) -> None:
-        """Take over ``connections``."""
-        writing, self._looking_up = connections.writing, connections.looking_up
+    def __init__(self, opened: Opened, chance: Callable[[], float], policy: SqlitePolicy) -> None:
+        """Take over what is ``opened``."""
+        self._opened = opened
+        self._writing, lock, guard = opened.writing, opened.lock, opened.guard
         self._policy = policy
-        self._ledger = Ledger(writing, policy)
+        self._ledger = Ledger(self._writing, policy)
         self._writer = Writer(
-            writing,
+            self._writing,
             self._ledger.rolled_back,
-            reserve=None if lock is None else reserve,
+            reserve=None if lock is None else opened.reserve,
             check=_no_check if guard is None else guard.check,
             full_s=policy.full_s,
         )
-        self._guard = guard
-        self._reserve = reserve
         self._arm_error: StoreError | None = None
         self._closed = False
         self._watching: asyncio.Task[None] | None = None
         if lock is not None:
             self._watching = asyncio.create_task(self._watch())
-        self._writing = writing
         # A search by the page reads all there is; the lists of agents do not wait for it.
-        self._reading = _Reader(connections.reading, "nas-store-reader")
-        self._listing = _Reader(connections.listing, "nas-store-lister")
-        self._lock = lock
+        self._reading = Reader(opened.reading, "nas-store-reader")
+        self._listing = Reader(opened.listing, "nas-store-lister")
         self._chance = chance
 
     @classmethod
@@ -108,10 +77,10 @@ class SqliteStore(Store):
         that was killed. Without it only records may be changed. Raises StoreError.
         """
         try:
-            opened = await asyncio.to_thread(_open, path, serving, create, policy)
+            opened = await asyncio.to_thread(open_file, path, serving, create, policy)
         except sqlite3.Error as error:
             raise StoreError(f"cannot open {path}: {error}") from None
-        return cls(*opened, chance, policy)
+        return cls(opened, chance, policy)
 
     @override
     async def provision(self, wanted: StoredOneShot, now: int) -> str:
@@ -240,7 +209,7 @@ class SqliteStore(Store):
     @override
     async def arm_error(self) -> StoreError | None:
         if self._watching is None:
-            return StorageFullError() if self._reserve.is_given_up() else None
+            return StorageFullError() if self._opened.reserve.is_given_up() else None
         await self._writer.look(self._check_writable)
         return self._arm_error
 
@@ -248,8 +217,8 @@ class SqliteStore(Store):
         """See whether anything can be written; in the writing thread."""
         before, self._arm_error = self._arm_error, None
         try:
-            if self._guard is not None:
-                self._guard.check()
+            if self._opened.guard is not None:
+                self._opened.guard.check()
             if not self._writer.has_room():
                 raise StorageFullError
         except StoreError as error:
@@ -280,7 +249,7 @@ class SqliteStore(Store):
     @override
     async def read(self, kind: str, key: str) -> Record | None:
         # A look-up by primary key takes microseconds, less than a change of threads.
-        return _guarded(lambda: rows.read(self._looking_up, kind, key))
+        return guarded(lambda: rows.read(self._opened.looking_up, kind, key))
 
     @override
     async def write(self, kind: str, key: str, record: Record | None) -> None:
@@ -298,7 +267,7 @@ class SqliteStore(Store):
 
     @override
     async def scan(self, kind: str) -> dict[str, Record]:
-        return _guarded(lambda: rows.scan(self._looking_up, kind))
+        return guarded(lambda: rows.scan(self._opened.looking_up, kind))
 
     @override
     async def stop_accepting(self) -> None:
@@ -317,92 +286,13 @@ class SqliteStore(Store):
                 await self._write(self._ledger.held.each())
         for reader in (self._reading, self._listing):
             await reader.close()
-        self._looking_up.close()
+        self._opened.looking_up.close()
         await self._writer.close()
-        if self._guard is not None:
-            self._guard.close()
-        if self._lock is not None:
-            self._lock.release()
-
-
-class _Reader:
-    """Reads through a connection, in a thread of its own."""
-
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
-        self._connection = connection
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
-
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what ``work`` reads; StoreError."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._thread, lambda: _guarded(lambda: work(self._connection))
-        )
-
-    async def close(self) -> None:
-        """Finish what was asked for."""
-        await asyncio.to_thread(self._thread.shutdown)
-        self._connection.close()
-
-
-def _guarded(work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except sqlite3.Error as error:
-        raise StoreError(f"the store failed: {error}") from error
+        if self._opened.guard is not None:
+            self._opened.guard.close()
+        if self._opened.lock is not None:
+            self._opened.lock.release()
 
 
 def _no_check() -> None:
     pass
-
-
-def _open(
-    path: Path, serving: bool, create: bool, policy: SqlitePolicy
-) -> tuple[
-    Connections,
-    FileLock | None,
-    FileGuard | None,
-    Reserve,
-]:
-    path = _real(path)
-    schema.ensure(path, create)
-    lock = FileLock(path) if serving else None
-    opened: list[sqlite3.Connection] = []
-    try:
-        opened.append(writing := schema.connect(path, policy.busy_s))
-        _prepare(path, writing, serving)
-        opened += [schema.connect(path, policy.busy_s) for _ in range(3)]
-        guard = FileGuard(path, writing) if serving else None
-    except BaseException:
-        for connection in opened:
-            connection.close()
-        if lock is not None:
-            lock.release()
-        raise
-    return Connections(*opened), lock, guard, Reserve(path, policy.reserve_bytes)
-
-
-def _real(path: Path) -> Path:
-    """Return the file itself: a lock must be the same whatever link leads to it."""
-    try:
-        return path.expanduser().resolve()
-    except (OSError, RuntimeError) as error:
-        raise StoreError(f"cannot open {path}: {error}") from None
-
-
-def _prepare(path: Path, connection: sqlite3.Connection, serving: bool) -> None:
-    found = schema.version(path, connection)
-    if serving:
-        schema.check(path, connection)
-    if found < len(schema.MIGRATIONS):
-        lock = None if serving else FileLock(path)
-        try:
-            schema.migrate(path, connection)
-        finally:
-            if lock is not None:
-                lock.release()
-    connection.execute("PRAGMA synchronous = FULL")  # what is answered outlives a loss of power
-    if serving:
-        rows.release_all(connection)
-    else:  # the server does that itself, and sees when others change its file
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
