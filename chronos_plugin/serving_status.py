@@ -1,4 +1,4 @@
-"""What an agent's processes leave on disk for people who ask: who serves, and what fired.
+"""What an agent's processes leave on disk for `chronos status`: who serves, and what fired.
 
 One folder per agent. A process that serves holds a lock on a file of its own, so one that
 died is never taken for one that lives, whatever became of its process id. The agent itself

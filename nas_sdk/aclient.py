@@ -202,7 +202,7 @@ class AsyncNasClient(BaseClient):
         """Arm many, `max_connections` at a time: one outcome per item, in order; no item raises.
 
         The client's deadline is that of the whole batch: what was not done by then fails
-        with NasTimeoutError. After an error that no item can escape (TokenError,
+        with NasTimeoutError. After an error that affects every item (TokenError,
         UnauthorizedError, IdentityRejectedError) the rest is not sent and gets the same one.
         Two items of the same job may be sent in any order.
         `on_progress(done, total)` is called as each is done.

@@ -151,7 +151,7 @@ class Accounts:
     async def add(
         self, name: str, instance_id: str | None, now: int, *, token: bool = True
     ) -> tuple[AgentAccount, str]:
-        """Provision an agent, or a revoked one again; return it and its token, this once.
+        """Provision an agent, or a revoked one again; return it and its token.
 
         One that comes back as another instance has nothing armed. Without ``token`` it has no
         credential until a login is approved for it. Raises AccountError for a bad or taken
@@ -181,7 +181,7 @@ class Accounts:
         return await self.change(name, added), secret
 
     async def rotate(self, name: str, *, keep_armed: bool = True) -> tuple[AgentAccount, str]:
-        """Give an agent a new token in place of what it has; return both, this once.
+        """Give an agent a new token in place of what it has; return both.
 
         What it has armed stays so, or (not ``keep_armed``) is void from now on.
         """

@@ -87,7 +87,7 @@ class Item:
         self._settle(result=result, attempts=cost.attempts, elapsed=cost.elapsed)
 
     def failed(self, error: NasError) -> None:
-        """Note a failure; one that no item can escape stops the batch."""
+        """Note a failure; one that affects every item stops the batch."""
         if error is self._batch.fatal:
             self._settle(error=error)
             return

@@ -2,7 +2,7 @@
 
 Everything here is pure: ``now`` is an argument in milliseconds since the epoch, chance is
 passed in, and nothing is read or written. The functions decide about one one-shot, and
-every store obeys them; `nas_sdk.protocol.book` keeps a set of one-shots by them.
+every store obeys them; `nas_sdk.protocol.table` keeps a set of one-shots by them.
 """
 
 import json

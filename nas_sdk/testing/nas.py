@@ -17,8 +17,8 @@ from nas_sdk._core.schemas import fitting, optional
 from nas_sdk._core.tokens import AsyncTokenSource, TokenSource
 from nas_sdk.aclient import AsyncNasClient
 from nas_sdk.client import NasClient
-from nas_sdk.protocol.book import OneShotTable
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot, answered
+from nas_sdk.protocol.table import OneShotTable
 
 from .faults import Drop, Fault, Faults, body_bytes
 from .keys import FireKey

@@ -14,8 +14,8 @@ from nas_sdk._core.instants import format_instant, parse_instant
 from nas_sdk._core.operations import parse_json
 from nas_sdk._core.schemas import check_optional, fitting
 from nas_sdk.errors import ContractError, InvalidRequestError
-from nas_sdk.protocol.book import OneShotTable
 from nas_sdk.protocol.one_shot import StoredOneShot
+from nas_sdk.protocol.table import OneShotTable
 
 from .faults import error_response
 

@@ -68,7 +68,7 @@ def _facts(agent: AgentAccount) -> dict[str, Any]:
 
 
 async def add_agent(store: Store, options: Namespace) -> None:
-    """Provision an agent and print its token, this once, or write it into a file."""
+    """Provision an agent and print its token, or write it into a file."""
     had = len(await store.armed(options.name))
     agent, token = await Accounts(store).add(
         options.name, options.instance_id, system_clock(), token=not options.no_token
@@ -87,7 +87,7 @@ def _token(options: Namespace, token: str | None) -> dict[str, str]:
 
 
 async def rotate_agent(store: Store, options: Namespace) -> None:
-    """Replace an agent's token and print the new one, this once."""
+    """Replace an agent's token and print the new one."""
     had = len(await store.armed(options.name))
     keep = not options.compromised
     agent, token = await Accounts(store).rotate(options.name, keep_armed=keep)
@@ -153,7 +153,7 @@ def _credential(agent: AgentAccount) -> dict[str, Any]:
 
 
 async def admin_token(store: Store, options: Namespace) -> None:
-    """Make the token of the page and print it, this once; or have no page any more."""
+    """Make the token of the page and print it; or have no page any more."""
     access = Access(store)
     if options.off:
         await access.turn_off()

@@ -6,8 +6,8 @@ from heapq import nlargest
 from random import random
 
 from nas_sdk._typing import override
-from nas_sdk.protocol.book import OneShotTable
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_sdk.protocol.table import OneShotTable
 from nas_server.history import Attempt, History
 from nas_server.policy import HISTORY, HistoryPolicy
 from nas_server.store.base import ALL, Counts, Histogram, Record, Store, StoreError, Which

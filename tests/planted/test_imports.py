@@ -25,7 +25,7 @@ PLANTS = {
     ),
     "do no I/O": ("nas_sdk/_core/operations.py", "import httpx"),
     "opens no connection": ("nas_sdk/_core/bulk.py", "import socket"),
-    "rules of one-shots do no I/O": ("nas_sdk/protocol/book.py", "import time"),
+    "rules of one-shots do no I/O": ("nas_sdk/protocol/table.py", "import time"),
     "The reference NAS alone": ("nas_sdk/webhooks/verifier.py", "import aiohttp"),
     "The conformance kit alone": ("nas_sdk/testing/nas.py", "import hypothesis"),
 }

@@ -34,7 +34,7 @@ STATED = {
     "client._CONNECTIONS": Limit(32, "a thousand provisions at 30 ms take 1.6 s"),
     "client.NasClient.__init__(max_attempts)": Limit(4, "as DEFAULT_ATTEMPTS"),
     "client.NasClient.__init__(deadline)": Limit(60.0, "as DEFAULT_DEADLINE"),
-    "protocol.book.SLICE": Limit(100, "what is over is forgotten so many at a time"),
+    "protocol.table.SLICE": Limit(100, "what is over is forgotten so many at a time"),
     "protocol.one_shot.LEASE_MS": Limit(60_000, "twice what an agent has to answer"),
     "protocol.one_shot.REMEMBER_MS": Limit(
         600_000,

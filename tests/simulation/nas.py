@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from nas_sdk._core.clock import Clock
-from nas_sdk.protocol.book import OneShotTable
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_sdk.protocol.table import OneShotTable
 from nas_sdk.testing.faults import error_response
 from nas_sdk.testing.request_handler import RequestHandler, operation_of
 

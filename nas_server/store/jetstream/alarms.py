@@ -132,12 +132,12 @@ class Alarms:
         await self.acknowledge(pending)
         return True
 
-    def recall(self, alarm_id: str | None, wake_ms: int) -> None:
-        """Park an alarm anew, if it is here."""
+    def reschedule_here(self, alarm_id: str | None, wake_ms: int) -> None:
+        """Work on an alarm again at that time, if it is here."""
         if alarm_id is not None and (pending := self._pending.get(alarm_id)) is not None:
-            self.park(pending, wake_ms)
+            self.reschedule(pending, wake_ms)
 
-    def park(self, pending: PendingAlarm, wake_ms: int, *, leased: bool = False) -> None:
+    def reschedule(self, pending: PendingAlarm, wake_ms: int, *, leased: bool = False) -> None:
         """Work on an alarm again at that time; until then it may be ``leased``."""
         pending.in_progress, pending.wake_ms = False, wake_ms
         if leased and pending.alarm.id in self._pending:
@@ -222,7 +222,7 @@ class Alarms:
         """How many are here."""
         return len(self._pending)
 
-    def parked(self, now: int) -> int:
+    def not_due(self, now: int) -> int:
         """Count the alarms that need no attention yet."""
         return sum(r.wake_ms > now or n in self._leased for n, r in self._pending.items())
 

@@ -94,7 +94,7 @@ class Room:
         self._set()
 
     def refused(self) -> None:
-        """Be told that the cluster refused to keep something for lack of room."""
+        """Note that the cluster refused to keep something for lack of room."""
         self._left[0] = min(self._left[0], 0)
         self._set()
 

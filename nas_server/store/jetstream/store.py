@@ -233,7 +233,7 @@ class JetStreamStore(Store):
             await self._alarms.defer(pending, now)
             return None
         finally:
-            self._alarms.park(pending, again, leased=leased)
+            self._alarms.reschedule(pending, again, leased=leased)
 
     @override
     async def next_due(self, busy: Collection[str] = ()) -> int | None:
@@ -290,7 +290,7 @@ class JetStreamStore(Store):
             with contextlib.suppress(ConflictError):
                 left = one_shot.release(tried)
                 record = await self._jobs.write(record, left, record.alarm)
-                self._alarms.recall(record.alarm, left.wake_ms)
+                self._alarms.reschedule_here(record.alarm, left.wake_ms)
                 return
             record = await self._jobs.read(job)
 
@@ -342,7 +342,7 @@ class JetStreamStore(Store):
             self._jobs.marked_dead(),
         )
         handed_out = consumer["num_pending"] + consumer["num_ack_pending"]
-        due, oldest = max(0, handed_out - self._alarms.parked(now)), self._alarms.first_due(now)
+        due, oldest = max(0, handed_out - self._alarms.not_due(now)), self._alarms.first_due(now)
         if self._room.is_full and await self._jobs.count() <= self._link.policy.sorted:
             # Whether an alarm is delivered then is not to be relied on.
             waiting = [one.wake_ms for one in await self._jobs.live(None) if one.wake_ms <= now]

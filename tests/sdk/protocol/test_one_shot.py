@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
-from nas_sdk.protocol.book import OneShotTable
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_sdk.protocol.table import OneShotTable
 from tests.support.durations import DAY, HOUR, MINUTE
 
 T = 1_800_000_000_000
