@@ -157,7 +157,7 @@ STATED = {
     "store.jetstream.setup._NO_ROOM": Limit(10005, NATS),
     "store.jetstream.setup._NO_STREAM": Limit(10059, NATS),
     "store.jetstream.job_records.AT_ONCE": Limit(64, "records read at a time"),
-    "store.jetstream.store.AT_ONCE": Limit(64, "one-shots leased or dropped at a time"),
+    "store.jetstream.leases.AT_ONCE": Limit(64, "one-shots leased or dropped at a time"),
     "store.sqlite.held._FEW": Limit(1_000, "attempts held in memory; wakes that are no burden"),
     "store.sqlite.reserve.SHARE": Limit(8, "of what is free an eighth is set aside at most"),
     "store.sqlite.rows.SLICE": Limit(100, "what is over is forgotten so many at a time"),

@@ -6,7 +6,6 @@ in the cluster brings each record to the attention of one process when its time 
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from random import random
 from typing import Final, Self
@@ -17,7 +16,6 @@ from nas_sdk._typing import override
 from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
-from nas_server.logs import log_event
 from nas_server.policy import JETSTREAM, JetStreamPolicy
 from nas_server.store.base import (
     ALL,
@@ -31,17 +29,16 @@ from nas_server.store.base import (
     Which,
 )
 from nas_server.store.histogram import histogram, in_order
-from nas_server.store.jetstream.alarms import Alarms, PendingAlarm
+from nas_server.store.jetstream.alarms import Alarms
 from nas_server.store.jetstream.history import NatsHistory
 from nas_server.store.jetstream.job_record import Job, JobRecord
 from nas_server.store.jetstream.job_records import JobRecords
+from nas_server.store.jetstream.leases import AT_ONCE, Leases
 from nas_server.store.jetstream.link import ConflictError, JetStreamClient
 from nas_server.store.jetstream.records import NatsKeyValue
 from nas_server.store.jetstream.room import Room
 from nas_server.store.jetstream.setup import CONSUMER, Place, connect, prepare
 
-AT_ONCE: Final = 64
-"""How many one-shots are leased or dropped at a time."""
 ONE_SHOT: Final = 1_024
 """Bytes of a one-shot, its URL aside."""
 
@@ -59,8 +56,7 @@ class JetStreamStore(Store):
         self._records = NatsKeyValue(link)
         self._history = NatsHistory(link)
         self._room = Room(link)
-        self._chance = chance
-        self._held: dict[tuple[str, str], JobRecord] = {}
+        self._leases = Leases(self._jobs, alarms, chance)
 
     @classmethod
     async def open(
@@ -118,7 +114,7 @@ class JetStreamStore(Store):
             with contextlib.suppress(ConflictError):
                 if write:
                     await self._jobs.change(record, wanted, now)
-                    self._held.pop(record.job, None)
+                    self._leases.forget(record.job)
                 else:
                     await self._jobs.confirm(record)
                 return schedule_id
@@ -148,7 +144,7 @@ class JetStreamStore(Store):
             with contextlib.suppress(ConflictError):
                 left = None if old else record.one
                 await self._jobs.change(attrs.evolve(record, delivered={}), left, 0)
-                self._held.pop(job, None)
+                self._leases.forget(job)
                 return
 
     async def _remove(self, job: Job, fits: Callable[[JobRecord], bool], now: int) -> bool:
@@ -159,7 +155,7 @@ class JetStreamStore(Store):
                     await self._jobs.confirm(record)
                     return False
                 await self._jobs.change(record, None, now)
-                self._held.pop(job, None)
+                self._leases.forget(job)
                 return True
 
     @override
@@ -189,51 +185,7 @@ class JetStreamStore(Store):
         per_agent: int | None = None,
     ) -> list[StoredOneShot]:
         """A few at a time, so that the first need not wait for the last."""
-        if under_way and per_agent is not None:
-            busy = {agent for agent, load in under_way.items() if load >= per_agent}
-            await self._alarms.make_room(now, busy)
-        taken = self._alarms.take(now, min(limit, AT_ONCE), under_way, per_agent)
-        begun = await asyncio.gather(
-            *(self._begin(pending, now) for pending in taken), return_exceptions=True
-        )
-        leased = [one for one in begun if isinstance(one, StoredOneShot)]
-        errors = [error for error in begun if isinstance(error, BaseException)]
-        if errors and not leased:
-            raise errors[0]
-        for error in errors:
-            log_event("not_begun", level=logging.WARNING, reason=str(error))
-        return leased
-
-    async def _begin(self, pending: PendingAlarm, now: int) -> StoredOneShot | None:
-        """Lease what an alarm is about; None when there is nothing to do now."""
-        again, leased = pending.wake_ms, False
-        try:
-            while True:
-                record = await self._jobs.read(pending.alarm.job)
-                if record.live is not None and record.alarm == pending.alarm.id:
-                    again, leased = record.live.wake_ms, record.live.lease_until_ms is not None
-                    if again > now:
-                        return None
-                    with contextlib.suppress(ConflictError):
-                        self._held.pop(record.job, None)
-                        one = one_shot.lease(record.live, now)
-                        self._held[record.job] = await self._jobs.write(record, one, record.alarm)
-                        again, leased = one.wake_ms, True
-                        return one
-                else:
-                    with contextlib.suppress(ConflictError):
-                        if record.revision == pending.alarm.base:
-                            await self._jobs.write(record, record.one, record.alarm)
-                        await self._alarms.acknowledge(pending)
-                        self._held.pop(record.job, None)
-                        return None
-        except (LookupError, ValueError, TypeError) as error:
-            # It is kept in no way known here; perhaps a newer server can read it.
-            log_event("one_shot_unreadable", level=logging.ERROR, reason=type(error).__name__)
-            await self._alarms.defer(pending, now)
-            return None
-        finally:
-            self._alarms.reschedule(pending, again, leased=leased)
+        return await self._leases.take(now, limit, under_way, per_agent)
 
     @override
     async def next_due(self, busy: Collection[str] = ()) -> int | None:
@@ -246,53 +198,16 @@ class JetStreamStore(Store):
     async def settle(
         self, tried: StoredOneShot, outcome: DeliveryResult, now: int
     ) -> StoredOneShot | None:
-        chance = self._chance()
-        job = tried.agent, tried.job_id
-        held = self._held.pop(job, None)
-        record = held or await self._jobs.read(job)
-        while True:
-            try:
-                record = await self._settle(record, tried, outcome, now, chance)
-                break
-            except ConflictError:
-                record = await self._jobs.read(job)
-        if held is not None and held.alarm is not None and held.alarm != record.alarm:
-            await self._alarms.acknowledge_here(held.alarm)
-        self._history.add(Attempt.of(tried, outcome, record.one, now))
-        return record.one
-
-    async def _settle(
-        self,
-        record: JobRecord,
-        tried: StoredOneShot,
-        outcome: DeliveryResult,
-        now: int,
-        chance: float,
-    ) -> JobRecord:
-        if one_shot.ends(tried, outcome):
-            left = None if one_shot.is_over(record.one, tried) else record.one
-            return await self._jobs.change(record.remember(tried, now), left, now)
-        if one_shot.is_retried(record.one, tried):
-            return await self._jobs.change(record, one_shot.retry(tried, outcome, now, chance), now)
-        return record
+        left = await self._leases.settle(tried, outcome, now)
+        self._history.add(Attempt.of(tried, outcome, left, now))
+        return left
 
     @override
     async def release(self, held: Sequence[StoredOneShot]) -> None:
-        done = await asyncio.gather(*map(self._release, held), return_exceptions=True)
+        done = await asyncio.gather(*map(self._leases.release, held), return_exceptions=True)
         for error in done:
             if error is not None:
                 raise error
-
-    async def _release(self, tried: StoredOneShot) -> None:
-        job = tried.agent, tried.job_id
-        record = self._held.pop(job, None) or await self._jobs.read(job)
-        while one_shot.is_retried(record.one, tried):
-            with contextlib.suppress(ConflictError):
-                left = one_shot.release(tried)
-                record = await self._jobs.write(record, left, record.alarm)
-                self._alarms.reschedule_here(record.alarm, left.wake_ms)
-                return
-            record = await self._jobs.read(job)
 
     @override
     async def dead(

@@ -389,7 +389,7 @@ async def test_a_delivery_that_is_never_settled_leaves_nothing_behind(
         await arrivals.until(1)
         assert len(await store.due(now, 1)) == 1
         await store.cancel("a", "job", now)
-        assert (store._held, store.pending) == ({}, 0)
+        assert (store._leases.held, store.pending) == ({}, 0)
 
 
 async def headers_of(store: JetStreamStore, stream: str, *subject: str) -> bytes:
