@@ -1,6 +1,6 @@
 """The reference NAS as a process of its own, with every exchange of it recorded."""
 
-import json
+import asyncio
 import os
 import re
 import sys
@@ -11,6 +11,9 @@ from pathlib import Path
 
 from nas_sdk import NasClient
 from nas_sdk._core.instants import parse_instant
+from nas_server.accounts import Accounts, AgentAccount
+from nas_server.clock import system_clock
+from nas_server.store import open_store
 from tests.support.hermes_env import run
 from tests.support.recorder import Recorder, Seen
 from tools.demo.home import NasAccess
@@ -28,8 +31,16 @@ class NasProcess:
 
     def add_agent(self, name: str) -> NasAccess:
         """Provision an agent."""
-        told = json.loads(self.command("agent", "add", name, "--json"))
-        return NasAccess(self.front.url, told["audience"], told["token"])
+        agent, token = asyncio.run(self._added(name))
+        return NasAccess(self.front.url, agent.audience, token)
+
+    async def _added(self, name: str) -> tuple[AgentAccount, str]:
+        """As `nas-server agent add` does, but without a process that has to start first."""
+        store = await open_store(self.store, serving=False)
+        try:
+            return await Accounts(store).add(name, None, system_clock())
+        finally:
+            await store.close()
 
     def command(self, *arguments: str) -> str:
         """Run another command of `nas-server` on the same store; what it printed."""
