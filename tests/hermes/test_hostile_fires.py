@@ -32,7 +32,7 @@ from tests.support.tokens import (
 )
 
 SEED = 20_260_618
-BODIES = 5000
+BODIES = 1500
 UNKNOWN = "0123456789ab"
 CONNECTIONS = 4
 GOOD_ONES = 100

@@ -42,7 +42,7 @@ def test_a_healthy_chronos_is_no_stalled_ticker(version: str, new_agent: AgentMa
         assert "chronos" in shown(agent, "cron", "status")
 
 
-@pytest.mark.parametrize("version", KEEPS_PROBLEMS)
+@pytest.mark.parametrize("version", [KEEPS_PROBLEMS[0], KEEPS_PROBLEMS[-1]])
 def test_what_is_not_armed_is_shown_until_it_is(version: str, new_agent: AgentMaker) -> None:
     agent = new_agent(version)
     job = agent.hermes.create_job("hourly", "every 1h")
