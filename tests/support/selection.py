@@ -25,10 +25,22 @@ _NAMES = {
 _LONG = (
     "benchmarks",
     "conformance/test_planted",
+    "conformance/test_reference",
+    "contract/test_changing_the_contract",
+    "contract/test_regen",
+    "contract/test_walk",
+    "docs/test_search",
     "docs/test_site",
     "package",
     "planted",
+    "sdk/transport/test_interrupted",
+    "server/cli",
+    "server/test_kill",
     "simulation",
+    "tools/test_bootstrap",
+    "tools/test_mutants",
+    "tools/test_release",
+    "tools/test_stopping",
     "typed",
 )
 _LEFT_OUT = pytest.StashKey[Counter[str]]()

@@ -57,8 +57,8 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
     "chronos_plugin.plugin_runtime": CHRONOS,
 }
 """Packages and modules, and the tests that are to notice what is wrong there; the longest
-name that fits a module counts. Those that need a cluster or a browser run only for it."""
-NEEDS_MORE: Final = ("nas_server.store.jetstream",)
+name that fits a module counts. Those that `--fast` leaves out run only for these:"""
+NEEDS_MORE: Final = ("nas_sdk._transport", "nas_server.cli", "nas_server.store.jetstream")
 TENTHS: Final = 10
 
 
