@@ -25,7 +25,11 @@ def _all(package: str) -> Iterator[tuple[str, Any]]:
         parts = path.relative_to(ROOT).with_suffix("").parts
         name = ".".join(part for part in parts if part != "__init__")
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        yield from _in_body(tree.body, name, vars(importlib.import_module(name)))
+        loaded = vars(importlib.import_module(name))
+        for stated, value in _in_body(tree.body, name, loaded):
+            # What is loaded may be a mutant, and then not what the file says.
+            own = loaded.get(stated.removeprefix(f"{name}."), value)
+            yield stated, value if value is None else own
 
 
 def _in_body(body: list[ast.stmt], where: str, names: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -59,6 +59,8 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
 """Packages and modules, and the tests that are to notice what is wrong there; the longest
 name that fits a module counts. Those that `--fast` leaves out run only for these:"""
 NEEDS_MORE: Final = ("nas_sdk._transport", "nas_server.cli", "nas_server.store.jetstream")
+POLICIES: Final = dict(zip(PACKAGES, ("sdk", "server", "conformance", "chronos"), strict=True))
+"""The tests that state every number of a package."""
 TENTHS: Final = 10
 
 
@@ -130,7 +132,7 @@ def tests_of(module: str) -> list[str]:
     """The arguments for pytest that run what is to notice a fault in a module."""
     name = max((each for each in TESTS if _is_within(module, [each])), key=len)
     fast = [] if _is_within(module, NEEDS_MORE) else ["--fast"]
-    return [*fast, *TESTS[name]]
+    return [*fast, *TESTS[name], f"tests/{POLICIES[module.partition('.')[0]]}/test_policy.py"]
 
 
 def _is_within(module: str, names: Iterable[str]) -> bool:
