@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 import pytest
 
 from nas_sdk import NasClient
+from nas_sdk._core.instants import parse_instant
 from nas_sdk.errors import IdentityRejectedError
 from nas_sdk.reconcile import Desired, OneShot, Reconciler
 from nas_sdk.testing import InMemoryNas
@@ -74,6 +75,16 @@ def test_a_request_that_can_wait_waits_so_long(jobs: Jobs, runtime: VirtualRunti
     jobs.request(5.5)
     runtime.sleep(60)
     assert jobs.began == [5.5]
+
+
+def test_what_an_earlier_process_has_armed_counts_as_tried(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    nas.arm("j1", AT)
+    jobs.request()
+    runtime.sleep(1)
+    assert nas.sent("provision") == []
+    assert jobs.tried == {"j1": parse_instant(AT)}
 
 
 def test_the_waits_double_up_to_a_minute_and_begin_anew_after_a_success(
