@@ -33,9 +33,20 @@ class _Sender:
         extensions: Mapping[str, Any],
     ) -> Any:
         """A request for `send`."""
-        return httpx.Request(
-            method, url, headers=headers, content=content, extensions=dict(extensions)
+        # Given a stream, httpx does not go through the headers again to add its own.
+        body = content or b""
+        own = [(b"Host", url.netloc)]
+        if body or method != "GET":
+            own.append((b"Content-Length", b"%d" % len(body)))
+        request = httpx.Request(
+            method,
+            url,
+            headers=[*own, *headers],
+            stream=httpx.ByteStream(body),
+            extensions=dict(extensions),
         )
+        request.read()
+        return request
 
     def encoding(self, response: Any) -> str:
         """The `Content-Encoding` of what `chunks` yields."""
