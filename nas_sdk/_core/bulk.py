@@ -161,15 +161,18 @@ def run_threads(
     A single item needs no other thread. Whatever ends this early, such as Ctrl-C, comes
     through within a second.
     """
+    # Each entry wakes this thread, which then contends with the workers: there is one an item
+    # where progress is told, and otherwise one a worker.
     finished: SimpleQueue[BaseException | None] = SimpleQueue()
+    work_off = partial(_work, batch, one, finished, on_progress is not None)
     workers: list[threading.Thread] = []
     count = min(width, len(batch)) if len(batch) > 1 else 0
     try:
         if len(batch) == 1:
-            copy_context().run(_work, batch, one, finished)
+            copy_context().run(work_off)
         for _ in range(count):
             # A copy of the context each, so that traces of the calls have their parent.
-            work = partial(copy_context().run, _work, batch, one, finished)
+            work = partial(copy_context().run, work_off)
             workers.append(threading.Thread(target=work, name="nas-sdk", daemon=True))
             try:
                 workers[-1].start()
@@ -178,7 +181,8 @@ def run_threads(
                 if not workers:
                     raise
                 break
-        for done in range(1, len(batch) + 1):
+        entries = len(batch) if on_progress else len(workers) or len(batch)
+        for done in range(1, entries + 1):
             crash = finished.get()
             if crash is not None:
                 raise crash
@@ -194,11 +198,17 @@ def run_threads(
 
 
 def _work(
-    batch: Batch, one: Callable[[Item], None], finished: SimpleQueue[BaseException | None]
+    batch: Batch,
+    one: Callable[[Item], None],
+    finished: SimpleQueue[BaseException | None],
+    each: bool,
 ) -> None:
     try:
         for item in batch:
             one(item)
+            if each:
+                finished.put(None)
+        if not each:
             finished.put(None)
     except BaseException as crash:
         finished.put(crash)
