@@ -21,7 +21,6 @@ from nas_sdk.webhooks import (
     FireError,
     FireRefused,
     FireVerifier,
-    Headers,
     JwksCache,
 )
 from nas_sdk.webhooks._token import read_header
@@ -49,7 +48,7 @@ def token_reason(token: str, **changes: Any) -> str:
 
 TOKEN = good_token(NOW)
 BEARER = f"Bearer {TOKEN}"
-HEADERS: dict[str, Headers] = {
+HEADERS: dict[str, Any] = {
     "dict": {"Authorization": BEARER, "Content-Type": "application/json"},
     "lower case": {"authorization": BEARER},
     "scheme in lower case": {"AUTHORIZATION": f"bearer {TOKEN}"},
@@ -58,23 +57,40 @@ HEADERS: dict[str, Headers] = {
     "aiohttp": CIMultiDict({"Authorization": BEARER}),
     "pairs": [("host", "x"), ("authorization", BEARER)],
     "ASGI": [(b"host", b"x"), (b"authorization", BEARER.encode())],
+    "of an API gateway": {"Host": ["x"], "Authorization": [BEARER]},
+    "the value alone": BEARER,
+    "the token alone": TOKEN,
 }
 
 
 @pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
-def test_headers_may_come_as_any_framework_has_them(headers: Headers) -> None:
+def test_headers_may_come_as_any_framework_has_them(headers: Any) -> None:
     fire = verifier_of().verify(headers, json.dumps(BODY))
     assert (fire.job_id, fire.fire_at) == ("9f86d081884c", "2026-06-18T12:34:56.789+02:00")
     assert fire.fire_at_ms == 1_781_778_896_789
     assert fire.claims.raw == good_claims(NOW)
 
 
-def test_the_token_itself_will_do() -> None:
-    assert verifier_of().verify(TOKEN, json.dumps(BODY).encode()).job_id == "9f86d081884c"
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_body_may_be_any_bytes(kind: Any) -> None:
+    body = kind(json.dumps(BODY).encode())
+    assert verifier_of().verify(BEARER, body).job_id == "9f86d081884c"
 
 
-MISSING: dict[str, Headers] = {
+@pytest.mark.parametrize("body", [None, BODY, 7, ["x"]])
+def test_a_body_that_is_neither_bytes_nor_a_text(body: Any) -> None:
+    with pytest.raises(BadFireError, match=f"nor a text but {type(body).__name__}"):
+        verifier_of().verify(BEARER, body)
+
+
+MISSING: dict[str, Any] = {
     "none": {},
+    "no headers at all": None,
+    "no pairs": [1, 2],
+    "no value": {"Authorization": None},
+    "an empty list of values": {"Authorization": []},
+    "two values": {"Authorization": [BEARER, BEARER]},
+    "WSGI": {"HTTP_AUTHORIZATION": BEARER},
     "empty": {"Authorization": ""},
     "no scheme": {"Authorization": TOKEN},
     "no token": {"Authorization": "Bearer "},
@@ -85,7 +101,7 @@ MISSING: dict[str, Headers] = {
 
 
 @pytest.mark.parametrize("headers", MISSING.values(), ids=MISSING)
-def test_without_one_bearer_token_a_fire_is_refused(headers: Headers) -> None:
+def test_without_one_bearer_token_a_fire_is_refused(headers: Any) -> None:
     assert reason(lambda: verifier_of().verify(headers, b"{}")) == "missing"
 
 
@@ -108,6 +124,7 @@ BODIES: dict[str, tuple[bytes | str, str | None]] = {
     "job_id empty": (json.dumps({**BODY, "job_id": ""}), "job_id"),
     "job_id no text": (json.dumps({**BODY, "job_id": 7}), "job_id"),
     "job_id of a path": (json.dumps({**BODY, "job_id": "../x"}), "job_id"),
+    "job_id with half a character": ('{"job_id": "\\ud800"}', "job_id"),
     "job_id too long": (json.dumps({**BODY, "job_id": "x" * 129}), "job_id"),
     "job_id with a newline": (json.dumps({**BODY, "job_id": "x\n"}), "job_id"),
     "no fire_at": (json.dumps({"job_id": "x"}), "fire_at"),
