@@ -167,7 +167,7 @@ class AsyncNasClient(BaseClient):
         fire_at: RFC 3339 with an offset, sent byte for byte, or an aware datetime.
         agent_callback_url: the agent's public base URL; NAS appends `/api/cron/fire`.
         dedup_key: filled in; one that is given must be `{job_id}:{fire_at}`.
-        extra_headers: sent with this call, such as `traceparent`.
+        extra_headers: sent with this call, such as `traceparent`; they replace defaults.
         options: what else the contract lets a request say; nothing so far.
 
         Repeating the call changes nothing. Raises InvalidRequestError, before anything is

@@ -108,8 +108,11 @@ class CallState(Generic[T]):
         hook = self._settings.hooks.on_request
         if hook is not None:
             self._tell(hook(RequestEvent(call.name, call.method, call.path, self._attempts)))
-        headers = [*site.headers, (b"Authorization", b"Bearer " + token.value.encode("ascii"))]
-        headers += [(name.encode(), value.encode()) for name, value in call.headers.items()]
+        of_call = [(name.encode(), value.encode()) for name, value in call.headers.items()]
+        named = {name.lower() for name, _ in of_call}
+        headers = [header for header in site.headers if header[0].lower() not in named]
+        headers.append((b"Authorization", b"Bearer " + token.value.encode("ascii")))
+        headers += of_call
         return self._sender.request(
             call.method,
             site.url(call.path),
