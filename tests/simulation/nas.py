@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 URL = "https://nas.test"
 AGENT = "agent"
+SPOILT = "soon"
+"""A fire time that cannot be read."""
 ANSWER_SECONDS = 30.0
 """How long NAS waits for the agent's answer to a fire."""
 
@@ -256,7 +258,9 @@ def _job_ids(response: httpx.Response) -> frozenset[str]:
     """The jobs of a list that are readable."""
     with contextlib.suppress(ValueError, TypeError, KeyError):
         items = [each for each in response.json()["armed"] if isinstance(each, dict)]
-        return frozenset(str(each["job_id"]) for each in items if "fire_at" in each)
+        return frozenset(
+            str(each["job_id"]) for each in items if each.get("fire_at", SPOILT) != SPOILT
+        )
     return frozenset()
 
 
@@ -266,7 +270,7 @@ def _malformed(response: httpx.Response, operation: str, chance: random.Random) 
     if operation != "list" or response.status_code != 200:
         return html
     armed = response.json()["armed"]
-    spoilt = {**(armed or [{}])[0], "fire_at": "soon"}
+    spoilt = {**(armed or [{}])[0], "fire_at": SPOILT}
     item = chance.choice(({"job_id": 7}, "x", {"job_id": "half"}, None, spoilt))
     lists: tuple[Any, ...] = ({"armed": [*armed[1:], item]}, {"armed": {}}, [], {"armed": None})
     body = chance.choice((None, *lists))
