@@ -107,13 +107,16 @@ def test_nothing_of_the_token_is_logged(jwks: JwksServer, caplog: pytest.LogCapt
 
 
 def test_a_fire_that_cannot_be_verified_is_refused_with_its_reason(
-    jwks: JwksServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World,
+    jwks: JwksServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     for error, reason in (
         (OSError("config.yaml is gone"), "config.yaml is gone"),
         (KeyError(), "KeyError"),
     ):
-        monkeypatch.setattr("chronos_plugin.verify.PLUGIN.host.settings", raising(error))
+        monkeypatch.setattr(world.hermes, "settings", raising(error))
         assert not ask(good_token(time.time()), jwks)
         assert caplog.messages == [f"fire refused: {reason}"]
         caplog.clear()
