@@ -93,7 +93,8 @@ def explore(
             continue
         result, after = play(story, (first,), driver)
         runs, broken = 1, [*_broken((first,), result)]
-        seconds = () if first[1] in ALIKE else placements(after, first[0], ALIKE)
+        alone = first[1] in ALIKE or not story.in_pairs
+        seconds = () if alone else placements(after, first[0], ALIKE)
         for count, second in enumerate(seconds):
             if pairs(number + count):
                 result, _ = play(story, (first, second), driver)
