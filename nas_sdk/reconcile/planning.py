@@ -171,7 +171,7 @@ def armed_at(due: int, now: int, tried: int | None) -> int:
     one after it, as NAS arms nothing under the key of a fire that it delivered.
     """
     latest = latest_try(due, now)
-    if tried is None or tried < latest:
+    if tried is None or tried < latest or now < due:
         return latest
     if tried <= latest_try_at_nas(due, now):
         return _next_try(due, max(tried, now))

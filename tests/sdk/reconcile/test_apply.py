@@ -190,6 +190,16 @@ def test_what_was_tried_at_another_time_is_armed_now(tried: int) -> None:
     assert plan([one], [], now=NOW, tried={"a": tried}).arms == (one,)
 
 
+@pytest.mark.parametrize("ahead", [1, 30_000, 30_001, 3_600_000])
+@pytest.mark.parametrize("later", [-1, 0, 1, 30_000])
+def test_a_job_that_is_to_come_is_armed_for_its_time_whatever_was_tried(
+    ahead: int, later: int
+) -> None:
+    """Also where NAS lost what was armed for that time."""
+    one = OneShot("a", format_instant(NOW + ahead))
+    assert plan([one], [], now=NOW, tried={"a": NOW + ahead + later}).arms == (one,)
+
+
 @given(desired_lists, armed_lists, nows, st.dictionaries(ids, instants))
 def test_what_was_tried_changes_when_but_not_what_is_written(
     desired: Jobs, observed: Jobs, now: Now, tried: dict[str, int]
