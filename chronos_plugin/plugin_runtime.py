@@ -15,7 +15,7 @@ from nas_sdk.reconcile import AgentReconciler, Runtime
 from nas_sdk.reconcile.desired import Jobs
 
 from .host import ChronosConfig, Host, log
-from .store import Job, store_believed_empty, store_seen, was_store_seen
+from .store import Job
 
 if TYPE_CHECKING:
     from nas_sdk.client import NasClient
@@ -63,7 +63,7 @@ class HomeReconciler(AgentReconciler):
     def serving_status(self) -> ServingStatus:
         """What is on disk of the processes that serve the home, and of its fires."""
         from .serving_status import ServingStatus
-        from .store import status_folder
+        from .store_marks import status_folder
 
         with self._lock:  # one object: a process says once that it serves
             self._serving_status = self._serving_status or ServingStatus(status_folder(self.home))
@@ -91,6 +91,8 @@ class HomeReconciler(AgentReconciler):
     @override
     def jobs(self) -> Jobs:
         """The jobs of the home, as far as its store can be read."""
+        from .store_marks import store_seen, was_store_seen
+
         store = self._host.store(self.home)
         if store.jobs:
             store_seen(self.home)
@@ -103,6 +105,8 @@ class HomeReconciler(AgentReconciler):
 
     def store_changed(self) -> None:
         """Note that there is a store: hermes has just saved it. One that is missing is lost."""
+        from .store_marks import store_seen
+
         self.woken = True
         store_seen(self.home)
 
@@ -119,6 +123,8 @@ class HomeReconciler(AgentReconciler):
     @override
     def on_empty(self) -> None:
         """Have other profiles take it, too, that this one has no jobs any more."""
+        from .store_marks import store_believed_empty
+
         store_believed_empty(self.home)
 
     def _times(self, jobs: Iterable[Job]) -> dict[str, str]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from nas_sdk.reconcile.desired import watchdog_id
 
 from .host import log
-from .store import Job, is_believed_empty, was_store_seen
+from .store import Job
+from .store_marks import is_believed_empty, was_store_seen
 
 if TYPE_CHECKING:
     from .host import Host

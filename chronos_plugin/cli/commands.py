@@ -7,7 +7,7 @@ import sys
 
 from nas_sdk.errors import NasError, TokenError
 
-from ..store import forget_store
+from ..store_marks import forget_store
 from . import hermes_env
 from .check_config import log_in
 from .formatting import count

@@ -16,7 +16,7 @@ from nas_sdk.errors import NasError
 
 from ..host import Host
 from ..plugin_runtime import PLUGIN, HomeReconciler, PluginRuntime
-from ..store import was_store_seen
+from ..store_marks import was_store_seen
 from .problems import ElsewhereError, Problem
 from .target import NEEDED
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chronos_plugin import store
+from chronos_plugin import store, store_marks
 from chronos_plugin.plugin_runtime import PluginRuntime
 from nas_sdk.reconcile.desired import WATCHDOG
 from nas_sdk.testing import InMemoryNas
@@ -340,13 +340,13 @@ def test_a_store_that_is_not_there(file: Path) -> None:
 
 def test_that_there_was_a_store_is_remembered(tmp_path: Path) -> None:
     (tmp_path / "cron").mkdir()
-    assert not store.was_store_seen(tmp_path)
-    store.store_seen(tmp_path)
-    assert store.was_store_seen(tmp_path)
-    store.forget_store(tmp_path)
-    store.forget_store(tmp_path)
-    assert not store.was_store_seen(tmp_path)
-    assert list(store.status_folder(tmp_path).iterdir()) == []
+    assert not store_marks.was_store_seen(tmp_path)
+    store_marks.store_seen(tmp_path)
+    assert store_marks.was_store_seen(tmp_path)
+    store_marks.forget_store(tmp_path)
+    store_marks.forget_store(tmp_path)
+    assert not store_marks.was_store_seen(tmp_path)
+    assert list(store_marks.status_folder(tmp_path).iterdir()) == []
 
 
 GONE = store.Store(problem="jobs.json is not there", is_missing=True)
@@ -463,10 +463,10 @@ def test_another_profile_s_store_that_is_gone_cancels_nothing(world: World, tmp_
     world.hermes.broken[other] = GONE
     world.nas.arm("theirs", world.hermes.iso(world.runtime.time() + 3600))
     world.hermes.add("j1", 3600)
-    store.store_seen(other)
+    store_marks.store_seen(other)
     world.provider().reconcile()
     assert set(world.armed_jobs()) == {"j1", "theirs"}
-    store.forget_store(other)  # it never had one
+    store_marks.forget_store(other)  # it never had one
     world.provider().reconcile()
     assert set(world.armed_jobs()) == {"j1"}
 
@@ -512,14 +512,14 @@ def test_a_store_that_is_gone_after_it_was_believed_empty_is_told(
     world.hermes.remove("j1")
     provider.reconcile()
     assert world.armed() == {}
-    assert store.is_believed_empty(home)
+    assert store_marks.is_believed_empty(home)
     world.hermes.broken[home] = GONE
     provider.reconcile()
     assert provider.process.reconciler().status.last_error == GONE.problem
     del world.hermes.broken[home]
     world.hermes.add("j2", 36000)
     provider.reconcile()
-    assert not store.is_believed_empty(home)
+    assert not store_marks.is_believed_empty(home)
 
 
 def test_an_empty_store_of_a_profile_without_chronos_is_believed(
@@ -528,7 +528,7 @@ def test_an_empty_store_of_a_profile_without_chronos_is_believed(
     other = tmp_path / "other"
     (other / "cron").mkdir(parents=True)
     world.hermes.stores[other] = {}
-    store.store_seen(other)
+    store_marks.store_seen(other)
     world.nas.arm("orphan", world.hermes.iso(world.runtime.time() + 3600))
     provider = world.provider()
     provider.reconcile()

@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from chronos_plugin import plugin_runtime, profiles, prompt, scheduler
+from chronos_plugin import profiles, prompt, scheduler, store_marks
 
 from . import people, promises
 from .chaos import PlacedChaos
@@ -253,7 +253,7 @@ def _plugin_talks_to(world: World, *, told: bool) -> Iterator[None]:
     }
     replaced = [
         (vars(module)[name], module, name, put)
-        for module in (plugin_runtime, profiles, scheduler, prompt)
+        for module in (store_marks, profiles, scheduler, prompt)
         for name, put in {**marks, "sys": Prompt(warn), "keys": NoKeys}.items()
         if name in vars(module)
     ]
