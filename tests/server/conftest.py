@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas_server.store import MemoryStore, SqliteStore, Store
-from tests.support.jetstream_store import prompt_store
+from tests.support.jetstream_store import half, prompt_store
 from tests.support.nats_cluster import NatsCluster, nats_cluster
 
 _RUNNING = ExitStack()
@@ -45,9 +45,9 @@ def nats_three(tmp_path_factory: pytest.TempPathFactory) -> NatsCluster:
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """An empty store."""
     if request.param == "memory":
-        yield MemoryStore()
+        yield MemoryStore(chance=half)
     elif request.param == "sqlite":
-        opened = await SqliteStore.open(tmp_path / "nas.db")
+        opened = await SqliteStore.open(tmp_path / "nas.db", chance=half)
         yield opened
         await opened.close()
     else:
