@@ -184,7 +184,12 @@ function ask(name, one) {
   id("sure-text").textContent = `Job ${one.job_id} of agent ${one.agent} ${what}`;
   id("sure-yes").textContent = yes;
   dialog.returnValue = "";
-  dialog.onclose = () => dialog.returnValue === "yes" && change(name, one);
+  // What is told of an earlier question's end may come after this one's: each answer counts once.
+  dialog.onclose = () => {
+    const sure = dialog.returnValue === "yes";
+    dialog.returnValue = "";
+    if (sure) change(name, one);
+  };
   dialog.showModal();
 }
 

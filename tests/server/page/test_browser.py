@@ -97,6 +97,25 @@ async def test_cancel_works_by_keyboard_alone(running: Browser) -> None:
         assert await nas.armed() == {}
 
 
+async def test_an_answer_counts_once_though_the_end_of_another_question_is_told_late(
+    running: Browser,
+) -> None:
+    async with looking(running, MemoryStore()) as (nas, somebody):
+        page = somebody.page
+        await nas.provision("job", 3_600_000, DEAF)
+        sent: list[str] = []
+        page.on("request", lambda request: sent.append(f"{request.method} {request.url}"))
+        await page.get_by_role("button", name="Cancel: job of agent").click()
+        await page.evaluate("""() => {
+            const dialog = document.getElementById("sure");
+            dialog.close("yes");
+            dialog.dispatchEvent(new Event("close"));
+        }""")
+        await expect(page.get_by_text("Nothing is armed.")).to_be_visible()
+        await expect(page.get_by_text("Cancelled: job of agent.")).to_be_visible()
+        assert [each.split("/")[-1] for each in sent if each.startswith("POST")] == ["cancel"]
+
+
 async def test_what_agents_say_is_never_markup(running: Browser) -> None:
     store = MemoryStore()
     async with looking(running, store) as (nas, somebody):
