@@ -188,6 +188,11 @@ class AsyncConnectionPool(httpx.AsyncHTTPTransport):
     def _turn(self) -> anyio.Semaphore:
         return self._connections.here().turn
 
+    @property
+    def _free(self) -> range:
+        """One number for each connection that may be taken: what a search for leaks counts."""
+        return range(self._turn.value)
+
 
 class _AsyncStream:
     """The body of a response; `end` is told, once, whether it was read to its end."""
