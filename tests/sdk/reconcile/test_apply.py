@@ -211,6 +211,16 @@ def test_what_was_tried_changes_when_but_not_what_is_written(
     assert plan(desired, after, now=now, tried=tried).arms == ()
 
 
+@given(desired_lists, instants)
+def test_what_was_armed_for_a_time_to_come_and_is_lost_is_armed_for_it_again(
+    desired: Jobs, now: int
+) -> None:
+    arms = plan(desired, [], now=now).arms
+    tried = {one.job_id: due_ms(one.fire_at) or 0 for one in arms}
+    again = plan(desired, [], now=now, tried=tried).arms
+    assert {one for one in arms if tried[one.job_id] > now} <= set(again)
+
+
 def test_a_job_that_is_refused_for_six_hours_is_tried_less_and_less() -> None:
     one = OneShot("a", format_instant(NOW))
     tries = {plan([one], [], now=NOW + second * 1000).arms[0].fire_at for second in range(6 * 3600)}
