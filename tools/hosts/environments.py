@@ -30,13 +30,19 @@ def environment(candidates: Sequence[Release]) -> tuple[Release, str]:
 
 
 def _environment(release: Release) -> str:
-    if release.version in bootstrap.hermes_versions():
+    if _is_locked(release):
         bootstrap.hermes(release.version)
         return release.version
     target = CACHE / "hermes" / f"{release.package}-{release.version}".replace("*", "x")
     if not (target / _MADE).exists():
         _make(target, release)
     return target.name
+
+
+def _is_locked(release: Release) -> bool:
+    """Whether there is a lock for this very package; others have releases of the same number."""
+    lock = ROOT / "requirements" / f"hermes-{release.version}.in"
+    return lock.exists() and str(release) in lock.read_text("utf-8").split()
 
 
 def _version(release: Release, target: Path) -> str:
