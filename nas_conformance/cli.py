@@ -107,12 +107,16 @@ def _base_url(options: argparse.Namespace) -> str:
     from nas_sdk._core.validation import check_callback_url
     from nas_sdk.errors import ConfigurationError, InvalidRequestError
 
+    url = None
     try:
         url = base_url(options.url, allow_http=options.allow_http)
+        if options.jwks:
+            base_url(options.jwks.partition("?")[0], allow_http=True)
         if options.callback_url:
             check_callback_url(options.callback_url)
     except ConfigurationError as error:
-        raise _UsageError(f"--url: {error.message.removeprefix('base_url: ')}") from None
+        flag = "--jwks" if url else "--url"
+        raise _UsageError(f"{flag}: {error.message.removeprefix('base_url: ')}") from None
     except InvalidRequestError as error:
         wrong = error.message.removeprefix("agent_callback_url: ")
         raise _UsageError(f"--callback-url: {wrong}") from None
@@ -173,7 +177,7 @@ def _add_fires(parser: argparse.ArgumentParser) -> None:
         "--patience", type=_seconds, default=60.0, metavar="S", help="for a fire or a retry (60)"
     )
     group.add_argument(
-        "--clock-skew", type=float, default=0.0, metavar="S", help="between its clock and ours (0)"
+        "--clock-skew", type=_skew, default=0.0, metavar="S", help="between its clock and ours (0)"
     )
 
 
@@ -190,6 +194,16 @@ def _seconds(text: str) -> float:
         value = 0.0
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def _skew(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
     return value
 
 

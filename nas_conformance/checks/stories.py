@@ -60,7 +60,7 @@ class Story:
         self._armed: list[dict[str, tuple[str, str]]] = [{} for _ in agents]
 
     def tell(self, steps: list[Step]) -> None:
-        """Carry out the steps; Broken at the first that leaves something else than it must."""
+        """Carry out the steps; CheckFailed at the first that leaves something else than it must."""
         try:
             for step in steps:
                 which = step.agent % len(self.agents)

@@ -16,8 +16,8 @@ Run = Callable[[Context], None]
 class Check:
     """One promise of the contract, and the code that holds a NAS to it.
 
-    `run` raises `wire.Broken` when the promise is not kept. `needs` names what must be
-    given for it, as in `context.Given`. `advice` says what an implementer does about a failure.
+    `run` raises `wire.CheckFailed` when the promise is not kept. `needs` names what must be
+    given for it, as in `options.Options`. `advice` says what an implementer does about a failure.
     """
 
     name: str

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from nas_sdk._core.instants import format_instant, parse_instant
+from nas_sdk._core.strict_json import UnreadableError, read_object
 
 from .contract import Contract, shipped
 from .options import Options
@@ -154,13 +155,12 @@ class Context:
         if exchange.media_type != "application/json":
             raise CheckFailed(f"the media type is {exchange.media_type or 'missing'!r}", exchange)
         try:
-            body = exchange.json()
-        except ValueError:
-            raise CheckFailed("the body is not JSON", exchange) from None
+            body = read_object(exchange.body)
+        except UnreadableError as error:
+            raise CheckFailed(f"the body {error}", exchange) from None
         complaint = self.contract.complaint(schema, body)
         if complaint:
             raise CheckFailed(f"the body is no {schema}: {complaint}", exchange)
-        assert isinstance(body, dict)
         return body
 
     def refused(

@@ -11,6 +11,8 @@ from typing import Final
 import attrs
 import httpx
 
+from nas_sdk._core.retry import parse_retry_after
+
 PROVISION: Final = "/api/agent-cron/provision"
 CANCEL: Final = "/api/agent-cron/cancel"
 LIST: Final = "/api/agent-cron/list"
@@ -39,10 +41,6 @@ class Exchange:
     def media_type(self) -> str:
         """The answer's media type, without parameters."""
         return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
-
-    def json(self) -> object:
-        """The answer's body; ValueError when it is no JSON."""
-        return json.loads(self.body)
 
 
 @attrs.frozen
@@ -150,8 +148,8 @@ def _wait_of(exchange: Exchange) -> float | None:
     """How long a 429 asks to wait, in seconds; None for any other answer."""
     if exchange.status != 429:
         return None
-    text: str = exchange.headers.get("retry-after", "")
-    return min(float(text), _LONGEST_WAIT) if text.isdigit() else 1.0
+    asked = parse_retry_after(exchange.headers, time.time())
+    return 1.0 if asked is None else min(asked, _LONGEST_WAIT)
 
 
 def _words(error: httpx.HTTPError) -> str:

@@ -123,7 +123,7 @@ def test_what_does_not_rest_on_a_failure_is_blamed_beside_it(capsys: Captured) -
 def test_the_same_failure_again_is_told_once(capsys: Captured) -> None:
     run_against(PLANTED["bare-list"], "--only", "arm.same-key", "--only", "arm.far")
     out, _ = capsys.readouterr()
-    assert out.count("  wrong     the body is no ArmedList: it is not") == 1
+    assert out.count("  wrong     the body is not a JSON object\n") == 1
     assert "  also      arm.far\n" in out
 
 
@@ -210,6 +210,43 @@ def test_what_was_armed_and_answered_otherwise_is_cancelled_too(status: int) -> 
     assert asyncio.run(store.armed("one")) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "the body is nested too deeply"),
+        ('{"schedule_id": NaN}', "the body is not JSON: it has no NaN"),
+        ('{"ok": true, "ok": true}', "the body has a member twice"),
+        ("9" * 5_000, "the body is not JSON"),
+        ("", "the body is not JSON"),
+    ],
+)
+def test_no_answer_of_a_nas_is_taken_for_a_failure_of_the_kit(
+    text: str, said: str, capsys: Captured
+) -> None:
+    def change(request: web.Request, status: int, body: Any) -> web.Response | None:
+        return web.Response(text=text, status=status, content_type="application/json")
+
+    bug = Bug("odd", "an odd body", "", change=answering(change))
+    assert run_against(bug, "--only", "shape.*", "--only", "arm.far")[0] == 1
+    out, err = capsys.readouterr()
+    assert (said in out, "the kit failed" in out, err) == (True, False, "")
+
+
+@pytest.mark.parametrize("asked", ["\u00b2", "-1", "1e400", "soon", "nan"])
+def test_any_retry_after_of_a_429_is_borne(asked: str, capsys: Captured) -> None:
+    refused: list[str] = []
+
+    def change(request: web.Request, status: int, body: Any) -> web.Response | None:
+        if refused or not request.path.endswith("/provision"):
+            return None
+        refused.append(asked)
+        return web.json_response({"error": "x"}, status=429, headers={"Retry-After": asked})
+
+    bug = Bug("busy", "a 429", "", change=answering(change))
+    assert run_against(bug, "--only", "shape.provision")[0] == 0
+    assert (refused, "1 passed, 0 failed" in capsys.readouterr().out) == ([asked], True)
+
+
 def test_list_names_every_check(capsys: Captured) -> None:
     assert main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -238,6 +275,10 @@ def _closed_port() -> int:
         (["--url", "http://nas.example", "--token", "t"], "--url: plain http"),
         (["--url", "https://nas.example", "--token", "t", "--receive"], "say --callback-url"),
         (["--url", "https://nas.example", "--callback-url", "x"], "--callback-url: 'x' is not"),
+        *(
+            (["--url", "https://nas.example", "--token", "t", "--jwks", bad], "--jwks: ")
+            for bad in ("http://[", "ftp://nas.example/keys", "/keys", "https://")
+        ),
         (["--only", "nothing.*"], "no check is named nothing.*; --list shows them all"),
     ],
 )
@@ -257,6 +298,10 @@ def test_what_cannot_work_is_2_and_one_line(
     [
         (["--deadline", "soon"], "argument --deadline: 'soon' is not a number of seconds above 0"),
         (["--examples", "0"], "argument --examples: '0' is not a number above 0"),
+        *(
+            (["--clock-skew", bad], "is not a number of seconds, 0 or more")
+            for bad in ("-0.1", "nan", "inf", "some")
+        ),
         (["--colour"], "unrecognized arguments: --colour"),
     ],
 )
