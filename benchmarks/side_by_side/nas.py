@@ -153,7 +153,7 @@ class SlowNas:
     async def _start(self, bundle: Path) -> web.AppRunner:
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = ServerConfig(issuer=self.url, allow_private_callbacks=True, grace_s=0.0)
+        settings = ServerConfig(issuer=self.url, allow_private_callbacks=True, grace_s=0.0, calls=0)
         self._nas = Nas(self.store, settings)
         self._nas.app.middlewares.insert(0, self._slowly())
         for name in ("aiohttp.server", "nas_server"):  # agents end and hang up as they like
