@@ -7,6 +7,7 @@ taken for removed.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,6 +74,7 @@ class _UnusableError(ValueError):
     """No record of the store can be read."""
 
 
+@functools.lru_cache(maxsize=1)  # a fire reads the store several times, mostly the same text
 def parse(text: str) -> Store:
     """The store in a text. Raises ValueError for one without a list of jobs."""
     data, damage = _loads(text)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -294,6 +295,20 @@ def test_what_hermes_reads_is_read(text: str, file: Path) -> None:
     read = stored(text, file)
     assert [job["id"] for job in read.jobs] == ["a"]
     assert read.problem == ""
+
+
+def test_every_read_is_of_what_the_file_holds_then(file: Path) -> None:
+    chance = random.Random(1)
+    times = [None, "2026-06-18T12:34:56+00:00", "2026-06-18T12:34:57+00:00"]  # of one length
+    for _ in range(300):
+        records = [{"id": job_id, "next_run_at": chance.choice(times)} for job_id in IDS[:2]]
+        text = chance.choice(["", "{}", json.dumps({"jobs": records}), json.dumps(records)])
+        file.write_text(text)
+        os.utime(file, (0, 0))
+        for _ in range(chance.randint(1, 3)):
+            read = store.read(file)
+            assert json.dumps(read.jobs) == json.dumps(records if "id" in text else [])
+            assert read.problem == ("" if text else f"{file} is not JSON")
 
 
 def test_a_record_that_cannot_be_read_is_told_and_the_others_are_known(file: Path) -> None:
