@@ -7,7 +7,7 @@ again at once; cancelled, it would be lost if the process that runs it dies.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -90,7 +90,7 @@ def watchdog_id(name: str) -> str:
 
 def overdue(times: Mapping[str, str], now: float) -> frozenset[str]:
     """The jobs that are due."""
-    return frozenset(job_id for job_id, at in times.items() if _is_past(at, now))
+    return frozenset(job_id for job_id in times if _is_overdue(times, job_id, now))
 
 
 def fires_here(
@@ -100,17 +100,17 @@ def fires_here(
 
     Once claimed, a recurring job names its next occurrence, and that is to be armed.
     """
-    past = overdue(times, now)
     return frozenset(
         job_id
         for job_id, at in occurrences.items()
-        if job_id in past or (at and at == times.get(job_id))
+        if _is_overdue(times, job_id, now) or (at and at == times.get(job_id))
     )
 
 
 def fired_anew(jobs: Jobs, fires: Fires, taken_back: Collection[str], now: float) -> Jobs:
     """The same jobs, due now where a claim was taken back: the key of that fire is spent."""
-    free = overdue(jobs.times, now) & frozenset(taken_back) - fires.here - fires.elsewhere
+    spent = (id_ for id_ in taken_back if _is_overdue(jobs.times, id_, now))
+    free = frozenset(spent) - fires.here - fires.elsewhere
     fire_at = format_instant(int(now * 1000))
     return attrs.evolve(jobs, times={**jobs.times, **dict.fromkeys(free, fire_at)})
 
@@ -131,7 +131,7 @@ def agent_desired(jobs: Jobs, fires: Fires, around: Surroundings) -> Desired:
     unsure = wanted and not any(map(due_ms, wanted.values()))
     # What others have in progress is not armed, and this process may end before it looks again.
     if around.watchdog or fires.elsewhere:
-        free += _guards(_wakes(jobs.times, held, around), around, problem)
+        free += _guards(_first_wake(jobs.times, held, around), around, problem)
     return Desired(
         free,
         _everything if problem or jobs.problem or unsure else protected,
@@ -177,7 +177,7 @@ def _is_agent_known(around: Surroundings, protected: Callable[[str], bool]) -> b
     return around.woken or any(not protected(job_id) for job_id in around.listed or ())
 
 
-def _guards(wakes: list[OneShot], around: Surroundings, problem: str) -> Iterator[OneShot]:
+def _guards(wakes: Sequence[OneShot], around: Surroundings, problem: str) -> Iterator[OneShot]:
     """The watchdogs. Where jobs may be unknown each stays as it is, if it is early enough.
 
     One that is due, or may be by NAS's clock, does not count: its fire may be on its way, and
@@ -212,16 +212,23 @@ def _look_again(jobs: Jobs, fires: Fires, around: Surroundings, problem: str) ->
     return LOOK_AGAIN_SECONDS if soon - waits or problem else None
 
 
-def _wakes(times: Mapping[str, str], held: Collection[str], around: Surroundings) -> list[OneShot]:
-    """When each job is to wake the agent: at its time, or at its next try if it is free for one."""
+def _first_wake(
+    times: Mapping[str, str], held: Collection[str], around: Surroundings
+) -> Sequence[OneShot]:
+    """The first of the jobs' wakes: each is at its time, or at its next try if free for one.
 
-    def at(job_id: str, fire_at: str) -> str:
-        due, now_ms = due_ms(fire_at), int(around.now * 1000)
-        if due is None or due > now_ms or job_id in held:
-            return fire_at
-        return format_instant(armed_at(due, now_ms, around.tried.get(job_id)))
+    One for all of them, as a one-shot; none where no time can be read.
+    """
+    now_ms = int(around.now * 1000)
 
-    return [OneShot(job_id, at(job_id, fire_at)) for job_id, fire_at in times.items()]
+    def at(job_id: str, due: int) -> int:
+        if due > now_ms or job_id in held:
+            return due
+        return armed_at(due, now_ms, around.tried.get(job_id))
+
+    dues = ((id_, due_ms(fire_at)) for id_, fire_at in times.items())
+    first = min((at(id_, due) for id_, due in dues if due is not None), default=None)
+    return [] if first is None else [OneShot("", format_instant(max(first, now_ms)))]
 
 
 def _waits_for_next_try(job_id: str, fire_at: str, around: Surroundings) -> bool:
@@ -234,6 +241,6 @@ def _everything(job_id: str) -> bool:
     return True
 
 
-def _is_past(fire_at: str, now: float) -> bool:
-    due = due_ms(fire_at)
+def _is_overdue(times: Mapping[str, str], job_id: str, now: float) -> bool:
+    due = due_ms(times.get(job_id, ""))
     return due is not None and due <= now * 1000
