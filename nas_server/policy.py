@@ -58,6 +58,9 @@ class DeliveryPolicy:
     """How long an agent has to close TLS."""
     drain_s: float = 1.0
     """How long the rest of an answer is waited for, once its status is known."""
+    addresses: int = 4
+    """How many of a name's addresses are tried. Each takes a descriptor, and the name is the
+    agent's."""
     next_address_s: float = 0.25
     """How long an address is tried before the next is tried beside it (RFC 8305)."""
 

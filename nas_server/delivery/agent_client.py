@@ -161,8 +161,9 @@ class AgentClient:
     async def _connect(self, place: Target) -> AgentConnection:
         if len(self._open) >= self._most():
             self._close_an_idle_one()
-        found = await addresses(place.host, place.port, self._resolver)
-        sock = await connect(found, self._make_socket, self._policy.next_address_s)
+        policy = self._policy
+        found = await addresses(place.host, place.port, self._resolver, policy.addresses)
+        sock = await connect(found, self._make_socket, policy.next_address_s)
         more: dict[str, Any] = {}
         if place.tls:
             name = place.host.rstrip(".")

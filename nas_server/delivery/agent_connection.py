@@ -48,7 +48,8 @@ class AgentConnection(asyncio.BufferedProtocol):
     @override
     def buffer_updated(self, nbytes: int) -> None:
         if self._reader is None or self._reader.over:
-            self.abort()  # nobody asked
+            if self.is_open:  # nobody asked; while it is being closed, TLS reads on, and may
+                self.abort()
             return
         self._take(lambda reader: reader.feed(self._buffer[:nbytes]))
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 import ssl
 import sys
@@ -20,6 +21,7 @@ from nas_server.delivery.agent_client import AgentClient, Answer
 from nas_server.delivery.connecting import any_socket
 from nas_server.delivery.http_answer import BadAnswerError
 from nas_server.keys import KeyRing
+from nas_server.logs import log_event
 from nas_server.policy import DELIVERY, DeliveryPolicy
 
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -79,6 +81,9 @@ class Caller:
             return DeliveryResult(ended=False, note=f"unreachable: {_reason(error)}")
         except (BadAnswerError, ValueError) as error:
             return DeliveryResult(ended=False, note=f"unreadable: {error}")
+        except Exception as error:  # the agent may have it: its next turn comes after a wait
+            log_event("call_failed", level=logging.ERROR, error=True, reason=str(error))
+            return DeliveryResult(ended=False, note="failed: here, not at the agent; see the log")
 
     async def _token(self, agent: AgentAccount) -> str:
         now = self._clock()

@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
+from itertools import chain, zip_longest
 from typing import Any
 
 from aiohttp.abc import AbstractResolver
@@ -14,14 +15,21 @@ Address = tuple[int, int, int, str, tuple[Any, ...]]
 MakeSocket = Callable[[Address], socket.socket]
 
 
-async def addresses(host: str, port: int, resolver: AbstractResolver) -> list[Address]:
-    """Return what a host stands for; OSError when it stands for nothing."""
+async def addresses(host: str, port: int, resolver: AbstractResolver, most: int) -> list[Address]:
+    """Return what a host stands for, ``most`` of it; OSError when it stands for nothing."""
     try:
         ip = ipaddress.ip_address(host)
     except ValueError:
         found = await resolver.resolve(host, port, socket.AF_UNSPEC)
-        return [_address(each["family"], each["host"], port) for each in found]
+        return _in_turn([_address(each["family"], each["host"], port) for each in found])[:most]
     return [_address(socket.AF_INET if ip.version == 4 else socket.AF_INET6, host, port)]
+
+
+def _in_turn(found: list[Address]) -> list[Address]:
+    """Return IPv6 and IPv4 alternating (RFC 8305): where one leads nowhere, the other is near."""
+    first = [each for each in found if each[0] == found[0][0]]
+    others = [each for each in found if each[0] != found[0][0]]
+    return [each for each in chain(*zip_longest(first, others)) if each is not None]
 
 
 def _address(family: int, host: str, port: int) -> Address:

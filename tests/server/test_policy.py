@@ -66,6 +66,7 @@ STATED = {
     "policy.DeliveryPolicy.idle_s": Limit(2.0, "an agent's machine stops when it is idle"),
     "policy.DeliveryPolicy.close_s": Limit(1.0, "how long an agent has to close TLS"),
     "policy.DeliveryPolicy.drain_s": Limit(1.0, "the status is known; the rest is politeness"),
+    "policy.DeliveryPolicy.addresses": Limit(4, "two of each family, and few descriptors"),
     "policy.DeliveryPolicy.next_address_s": Limit(0.25, "RFC 8305"),
     "policy.KeyPolicy.token_s": Limit(90, "between the contract's bounds", TOKEN_LIFE),
     "policy.KeyPolicy.leeway_s": Limit(60, "clocks differ", "allows 30 seconds of clock skew"),

@@ -9,7 +9,7 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from itertools import cycle
 
 import attrs
@@ -33,6 +33,11 @@ class Wire:
             await self._loop.sock_sendall(self._sock, piece)
             self._agent.taken += len(piece)
             view = view[PIECE:]
+
+    async def send_urgent(self, data: bytes) -> None:
+        """Send a byte out of band, and the rest after it."""
+        self._sock.send(data[:1], socket.MSG_OOB)
+        await self.send(data[1:])
 
     async def flood(self, pieces: Iterator[bytes] | bytes) -> None:
         """Send without end; returns when the other side will have no more."""
@@ -79,6 +84,17 @@ class HostileAgent:
     """Bytes of its answers that the other side's kernel took."""
     held: asyncio.Event = attrs.field(factory=asyncio.Event)
     """Set when a connection has had its request."""
+
+
+@contextmanager
+def deaf_agent() -> Iterator[str]:
+    """Have an agent whose kernel takes no connection, for nobody accepts any; yield its URL."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as stack:
+        for _ in range(4):  # more than wait to be accepted
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @asynccontextmanager
@@ -254,7 +270,7 @@ _tls_flood("a handshake message without end", b"\x16\x03\x03\x40\x00\x02\xff\xff
 _tls_flood("a record without end", b"\x16\x03\x03\xff\xff", bytes(1_000))
 
 
-async def tls_shape(wire: "TlsWire") -> None:
+async def tls_shape(wire: Wire) -> None:
     """Over real TLS: 100s without end."""
     await wire.flood(b"HTTP/1.1 100 Continue\r\n\r\n" * 2_000)
 
@@ -262,18 +278,35 @@ async def tls_shape(wire: "TlsWire") -> None:
 class TlsWire(Wire):
     """The hostile end of a connection with TLS."""
 
-    def __init__(self, writer: asyncio.StreamWriter, agent: HostileAgent) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, agent: HostileAgent
+    ) -> None:
+        super().__init__(writer.get_extra_info("socket"), agent)
+        self._reader = reader
         self._writer = writer
-        self._agent = agent
 
     async def send(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
         self._agent.taken += len(data)
 
+    async def send_urgent(self, data: bytes) -> None:
+        await self.send(data)  # TLS has no such thing
+
+    async def read(self) -> bytes:
+        return await self._reader.read(PIECE)
+
+    def end_sending(self) -> None:
+        self._writer.transport.close()  # likewise
+
+    def reset(self) -> None:
+        self._writer.transport.abort()
+
 
 @asynccontextmanager
-async def hostile_tls_agent(context: ssl.SSLContext) -> AsyncIterator[HostileAgent]:
+async def hostile_tls_agent(
+    context: ssl.SSLContext, shape: Shape = tls_shape, *, reads: bool = True
+) -> AsyncIterator[HostileAgent]:
     """Run an agent that speaks TLS well and HTTP badly."""
     agent = HostileAgent()
 
@@ -282,9 +315,10 @@ async def hostile_tls_agent(context: ssl.SSLContext) -> AsyncIterator[HostileAge
         agent.open += 1
         try:
             with suppress(OSError):
-                await reader.read(PIECE)
+                if reads:
+                    await reader.read(PIECE)
                 agent.held.set()
-                await tls_shape(TlsWire(writer, agent))
+                await shape(TlsWire(reader, writer, agent))
         finally:
             agent.open -= 1
             writer.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,25 @@ async def test_tls_is_read_as_little(tmp_path: Path) -> None:
         await eventually(closed)
 
 
+@pytest.mark.parametrize("coding", [b"", b"Transfer-Encoding: chunked\r\n"])
+async def test_a_long_page_over_tls_is_an_answer(tmp_path: Path, coding: bytes) -> None:
+    """Such as that of a proxy before an agent that is down; it is not read to its end."""
+    context, certificate = self_signed(tmp_path)
+
+    async def page(wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 502 Bad Gateway\r\n" + coding + b"\r\n")
+        await wire.send((b"400\r\n" + b"x" * 1_024 + b"\r\n") * 100)
+
+    async with AgentClient(timeout_s=30) as client, hostile_tls_agent(context, page) as agent:
+        client._tls().load_verify_locations(cadata=certificate.decode())
+        assert (await client.post(agent.url, "", b"{}")).status == 502
+
+        async def closed() -> bool:
+            return agent.open == 0 and not client._open
+
+        await eventually(closed)
+
+
 def addresses(*ports: int) -> list[Address]:
     return [
         (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))
@@ -210,6 +229,39 @@ async def test_an_address_that_hangs_is_overtaken(monkeypatch: pytest.MonkeyPatc
         port = int(agent.url.rpartition(":")[2])
         (await connect(addresses(1, port), kept, 0.01)).close()
     assert [sock.fileno() for sock in made] == [-1, -1]
+
+
+class Names:
+    """A name server that an agent has set up."""
+
+    def __init__(self, families: Sequence[int]) -> None:
+        self.families = families
+
+    async def resolve(self, host: str, port: int, family: int) -> list[Any]:
+        hosts = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+        return [
+            {"family": each, "host": hosts[socket.AddressFamily(each)]} for each in self.families
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_of_a_name_with_many_addresses_a_few_are_tried_of_each_family() -> None:
+    """Each takes a descriptor, and whoever has a name may give it thousands."""
+    tried: list[Address] = []
+
+    def refusing(address: Address) -> socket.socket:
+        tried.append(address)
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    many = [socket.AF_INET6] * 1_000 + [socket.AF_INET] * 1_000
+    async with AgentClient(timeout_s=30, make_socket=refusing) as client:
+        client._resolver = Names(many)  # type: ignore[assignment]  # as much as is asked of it
+        with pytest.raises(ConnectionRefusedError):
+            await client.post("http://agent.example", "", b"{}")
+    families = [family for family, *_ in tried]
+    assert families == [socket.AF_INET6, socket.AF_INET] * 2
 
 
 @pytest.mark.parametrize(
