@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -9,10 +10,15 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from aiohttp import web
 
 from nas_conformance.__main__ import main
+from nas_conformance.cli import _given, _parser
+from nas_conformance.runner import suite
+from nas_conformance.runner.context import Context
+from nas_conformance.runner.options import Patience
 from nas_conformance.runner.suite import CHECKS
 from nas_server.store import MemoryStore
 from tests.conformance.bugs import BUGS
@@ -192,6 +198,84 @@ def test_everything_armed_is_cancelled_and_what_cannot_be_is_named(capsys: Captu
     assert "left armed, because the cancel failed: conf-" in out
     status, _ = run_against(PLANTED["unknown-404"], "--only", "cancel.armed")
     assert "left armed" not in capsys.readouterr().out
+
+
+def test_scripts_are_told_what_is_left_armed(capsys: Captured) -> None:
+    run_against(PLANTED["cancels-nothing"], "--only", "arm.same-key", "--json")
+    [left] = json.loads(capsys.readouterr().out)["left_behind"]
+    assert left.startswith("conf-")
+
+
+class KeepsWhatTheSecondArmed(MemoryStore):
+    """Cancels nothing of the second agent."""
+
+    async def cancel(self, agent: str, job_id: str, now: int) -> None:
+        if agent != "two":
+            await super().cancel(agent, job_id, now)
+
+
+def test_what_the_second_agent_has_left_armed_is_named_too(capsys: Captured) -> None:
+    with nas_in_thread(KeepsWhatTheSecondArmed()) as nas:
+        options = ["--token", nas.token, "--second-token", nas.second, "--only", "isolation.arm"]
+        main(["--url", nas.url, *options, "--json"])
+    [left] = json.loads(capsys.readouterr().out)["left_behind"]
+    assert left.endswith("-both")
+
+
+def test_a_check_that_itself_fails_is_no_success(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def crash(context: Context) -> None:
+        raise ZeroDivisionError("of its own")
+
+    [check] = suite.choose(["cancel.unknown"])
+    monkeypatch.setattr(suite, "CHECKS", [attrs.evolve(check, run=crash)])
+    file = tmp_path / "report.xml"
+    assert run_against(None, "--json", "--junit", str(file))[0] == 1
+    [told] = json.loads(capsys.readouterr().out)["checks"]
+    assert (told["outcome"], told["reason"]) == (
+        "not run",
+        "the kit failed: ZeroDivisionError: of its own",
+    )
+    assert ElementTree.parse(file).getroot().get("failures") == "1"
+
+
+GIVEN: dict[str, tuple[str | None, dict[str, Any]]] = {
+    "--url": ("https://nas.example/", {"base_url": "https://nas.example"}),
+    "--token": ("one", {"token": "one"}),
+    "--second-token": ("two", {"second": "two"}),
+    "--expired-token": ("old", {"expired": "old"}),
+    "--unprovisioned-token": ("none", {"unprovisioned": "none"}),
+    "--allow-http": (None, {}),
+    "--receive": (None, {"receive": True}),
+    "--receive-port": ("8081", {"receive_port": 8081}),
+    "--callback-url": ("https://here.example", {"callback_url": "https://here.example"}),
+    "--jwks": ("https://nas.example/keys", {"jwks": "https://nas.example/keys"}),
+    "--issuer": ("https://iss.example", {"issuer": "https://iss.example"}),
+    "--audience": ("agent:7", {"audience": "agent:7"}),
+    "--examples": ("5", {"examples": 5}),
+    "--seed": ("9", {"seed": 9}),
+    "--deadline": ("12", {"deadline": 12.0}),
+    "--patience": ("7", {"patience": Patience(most=7.0)}),
+    "--clock-skew": ("3", {"patience": Patience(skew=3.0)}),
+}
+"""Every option about the run, what may be given for it, and what the run then has."""
+ABOUT_THE_COMMAND = {"--help", "--version", "--only", "--list", "--json", "--junit"}
+
+
+@pytest.mark.parametrize("flag", GIVEN)
+def test_each_option_reaches_the_run(flag: str) -> None:
+    said, wanted = GIVEN[flag]
+    usual = ["--url", "https://else.example", "--token", "t", "--callback-url", "https://a.example"]
+    given = _given(_parser().parse_args([*usual, flag, *([said] if said else [])]))
+    assert {name: getattr(given, name) for name in wanted} == wanted
+
+
+def test_no_option_is_left_out_of_that(capsys: Captured) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    named = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out.partition("Tokens may")[0]))
+    assert named == GIVEN.keys() | ABOUT_THE_COMMAND
 
 
 @pytest.mark.parametrize("status", [201, 500, 0])
