@@ -16,6 +16,7 @@ import pytest
 import chronos_plugin
 from chronos_plugin.host import Host
 from chronos_plugin.store import Job
+from nas_sdk import TokenError
 from nas_sdk.reconcile import Runtime
 from tests.support.patience import PATIENCE_S
 
@@ -132,6 +133,15 @@ def test_options_that_are_off_by_default_or_on(modules: Modules) -> None:
     assert (settings.watchdog, settings.allow_http) == (False, True)
 
 
+@pytest.mark.parametrize("value", [None, "", "false", "true", 0, 1, []])
+def test_a_switch_that_is_neither_true_nor_false_has_no_effect(
+    modules: Modules, value: object
+) -> None:
+    modules.config = {"cron": {"chronos": {"watchdog": value, "allow_http": value}}}
+    settings = Host().settings()
+    assert (settings.watchdog, settings.allow_http) == (True, False)
+
+
 def test_the_token_of_a_home_is_that_of_its_own_login(modules: Modules) -> None:
     other = modules.home / "profiles" / "other"
     modules.login(lambda **_: f"token of {modules._home()}")
@@ -139,6 +149,52 @@ def test_the_token_of_a_home_is_that_of_its_own_login(modules: Modules) -> None:
         assert Host().access_token(other, renew) == f"token of {other}"
         assert Host().access_token(modules.home, renew) == f"token of {modules.home}"
     assert modules.override is None
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["nas_9f86d081884c7d659a2feaa0c55ad015", "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJhIn0.c2ln-Xzk5"],
+)
+def test_a_reason_of_hermes_s_is_told_without_what_may_be_a_token(
+    modules: Modules, secret: str
+) -> None:
+    def refused(**_: object) -> str:
+        raise sys.modules["hermes_cli.auth"].AuthError(f"refresh of {secret} failed: 400")
+
+    modules.login(refused)
+    with pytest.raises(TokenError) as caught:
+        Host().access_token(modules.home, renew=False)
+    assert caught.value.message == "refresh of … failed: 400"
+    assert secret not in repr(caught.value)
+
+
+class KeptProblem:
+    """What hermes keeps as wrong with its scheduler."""
+
+    def __init__(self, modules: Modules, text: str = "") -> None:
+        self.text = text
+        modules.jobs(
+            get_ticker_last_error=lambda: self.text,
+            record_ticker_error=lambda text: self._keep(text),
+            clear_ticker_error=lambda: self._keep(""),
+        )
+
+    def _keep(self, text: str) -> None:
+        self.text = text
+
+
+def test_a_problem_of_ours_is_kept_and_forgotten(modules: Modules) -> None:
+    kept = KeptProblem(modules)
+    Host().keep_problem(modules.home, "nothing is armed")
+    assert kept.text == Host().problem(modules.home) == "chronos: nothing is armed"
+    Host().keep_problem(modules.home, "")
+    assert kept.text == ""
+
+
+def test_a_problem_of_hermes_s_own_is_not_forgotten_for_ours(modules: Modules) -> None:
+    kept = KeptProblem(modules, "the ticker died")
+    Host().keep_problem(modules.home, "")
+    assert kept.text == "the ticker died"
 
 
 def test_settings_of_another_home(modules: Modules) -> None:

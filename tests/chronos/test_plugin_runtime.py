@@ -431,6 +431,17 @@ def test_a_look_at_a_home_that_never_had_a_store_arms_nothing(world: World) -> N
     assert len(watchdogs(world)) == 2
 
 
+def test_a_home_that_was_fired_has_lost_its_store_whoever_looks_later(world: World) -> None:
+    world.hermes.config = {"watchdog": True}
+    world.hermes.broken[HOME] = Store(problem="jobs.json is not there", is_missing=True)
+    process = world.boot()
+    process.request_reconcile()
+    world.runtime.sleep(5)
+    process.request_reconcile(woken=False)
+    world.runtime.sleep(5)
+    assert process.reconciler().status.last_error == "jobs.json is not there"
+
+
 def test_a_heal_leaves_homes_alone_that_do_not_use_chronos(world: World) -> None:
     world.hermes.config = {"active": False}
     world.hermes.add("mine", 600)

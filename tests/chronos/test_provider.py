@@ -357,3 +357,17 @@ def test_what_is_not_armed_is_kept_by_hermes_until_it_is(world: World) -> None:
     world.nas.faults.clear()
     world.runtime.sleep(180)
     assert list(world.hermes.problems.values()) == [""]
+
+
+@pytest.mark.parametrize(("status", "operation"), [(401, None), (503, "list")])
+def test_an_error_about_no_job_in_particular_is_kept_by_hermes_too(
+    world: World, status: int, operation: str | None
+) -> None:
+    world.hermes.add("j1", 3600)
+    provider = world.provider()
+    provider.process.serving = True
+    world.nas.fail_next(status, operation=operation, times=1000)
+    provider.on_jobs_changed()
+    world.runtime.sleep(60)
+    (kept,) = world.hermes.problems.values()
+    assert f"NAS answered {status}" in kept
