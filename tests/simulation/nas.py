@@ -229,18 +229,15 @@ class SimulatedNas:
         self.watch()
 
 
-class Wire:
-    """What the SDK's client of one process sends through, in place of an `httpx.Client`."""
+class Wire(httpx.BaseTransport):
+    """What the SDK's client of one process sends through."""
 
     def __init__(self, nas: SimulatedNas, process: OsProcess) -> None:
-        self.headers = httpx.Headers()
         self._nas = nas
         self._process = process
 
-    def send(self, request: httpx.Request, **options: object) -> httpx.Response:
-        response = self._nas.call(self._process, request)
-        response.request = request
-        return response
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._nas.call(self._process, request)
 
 
 def _once(call: Answer) -> Answer:

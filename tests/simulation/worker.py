@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ def main(order: str) -> None:
     what, kind, *numbers = json.loads(order)
     work = Work(**what)
     driver = prepare(work)
+    gc.freeze()  # what is imported is no garbage, and need not be looked through for it
     for said in (_seeds if kind == "seeds" else _stories)(work, driver, *numbers):
         sys.stdout.write(json.dumps(said) + "\n")
         sys.stdout.flush()
