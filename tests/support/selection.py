@@ -2,11 +2,14 @@
 
 --fast           leaves out what needs hermes, a NATS cluster or a browser, or takes long
 --shuffle SEED   puts the files, and the tests of each, into another order
+
+Where tests run in several processes, each begins with its share of the longest, so that none of
+them is left when the others have nothing to do any more.
 """
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -43,6 +46,28 @@ _LONG = (
     "tools/test_stopping",
     "typed",
 )
+LONGEST = (
+    "test_hosts.py::test_incident_30",
+    "simulation/test_exhaustive",
+    "simulation/test_worlds",
+    "simulation/test_comparisons",
+    "test_profiles.py::test_incident_3",
+    "hermes/test_ten_minutes",
+    "hermes/test_doctor_fire",
+    "tools/test_bootstrap",
+    "contract/test_walk",
+    "hermes/test_matrix",
+    "incidents/",
+    "hermes/",
+    "benchmarks/",
+    "tools/",
+    "server/test_kill",
+    "page/test_browser",
+    "page/test_approve_browser",
+)
+"""What the tests are called that take longest, most of it waiting; the longest first."""
+_NEED = "need "
+_NEEDS_CLUSTER = _NEED + "a cluster"
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
@@ -62,6 +87,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not why[item]]
     if seed := config.getoption("--shuffle"):
         _shuffle(items, random.Random(seed))
+    elif workers := getattr(config, "workerinput", {}).get("workercount"):
+        items[:] = dealt(items, int(workers))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -93,7 +120,7 @@ def _why_not(item: pytest.Item) -> str:
     imported = set(vars(getattr(item, "module", None) or object))
     for need, fixtures in _FIXTURES.items():
         if asked & fixtures or imported & _NAMES[need]:
-            return f"need {need}"
+            return _NEED + need
     return ""
 
 
@@ -103,6 +130,31 @@ def _asked(item: pytest.Item) -> Iterator[str]:
     for value in getattr(getattr(item, "callspec", None), "params", {}).values():
         if isinstance(value, str):
             yield value
+
+
+def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
+    """The tests in such an order that each of so many equal parts begins with long ones.
+
+    Those of a cluster stay together: it costs CPU for as long as it runs.
+    """
+    ranks = {item: _rank(item) for item in items}
+    long = sorted((item for item in items if ranks[item] < len(LONGEST)), key=ranks.__getitem__)
+    rest = [item for item in items if ranks[item] == len(LONGEST)]
+    rest.sort(key=lambda item: _why_not(item) != _NEEDS_CLUSTER)
+    dealt: list[pytest.Item] = []
+    for worker in range(workers):
+        part = long[worker::workers]
+        size = (len(items) - len(dealt)) // (workers - worker)
+        more = max(0, size - len(part))
+        dealt += [*part, *rest[:more]]
+        rest = rest[more:]
+    return [*dealt, *rest]
+
+
+def _rank(item: pytest.Item) -> int:
+    """The place of a test among the longest; their number for one that is not."""
+    name = item.nodeid
+    return next((rank for rank, part in enumerate(LONGEST) if part in name), len(LONGEST))
 
 
 def _shuffle(items: list[pytest.Item], chance: random.Random) -> None:

@@ -1,9 +1,10 @@
-"""`scripts/test --repeat`, and what `--fast` and `--shuffle` do to the tests."""
+"""`scripts/test --repeat`, and the order and choice of the tests."""
 
 from pathlib import Path
 
 import pytest
 
+from tests.support import selection
 from tools import rounds
 from tools.bootstrap import ROOT
 
@@ -71,3 +72,34 @@ def test_another_order_is_the_same_for_the_same_seed(pytester: pytest.Pytester) 
     assert shuffled == order("--shuffle", "9")
     assert shuffled != order()
     assert sorted(shuffled) == sorted(order())
+
+
+LONG = """
+import pytest
+
+@pytest.mark.parametrize("number", range(5))
+def test_short(number): ...
+
+@pytest.mark.parametrize("number", range(4))
+def test_long(number): ...
+"""
+
+
+def test_every_process_begins_with_its_share_of_the_longest(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "LONGEST", ("test_long[3]", "test_long"))
+    pytester.makepyfile(test_lengths=LONG)
+    items, _ = pytester.inline_genitems("-p", "no:asyncio")
+    dealt = [item.name for item in selection.dealt(items, 2)]
+    first, second = dealt[:4], dealt[4:]
+    assert first[:2] == ["test_long[3]", "test_long[1]"]
+    assert second[:2] == ["test_long[0]", "test_long[2]"]
+    assert sorted(dealt) == sorted(item.name for item in items)
+
+
+def test_what_is_said_to_take_longest_is_there() -> None:
+    files = [file.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("test_*.py")]
+    for name in selection.LONGEST:
+        place, _, test = name.partition("::")
+        assert any(place in file and test in (ROOT / file).read_text("utf-8") for file in files)
