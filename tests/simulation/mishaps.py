@@ -28,12 +28,15 @@ class Mishaps:
         """Which of the claims to come are taken back."""
         self.refusals: list[tuple[float, float, str]] = []
         """From when until when claims of which job were refused."""
+        self.lost_seconds = 0.0
+        """For how long a store could not be read, in all."""
 
     def lose(self, store: Store, fault: str) -> None:
         """The job store, or one record of it, cannot be read for a while."""
         if store.lost or store.unreadable or not store.jobs or self._is_unheard_of(store):
             return
         seconds = self._fault_seconds(fault)
+        self.lost_seconds += seconds
         if fault == "record unreadable":
             store.unreadable = {self._world.chance.choice(sorted(store.jobs))}
             self._world.story.tell("store", "{} cannot be read", *store.unreadable)

@@ -31,8 +31,9 @@ FREE_WAKES: Final = 5
 LONGEST_WAIT_SECONDS: Final = 900.0
 """The waits between its wakes then."""
 LOOK_SECONDS: Final = 60.0
-AWAKE_REQUESTS: Final = 1
-"""Requests per minute and server while a job is due that is not run."""
+"""How often a server looks again at what may change without a word."""
+LOOK_REQUESTS: Final = 1
+"""Requests of one such look: at a job that is due and not run, or at a store that is lost."""
 WAKING: Final = (
     *EXCUSES,
     *("killed by a fire", "fire lost", "fire doubled", "answer lost", "NAS forgets"),
@@ -228,8 +229,8 @@ def _is_quiet(world: World) -> bool:
 
 def requests(world: World, count: int, events: int) -> list[str]:
     """Whether a world's requests are within bounds."""
-    faults = world.chaos.counts
-    refused = sum(end - start for start, end, _ in world.machine.mishaps.refusals) / 60
+    faults, mishaps = world.chaos.counts, world.machine.mishaps
+    looks = mishaps.lost_seconds + sum(end - start for start, end, _ in mishaps.refusals)
     bound: float = PER_EVENT * events + PER_FAULT * faults.total() + PER_WORLD
-    bound += AWAKE_REQUESTS * len(world.shape.servers) * refused
+    bound += LOOK_REQUESTS * len(world.shape.servers) * looks / LOOK_SECONDS
     return [] if count <= bound else [f"{count} requests for {events} events and {faults}"]
