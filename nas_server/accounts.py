@@ -110,6 +110,8 @@ class Accounts:
         """Keep agents in ``store``."""
         self._store = store
         self._names: dict[str, str] = {}
+        self._found: dict[str, tuple[Record, AgentAccount]] = {}
+        """Agents as records gave them, for stores that give the same record again."""
 
     async def identify(self, token: str, now: int) -> AgentAccount:
         """Return whose token this is; InvalidTokenError or UnprovisionedError."""
@@ -138,7 +140,14 @@ class Accounts:
     async def find(self, name: str) -> AgentAccount | None:
         """Return the agent of a name, a revoked one too."""
         record = await self._store.read(_AGENT, name)
-        return None if record is None else AgentAccount(**record)
+        if record is None:
+            return None
+        kept = self._found.get(name)
+        if kept is None or kept[0] is not record:
+            if len(self._found) >= KNOWN:
+                self._found.clear()
+            kept = self._found[name] = record, AgentAccount(**record)
+        return kept[1]
 
     async def everyone(self) -> list[AgentAccount]:
         """Return all agents in order of their names."""

@@ -8,6 +8,7 @@ URL is armed as far as it can be seen there, and again when the connection is ma
 import ipaddress
 import re
 import socket
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -37,6 +38,11 @@ def check(callback_url: object, *, allow_private: bool) -> str:
     """Return the URL when NAS may arm it; InvalidRequestError in words when not."""
     if not isinstance(callback_url, str):
         raise _refused("is not a text")
+    return _checked(callback_url, allow_private)
+
+
+@lru_cache(4_096)  # an agent arms all its jobs under one URL
+def _checked(callback_url: str, allow_private: bool) -> str:
     try:
         parts = urlsplit(check_callback_url(callback_url))
         host, port = parts.hostname, parts.port

@@ -75,6 +75,6 @@ def _text(members: dict[str, Any], name: str) -> str:
     value = members[name]
     if not isinstance(value, str):
         raise InvalidRequestError(f"{name}: is not a text", field=name)
-    if _SURROGATE.search(value):
+    if not value.isascii() and _SURROGATE.search(value):
         raise InvalidRequestError(f"{name}: holds half a character (a lone surrogate)", field=name)
     return value

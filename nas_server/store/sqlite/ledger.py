@@ -31,8 +31,12 @@ class Ledger:
 
     def provision(self, wanted: StoredOneShot, now: int) -> str:
         """Arm by the rules; return the schedule id to answer."""
+        held = self.held.remembered(wanted.agent, wanted.dedup_key, now)
+        if held is None and rows.put_first(self._db, wanted, now):
+            self._name(wanted)
+            return one_shot.arm(wanted, None, None)[0]
         delivered, row = rows.known(self._db, wanted, now)
-        remembered = self.held.remembered(wanted.agent, wanted.dedup_key, now) or delivered
+        remembered = held or delivered
         current = self.held.current(wanted.agent, wanted.job_id, row)
         schedule_id, write = one_shot.arm(wanted, current, remembered)
         if write:
@@ -170,6 +174,9 @@ class Ledger:
 
     def _put(self, one: StoredOneShot) -> None:
         rows.put(self._db, one)
+        self._name(one)
+
+    def _name(self, one: StoredOneShot) -> None:
         if not one.dead and one.wake_ms <= self._ready.horizon:
             self._ready.add(one.agent, one.job_id, one.wake_ms)
 

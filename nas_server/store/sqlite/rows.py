@@ -3,6 +3,8 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 import attrs
@@ -20,6 +22,13 @@ _ROW: Final = f"SELECT {_COLUMNS} FROM one_shots"  # noqa: S608 - names of our o
 _PUT: Final = (
     f"INSERT OR REPLACE INTO one_shots ({_COLUMNS}, wake_ms) "  # noqa: S608 - as above
     f"VALUES ({', '.join('?' * (len(_NAMES) + 1))})"
+)
+_FIELDS: Final = attrgetter(*_NAMES)
+_PUT_FIRST: Final = (
+    f"INSERT INTO one_shots ({_COLUMNS}, wake_ms) "  # noqa: S608 - as above
+    f"SELECT {', '.join('?' * (len(_NAMES) + 1))} WHERE NOT EXISTS "
+    "(SELECT 1 FROM delivered WHERE agent = ? AND dedup_key = ? AND until_ms > ?) "
+    "ON CONFLICT DO NOTHING"
 )
 _KNOWN: Final = (  # in one statement: each is a change of threads
     f"SELECT {_COLUMNS}, (SELECT schedule_id FROM delivered "  # noqa: S608 - as above
@@ -55,8 +64,17 @@ def get(db: sqlite3.Connection, agent: str, job_id: str) -> StoredOneShot | None
 
 def put(db: sqlite3.Connection, one: StoredOneShot) -> None:
     """Keep ``one`` as what its job has."""
-    values = [getattr(one, name) for name in _NAMES]
-    db.execute(_PUT, (*values, None if one.dead else one.wake_ms))
+    db.execute(_PUT, _values_of(one))
+
+
+def put_first(db: sqlite3.Connection, one: StoredOneShot, now: int) -> bool:
+    """Keep ``one`` if its job has nothing, and its dedup key is not remembered; tell whether."""
+    asked = (*_values_of(one), one.agent, one.dedup_key, now)
+    return db.execute(_PUT_FIRST, asked).rowcount == 1
+
+
+def _values_of(one: StoredOneShot) -> tuple[Any, ...]:
+    return (*_FIELDS(one), None if one.dead else one.wake_ms)
 
 
 def delete(db: sqlite3.Connection, agent: str, job_id: str) -> None:
@@ -248,7 +266,13 @@ def read(db: sqlite3.Connection, kind: str, key: str) -> Record | None:
     found = row.fetchone()
     if found is None:
         return None
-    record: Record = json.loads(found[0])
+    return _decoded(found[0])
+
+
+@lru_cache(4_096)
+def _decoded(text: str) -> Record:
+    """Return a record, the same one for the same text: nobody changes one in place."""
+    record: Record = json.loads(text)
     return record
 
 
