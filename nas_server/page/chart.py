@@ -32,14 +32,20 @@ def lateness_chart(attempts: Iterable[Attempt], now: int) -> str:
             late[place].append(each.late_ms)
     every = sorted(ms for part in late for ms in part)
     said = f"Lateness over 24 hours: {_words(every)}" if every else "Nothing fired within a day"
-    parts = [*_lines(), *(bar for n, part in enumerate(late) if part for bar in _bars(n, part))]
+    bars = (bar for n, part in enumerate(late) if part for bar in _bars(n, part))
+    parts = [*_lines(), *bars, *_names()]  # what comes later is painted over the rest
     return f'<svg class="chart" role="img" aria-label="{said}">{"".join(parts)}</svg>'
 
 
 def _lines() -> Iterator[str]:
-    for ms, name in LINES:
+    for ms, _ in LINES:
         y = f"{_y(ms):.2f}%"
-        yield f'<line x1="0" x2="100%" y1="{y}" y2="{y}"/><text x="4" y="{y}" dy="-3">{name}</text>'
+        yield f'<line x1="0" x2="100%" y1="{y}" y2="{y}"/>'
+
+
+def _names() -> Iterator[str]:
+    for ms, name in LINES:
+        yield f'<text x="4" y="{_y(ms):.2f}%" dy="-3">{name}</text>'
     for x, anchor, name in _HOURS:
         yield f'<text x="{x}%" y="97%" text-anchor="{anchor}">{name}</text>'
 

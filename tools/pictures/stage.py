@@ -23,6 +23,8 @@ JOBS: Final = {
     "orchard": ("frost-warning", 75, 4),
 }
 """Agents: a job's name, minutes to its next fire and how many more follow."""
+STAGED: Final = 28
+"""How many are armed on the stage."""
 
 
 @asynccontextmanager
@@ -34,6 +36,24 @@ async def stage() -> AsyncIterator[tuple[Hosted, str]]:
         await _arm(store)
         await _fire(store)
         yield nas, await Access(store).new_token()
+
+
+@asynccontextmanager
+async def many(count: int) -> AsyncIterator[tuple[Hosted, str]]:
+    """A NAS with so many armed and nothing else, and the admin token of its page."""
+    store = MemoryStore()
+    async with hosted(store) as nas:
+        await arm_many(store, nas.clock.now, count)
+        yield nas, await Access(store).new_token()
+
+
+async def arm_many(store: Store, now: int, count: int) -> None:
+    """Arm so many for 40 agents, the first in a minute."""
+    for n in range(count):
+        at = format_instant(now + MINUTE + n * 1_711)
+        agent, job = f"agent-{n % 40:02}", f"job-{n:05}"
+        url, name = f"https://{agent}.agents.example.com", one_shot.new_schedule_id()
+        await store.provision(one_shot.fresh(agent, job, at, url, job, name, now), now)
 
 
 async def _arm(store: Store) -> None:

@@ -20,7 +20,7 @@ from tests.server.page.conftest import LOOKS
 from tests.support.agent_stub import agent_stub, held
 from tests.support.browser import PATIENCE_MS, Viewer, viewer
 from tests.support.nas_in_process import Hosted, hosted
-from tools.pictures.stage import stage
+from tools.pictures.stage import STAGED, arm_many, many, stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # that of the one browser
 expect.set_options(timeout=PATIENCE_MS)
@@ -139,14 +139,6 @@ async def test_what_agents_say_is_never_markup(running: Browser) -> None:
         assert await page.title() == "One-shots · nas-server"
 
 
-async def arm_many(store: MemoryStore, now: int, count: int) -> None:
-    for n in range(count):
-        at = format_instant(now + 60_000 + n * 1_711)
-        agent, job = f"agent-{n % 40:02}", f"job-{n:05}"
-        name = one_shot.new_schedule_id()
-        await store.provision(one_shot.fresh(agent, job, at, DEAF, job, name, now), now)
-
-
 async def test_many_are_shown_in_pages_to_the_last_one(running: Browser) -> None:
     store = MemoryStore()
     async with looking(running, store) as (nas, somebody):
@@ -199,6 +191,7 @@ async def test_each_agent_has_a_view_of_its_own(running: Browser) -> None:
         chart = page.get_by_role("img", name="Lateness over 24 hours: 91 first attempts")
         await expect(chart).to_be_visible()
         assert await chart.locator("rect.worst").count() > 40
+        assert await chart.locator("text ~ rect").count() == 0  # a bar would hide the word
         for row in ("armed", "attempts"):
             await expect(page.locator(f"#{row}-rows tr").first).to_be_visible()
             assert all("weekly-digest" in text for text in await somebody.rows(row))
@@ -288,25 +281,16 @@ async def test_who_is_logged_out_is_asked_to_log_in(running: Browser) -> None:
         await expect(somebody.page.get_by_label("Admin token")).to_be_visible()
 
 
-@asynccontextmanager
-async def many(count: int) -> AsyncIterator[tuple[Hosted, str]]:
-    """A NAS with so many armed, and the admin token of its page."""
-    store = MemoryStore()
-    async with hosted(store) as nas:
-        await arm_many(store, nas.clock.now, count)
-        yield nas, await Access(store).new_token()
-
-
 TALLEST = {360: 3_000, 768: 3_000, 1_280: 4_000}
 """Of a width: the page is not longer, however much there is."""
 
 
-@pytest.mark.parametrize("count", [0, 28, 5_000, 50_000])
+@pytest.mark.parametrize("count", [0, STAGED, 5_000, 50_000])
 async def test_it_fits_every_screen_however_many_are_armed(running: Browser, count: int) -> None:
     every = itertools.product(TALLEST, ("light", "dark"))
     # The stage has a row in every state; of the others all rows are alike.
-    screens = every if count == 28 else [(360, "light"), (768, "dark"), (1_280, "light")]
-    async with stage() if count == 28 else many(count) as (nas, token):
+    screens = every if count == STAGED else [(360, "light"), (768, "dark"), (1_280, "light")]
+    async with stage() if count == STAGED else many(count) as (nas, token):
         for width, scheme in screens:
             size = {"width": width, "height": 740}
             async with viewer(running, nas.url, viewport=size, color_scheme=scheme) as somebody:
@@ -361,6 +345,37 @@ async def test_on_a_phone_a_row_opens_by_keyboard(running: Browser) -> None:
             await page.locator("summary", has_text=section).focus()
             await page.keyboard.press("Enter")
             await expect(rows).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [360, 768, 1_280])
+@pytest.mark.parametrize("place", ["", "contract"])
+async def test_the_button_to_log_out_has_no_line_of_its_own(
+    running: Browser, place: str, width: int
+) -> None:
+    size = {"width": width, "height": 740}
+    async with stage() as (nas, token), viewer(running, nas.url, viewport=size) as somebody:
+        await somebody.log_in(token)
+        await somebody.page.goto(f"{nas.url}/admin/{place}")
+        await expect(somebody.page.get_by_role("button", name="Log out")).to_be_visible()
+        apart = await somebody.page.evaluate(
+            """() => { const [name, button] = ["h1", ".top button"]
+            .map((each) => document.querySelector(each).getBoundingClientRect());
+            return Math.max(name.top, button.top) - Math.min(name.bottom, button.bottom); }"""
+        )
+        assert apart < 0
+
+
+@pytest.mark.parametrize("width", [360, 768, 1_280])
+async def test_no_name_of_the_contract_is_broken_in_two(running: Browser, width: int) -> None:
+    size = {"width": width, "height": 740}
+    async with stage() as (nas, token), viewer(running, nas.url, viewport=size) as somebody:
+        await somebody.log_in(token)
+        await somebody.page.goto(f"{nas.url}/admin/contract")
+        links = somebody.page.locator("td a")
+        assert await links.count() > 10
+        broken = "each => each.filter(a => a.getClientRects().length > 1).map(a => a.textContent)"
+        assert await links.evaluate_all(broken) == []
+        assert await somebody.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("place", ["login", "contract", "approve"])
