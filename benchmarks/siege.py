@@ -2,10 +2,12 @@
 
     python -m benchmarks.siege [--fires 200] [SHAPE ...]
 
-The hostile agent has as many deliveries under way as one agent may have; meanwhile the fires of
-another fall due within two seconds, and `/healthz` is asked all the time. The first row is
-without a hostile agent; CPU is the server's. Both agents and who asks are one process: some of
-what a flood costs is this end's.
+The hostile agent has so many jobs due that as many deliveries are under way as one agent may have,
+also where its answers end at once; meanwhile the fires of another fall due within two seconds, and
+`/healthz` is asked all the time. The first row and the last are without a hostile agent: what lies
+between them is chance. On a busy machine that is much, for the healthy agent has eight deliveries
+under way at the most, too; CPU is the server's, and tells even there. Both agents and who asks are
+one process: some of what a flood costs is this end's.
 """
 
 import argparse
@@ -22,7 +24,8 @@ from benchmarks.load import get, post, send_all, sink
 from tests.support.hostile_agents import SHAPES, TLS_SHAPES, Shape, hostile_agent
 from tests.support.nas_server import NasServer
 
-PER_AGENT: Final = 8
+JOBS: Final = 400
+"""Of the hostile agent. Each that fails waits a second or two before its next try."""
 AHEAD_S: Final = 4.0
 WITHIN_S: Final = 2.0
 PAUSE_S: Final = 0.01
@@ -38,7 +41,7 @@ async def besieging(nas_url: str, token: str, name: str) -> AsyncIterator[None]:
     shape, scheme = ALL[name]
     async with hostile_agent(shape) as hostile:
         url, due_ms = hostile.url.replace("http:", scheme), int(time.time() * 1e3)
-        jobs = [f"bad{n}" for n in range(PER_AGENT)]
+        jobs = [f"bad{n}" for n in range(JOBS)]
         await send_all(nas_url, (provision(token, job, due_ms, url) for job in jobs), 1)
         await hostile.held.wait()
         yield
@@ -68,22 +71,24 @@ async def measured(nas: NasServer, token: str, fires: int) -> Figures:
         asking.cancel()
         with suppress(asyncio.CancelledError):
             await asking
-        return lateness(agent, dues) | in_ms(took, "healthz_") | {"cpu_s": cpu_s(nas.pid) - cpu}
+        asked = in_ms(took, "healthz_") | {"healthz_max_ms": max(took) * 1e3}
+        return lateness(agent, dues) | asked | {"cpu_s": cpu_s(nas.pid) - cpu}
 
 
 async def campaign(names: list[str], fires: int) -> None:
     """Measure without a hostile agent, and with each."""
     with stores("sqlite") as provided:
         count = len(names)
-        async with server(provided, hanging=count, agents=count + 1) as (nas, tokens, hostile):
+        async with server(provided, hanging=count, agents=count + 2) as (nas, tokens, hostile):
             _row("none", await measured(nas, tokens[-1], fires))
-            for name, token, bad in zip(names, tokens, hostile, strict=False):
+            for name, token, bad in zip(names, tokens[1:], hostile, strict=False):
                 async with besieging(nas.url, bad, name):
                     _row(name, await measured(nas, token, fires))
+            _row("none", await measured(nas, tokens[0], fires))
 
 
 def _row(name: str, found: Figures) -> None:
-    keys = ("p50_ms", "p99_ms", "healthz_p50_ms", "healthz_p99_ms")
+    keys = ("p50_ms", "p99_ms", "healthz_p50_ms", "healthz_p99_ms", "healthz_max_ms")
     shown = [f"{found[key]:.0f}" for key in keys] + [f"{found['cpu_s']:.1f}"]
     print(f"| {name} | " + " | ".join(shown) + " |", flush=True)
 
@@ -96,10 +101,8 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.names) - set(ALL):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    print(
-        "| answer | fires p50, ms | fires p99, ms | /healthz p50, ms | /healthz p99, ms | CPU, s |"
-    )
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| answer | fires p50, ms | p99 | /healthz p50, ms | p99 | worst | CPU, s |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     asyncio.run(campaign(options.names or list(ALL), options.fires))
     return 0
 
