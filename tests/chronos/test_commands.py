@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from chronos_plugin import store_marks
 from chronos_plugin.cli import check_hermes, check_nas, doctor, hermes_env, main
 from chronos_plugin.cli.check_arms import arms
 from chronos_plugin.cli.check_nas import fire
@@ -213,6 +214,15 @@ def test_disarm_cancels_this_home_s_and_leaves_the_others(
     assert len(left) == 3
     assert "theirs" in left
     assert "mine" not in left
+
+
+def test_after_disarm_a_store_that_is_not_there_is_not_lost(world: World, tmp_path: Path) -> None:
+    (tmp_path / "cron").mkdir()
+    world.hermes.stores[tmp_path] = {}
+    world.hermes.at = tmp_path
+    store_marks.store_seen(tmp_path)
+    assert main(["disarm"]) == 0
+    assert not store_marks.was_store_seen(tmp_path)
 
 
 def test_disarm_of_a_home_that_has_switched_away(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chronos_plugin.host import ChronosConfig
 from chronos_plugin.plugin_runtime import PluginRuntime
 from chronos_plugin.store import Store
 from nas_sdk._core.instants import parse_instant
@@ -437,9 +438,30 @@ def test_a_home_that_was_fired_has_lost_its_store_whoever_looks_later(world: Wor
     process = world.boot()
     process.request_reconcile()
     world.runtime.sleep(5)
+    world.nas.forget()  # else the watchdogs that are armed tell as much
     process.request_reconcile(woken=False)
     world.runtime.sleep(5)
     assert process.reconciler().status.last_error == "jobs.json is not there"
+    assert len(watchdogs(world)) == 2
+
+
+def test_a_home_that_cannot_be_configured_keeps_no_other_from_being_armed(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.hermes.stores[OTHER] = {}
+    world.hermes.add("theirs", 600, home=OTHER)
+    settings = world.hermes.settings
+
+    def of(home: Path | None = None) -> ChronosConfig:
+        if home == HOME:
+            raise ValueError("config.yaml is no YAML")
+        return settings(home)
+
+    monkeypatch.setattr(world.hermes, "settings", of)
+    world.boot().request_reconcile()
+    world.runtime.sleep(5)
+    assert set(world.armed()) == {"theirs"}
+    assert f"the jobs of {HOME} cannot be armed: config.yaml is no YAML" in caplog.text
 
 
 def test_a_heal_leaves_homes_alone_that_do_not_use_chronos(world: World) -> None:

@@ -359,6 +359,20 @@ def test_what_is_not_armed_is_kept_by_hermes_until_it_is(world: World) -> None:
     assert list(world.hermes.problems.values()) == [""]
 
 
+def test_a_prompt_leaves_word_where_its_reconcile_has_not_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(home: Path, renew: bool) -> str:
+        world.runtime.sleep(30)
+        return "agent-token"
+
+    monkeypatch.setattr(world.hermes, "access_token", slow)
+    world.hermes.add("j1", 3600)
+    world.provider().on_jobs_changed()
+    (kept,) = world.hermes.problems.values()
+    assert kept.startswith("jobs: not armed as wanted: ")
+
+
 @pytest.mark.parametrize(("status", "operation"), [(401, None), (503, "list")])
 def test_an_error_about_no_job_in_particular_is_kept_by_hermes_too(
     world: World, status: int, operation: str | None

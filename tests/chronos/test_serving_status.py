@@ -62,6 +62,19 @@ def test_another_s_record_is_not_swept(records: ServingStatus) -> None:
         assert [each.pid for each in records.running()] == [process.pid, os.getpid()]
 
 
+def test_only_the_owner_may_read_who_serves(records: ServingStatus) -> None:
+    before = os.umask(0)
+    try:
+        records.serve("/mine", "1", 1.0)
+    finally:
+        os.umask(before)
+    (file,) = records.folder.glob("*.json")
+    assert [oct(path.stat().st_mode & 0o777) for path in (records.folder, file)] == [
+        "0o700",
+        "0o600",
+    ]
+
+
 def test_to_serve_is_said_once(records: ServingStatus) -> None:
     records.serve("/mine", "1", 1.0)
     records.serve("/mine", "1", 2.0)
