@@ -372,6 +372,7 @@ async def test_bad_answers(kind: str, answer: httpx.Response, expected: type[Nas
     error = await error_of(driver(kind, transport=transport)("provision", *PROVISION))
     assert error.status == error.response.status_code == answer.status_code
     assert error.response.content == answer.content
+    assert error.response.headers == answer.headers
     assert type(error) is expected
 
 

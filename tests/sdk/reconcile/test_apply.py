@@ -429,3 +429,13 @@ def test_a_write_that_was_not_sent_has_no_attempts(nas: InMemoryNas) -> None:
     with nas.client(max_attempts=2) as client:
         report = converge(client, jobs(3), callback_url=CALLBACK)
     assert [outcome.attempts for outcome in report.failed] == [2, 0, 0]
+
+
+def test_however_many_jobs_there_are_each_is_armed_and_each_orphan_cancelled() -> None:
+    nas = InMemoryNas()
+    for number in range(1_200):
+        nas.arm(f"orphan-{number}", "2026-06-01T00:00:00Z")
+    wanted = [OneShot(f"job-{number}", "2026-06-01T00:00:00Z") for number in range(1_200)]
+    with nas.client() as client:
+        assert converge(client, wanted, callback_url=CALLBACK, now=NOW).ok
+    assert nas.armed().keys() == {one.job_id for one in wanted}
