@@ -89,6 +89,20 @@ async def test_what_a_call_of_the_old_holder_arms_late_is_not_delivered(store: S
         assert thief.fires == []
 
 
+async def test_what_a_call_of_the_old_holder_arms_late_is_not_listed() -> None:
+    store = MemoryStore()
+    async with hosted(store) as nas:
+        now = nas.clock()
+        _, nas.token = await nas.nas.accounts.rotate("agent", keep_armed=False)
+        late = format_instant(now + SOON_MS)
+        await store.provision(
+            one_shot.fresh("agent", "job", late, "https://x.example", "k", "os_1", now, 1), now
+        )
+        assert await nas.armed() == {}
+        await nas.provision("mine", SOON_MS, "https://agent.example")
+        assert list(await nas.armed()) == ["mine"]
+
+
 async def test_the_same_key_is_armed_anew_with_the_callback_of_the_new_holder(
     store: Store,
 ) -> None:

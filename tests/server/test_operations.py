@@ -282,6 +282,12 @@ async def test_a_server_that_can_keep_nothing_is_not_ready(
     assert (await nas.call("GET", "/healthz"))[0] == 200
 
 
+async def test_a_server_that_stops_is_not_ready(nas: Hosted) -> None:
+    await nas.nas.stop()
+    refused(await nas.call("GET", "/readyz"), 503, "temporarily_unavailable")
+    assert (await nas.call("GET", "/healthz"))[0] == 200
+
+
 @pytest.mark.parametrize("name", ["next_due", "write"])
 async def test_a_server_whose_store_hangs_says_so_soon(
     monkeypatch: pytest.MonkeyPatch, name: str
