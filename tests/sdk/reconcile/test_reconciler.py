@@ -26,6 +26,7 @@ class Jobs(Reconciler):
         super().__init__(CALLBACK, runtime)
         self.wanted = [OneShot("j1", AT)]
         self.problem: BaseException | None = None
+        self.doubt = ""
         self.began: list[float] = []
         """When each converge asked for its client, in seconds since the first moment."""
         self._client = nas.client(max_attempts=1)
@@ -38,7 +39,7 @@ class Jobs(Reconciler):
     def desired(self, listed: Collection[str] | None) -> Desired:
         if self.problem:
             raise self.problem
-        return Desired(self.wanted)
+        return Desired(self.wanted, problem=self.doubt)
 
 
 @pytest.fixture
@@ -230,6 +231,32 @@ def test_a_job_whose_time_cannot_be_read_is_named(jobs: Jobs, runtime: VirtualRu
     runtime.sleep(0.1)
     assert jobs.status.failed_jobs == ("j1",)
     assert jobs.status.last_error == "when job j1 fires cannot be read: give it a new time"
+
+
+def test_of_several_errors_the_longest_wait_that_was_asked_for_counts(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    nas.fail_next(503, operation="list", headers={"Retry-After": "5"})
+    nas.fail_next(429, operation="provision", headers={"Retry-After": "300"})
+    jobs.request()
+    runtime.sleep(299)
+    assert jobs.began == [0.0]
+    runtime.sleep(60)
+    assert len(jobs.began) == 2
+
+
+def test_each_doubt_about_what_is_desired_is_told_once(
+    jobs: Jobs, runtime: VirtualRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    for doubt in ("one job is damaged", "one job is damaged", "two jobs are damaged", ""):
+        jobs.doubt = doubt
+        jobs.request()
+        runtime.sleep(1)
+    told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert told == [
+        "nothing is cancelled: one job is damaged",
+        "nothing is cancelled: two jobs are damaged",
+    ]
 
 
 def test_before_the_first_converge_everything_may_have_moved(

@@ -148,6 +148,11 @@ def test_there_is_nothing_else(nas: InMemoryNas) -> None:
 # Faults
 
 
+def test_the_double_asks_for_patience_as_the_contract_has_it(nas: InMemoryNas) -> None:
+    nas.fail_next(429)
+    assert post(nas, "cancel", json={"job_id": "a"}).headers["retry-after"] == "1"
+
+
 async def test_faults_of_a_status(kind: str, nas: InMemoryNas) -> None:
     call = nas_driver(kind, nas, max_attempts=1)
     nas.fail_next(503)
@@ -255,14 +260,24 @@ def test_what_ends_a_one_shot(nas: InMemoryNas, status: int) -> None:
     assert nas.armed() == {}
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 404, 500, None])
-async def test_what_is_delivered_again(nas: InMemoryNas, status: int | None) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(301, 400, 401, 404, 500),
+        httpx.ConnectError("asleep"),
+        httpx.ReadTimeout("busy"),
+        httpx.RemoteProtocolError("hung up"),
+        httpx.TooManyRedirects("in circles"),
+    ],
+)
+async def test_what_is_delivered_again(nas: InMemoryNas, answer: int | httpx.HTTPError) -> None:
     nas.arm("job-1", PAST)
+    status = answer if isinstance(answer, int) else None
 
     def agent(request: httpx.Request) -> httpx.Response:
-        if status is None:
-            raise httpx.ConnectError("asleep")
-        return httpx.Response(status)
+        if isinstance(answer, httpx.HTTPError):
+            raise answer
+        return httpx.Response(answer)
 
     async def async_agent(request: httpx.Request) -> httpx.Response:
         return agent(request)
