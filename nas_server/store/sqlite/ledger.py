@@ -23,6 +23,7 @@ class Ledger:
         self._db = connection
         self._ready = Ready()
         self._most = policy.ready
+        self._forgot = -rows.FORGET_MS
         self.held = HeldOneShots()
 
     def rolled_back(self) -> None:
@@ -105,15 +106,18 @@ class Ledger:
         self, tried: StoredOneShot, outcome: DeliveryResult, now: int, chance: float
     ) -> StoredOneShot | None:
         """Note how a delivery ended; return what the job has now."""
-        current = self._get(tried.agent, tried.job_id)
-        left = _left(tried, current, outcome, now, chance)
-        if left is None and current is not None:  # first what makes room for the rest
-            rows.delete(self._db, tried.agent, tried.job_id)
         if one_shot.ends(tried, outcome):
-            rows.remember(self._db, tried, now, now + one_shot.REMEMBER_MS)
-        elif left is not None and left != current:
-            self._put(left)
-            rows.bury(self._db, now)
+            # First what makes room for the rest.
+            over = rows.end(self._db, tried)
+            left = None if over else self._get(tried.agent, tried.job_id)
+            self._forget(now)
+            rows.remember(self._db, tried, now + one_shot.REMEMBER_MS)
+        else:
+            current = self._get(tried.agent, tried.job_id)
+            left = _left(tried, current, outcome, now, chance)
+            if left is not None and left != current:
+                self._put(left)
+                rows.bury(self._db, now)
         rows.keep_attempt(self._db, Attempt.of(tried, outcome, left, now), self._policy.history)
         return left
 
@@ -142,7 +146,7 @@ class Ledger:
                 else:
                     self._put(one_shot.release(each.one))
             if each.one is None and (kept := self.held.kept(each.row)) is not None:
-                rows.remember(self._db, each.row, kept[0] - one_shot.REMEMBER_MS, kept[0])
+                rows.remember(self._db, each.row, kept[0])
         for attempt in self.held.attempts:
             rows.keep_attempt(self._db, attempt, self._policy.history)
 
@@ -153,6 +157,12 @@ class Ledger:
             current = self.held.current(tried.agent, tried.job_id, row)
             if row is not None and one_shot.is_retried(current, tried):
                 self.held.put(row, one_shot.release(tried))
+
+    def _forget(self, now: int) -> None:
+        """Forget delivered keys whose time is over; once there are no more, rest for a while."""
+        if not self._forgot <= now < self._forgot + rows.FORGET_MS:
+            more = rows.forget_delivered(self._db, now)
+            self._forgot = -rows.FORGET_MS if more else now
 
     def _get(self, agent: str, job_id: str) -> StoredOneShot | None:
         """Return what a job has, as it is: a delivery under way is in no row."""

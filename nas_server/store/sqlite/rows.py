@@ -38,6 +38,8 @@ _KNOWN: Final = (  # in one statement: each is a change of threads
 
 SLICE: Final = 100
 """So many that are over are forgotten at a time: what waited for all of them would wait long."""
+FORGET_MS: Final = 1_000
+"""How long after the last key that is over nobody looks for more: a look costs as much as a key."""
 FORGET_EVERY: Final = 32
 """Every so many attempts, old ones are forgotten, twice as many at the most."""
 _KEEP: Final = (
@@ -178,13 +180,27 @@ def known(
     return schedule_id, None if row[0] is None else _one_shot(row)
 
 
-def remember(db: sqlite3.Connection, one: StoredOneShot, now: int, until: int) -> None:
-    """Remember the dedup key of a one-shot for a while; forget those whose time is over."""
-    db.execute(
+def end(db: sqlite3.Connection, one: StoredOneShot) -> bool:
+    """Remove what the job has if that is ``one``; tell whether it was."""
+    names = (one.agent, one.job_id, one.schedule_id)
+    done = db.execute(
+        "DELETE FROM one_shots WHERE agent = ? AND job_id = ? AND schedule_id = ?", names
+    )
+    return done.rowcount == 1
+
+
+def forget_delivered(db: sqlite3.Connection, now: int) -> bool:
+    """Forget a slice of the dedup keys whose time is over; tell whether there may be more."""
+    forgotten = db.execute(
         "DELETE FROM delivered WHERE (agent, dedup_key) IN "
         "(SELECT agent, dedup_key FROM delivered WHERE until_ms <= ? LIMIT ?)",
         (now, SLICE),
     )
+    return forgotten.rowcount == SLICE
+
+
+def remember(db: sqlite3.Connection, one: StoredOneShot, until: int) -> None:
+    """Remember the dedup key of a one-shot for a while."""
     db.execute(
         "INSERT OR REPLACE INTO delivered (agent, dedup_key, schedule_id, until_ms) "
         "VALUES (?, ?, ?, ?)",
