@@ -101,7 +101,8 @@ class Caller:
     def _judge(self, answer: Answer) -> DeliveryResult:
         wait = parse_retry_after(answer.headers, self._clock() / 1_000)
         retry_after_ms = None if wait is None else int(wait * 1_000)
-        return one_shot.answered(answer.status, not_run(answer.body), retry_after_ms)
+        said = not_run(answer.body) if answer.status == 200 else None  # with no other it means one
+        return one_shot.answered(answer.status, said, retry_after_ms)
 
 
 def _reason(error: OSError) -> str:
