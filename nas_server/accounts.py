@@ -11,9 +11,8 @@ import attrs
 
 from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server.logs import log_event
-from nas_server.store.base import Record, Store, StoreError
+from nas_server.store.base import AGENT, Record, Store, StoreError
 
-_AGENT: Final = "agent"
 KNOWN: Final = 100_000
 """Of so many tokens it is known whose they are, without a look into the store."""
 _TOKEN: Final = "token"  # noqa: S105 - the kind of a record
@@ -139,7 +138,7 @@ class Accounts:
 
     async def find(self, name: str) -> AgentAccount | None:
         """Return the agent of a name, a revoked one too."""
-        record = await self._store.read(_AGENT, name)
+        record = await self._store.read(AGENT, name)
         if record is None:
             return None
         kept = self._found.get(name)
@@ -151,7 +150,7 @@ class Accounts:
 
     async def everyone(self) -> list[AgentAccount]:
         """Return all agents in order of their names."""
-        return [AgentAccount(**record) for record in (await self._store.scan(_AGENT)).values()]
+        return [AgentAccount(**record) for record in (await self._store.scan(AGENT)).values()]
 
     async def provisioned(self, name: str) -> AgentAccount:
         """Return the agent of a name; AccountError when it is not provisioned."""
@@ -214,13 +213,13 @@ class Accounts:
         It is called again when somebody else changed the agent meanwhile.
         """
         while True:
-            record = await self._store.read(_AGENT, name)
+            record = await self._store.read(AGENT, name)
             known = None if record is None else AgentAccount(**record)
             agent = change(known)
             old = set() if known is None else known.pointers
             for hashed in agent.pointers - old:
                 await self._store.write(_TOKEN, hashed, {"agent": name})
-            done = await self._store.swap(_AGENT, name, record, agent.to_record())
+            done = await self._store.swap(AGENT, name, record, agent.to_record())
             await self._clear(name, old - agent.pointers if done else agent.pointers - old)
             if done:
                 if known is not None and agent.armed_from > known.armed_from:

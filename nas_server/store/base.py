@@ -15,6 +15,8 @@ from nas_server.history import Attempt
 Record = dict[str, Any]
 """A small JSON object, such as an agent or a signing key."""
 
+AGENT: Final = "agent"
+"""The kind of a record that every call and every fire reads. None is ever removed."""
 PROBE: Final = "probe"
 """The kind of a record that has no more room than an arm. The others are written to a full
 storage, too: without a credential there is no cancel."""

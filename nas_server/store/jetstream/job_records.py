@@ -22,6 +22,7 @@ from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server.store.base import ALL, StoreError, Which
 from nas_server.store.jetstream.alarms import Alarms
+from nas_server.store.jetstream.batched_reads import BatchedReads
 from nas_server.store.jetstream.job_record import Alarm, Job, JobRecord, text_of, token
 from nas_server.store.jetstream.link import ConflictError, Found, JetStreamClient
 
@@ -32,14 +33,19 @@ AT_ONCE: Final = 64
 class JobRecords:
     """The records of one NAS."""
 
-    def __init__(self, link: JetStreamClient, alarms: Alarms) -> None:
-        """Keep records through ``link``, woken by ``alarms``."""
+    def __init__(self, link: JetStreamClient, alarms: Alarms, batched: BatchedReads) -> None:
+        """Keep records through ``link``, woken by ``alarms``; some are read by ``batched``."""
         self._link = link
+        self._batched = batched
         self._alarms = alarms
 
     async def read(self, job: Job) -> JobRecord:
         """Return what a job has, as its last answered change left it."""
         return JobRecord.decode(job, *await self._link.get(self._subject("one", job)))
+
+    async def read_with_others(self, job: Job) -> JobRecord:
+        """Return the same of a job that has a record, together with others read now."""
+        return JobRecord.decode(job, *await self._batched.get(self._subject("one", job)))
 
     async def count(self) -> int:
         """Return how many records there are, those without a one-shot among them."""

@@ -57,7 +57,7 @@ class Leases:
         again, leased = pending.wake_ms, False
         try:
             while True:
-                record = await self._jobs.read(pending.alarm.job)
+                record = await self._jobs.read_with_others(pending.alarm.job)
                 if record.live is not None and record.alarm == pending.alarm.id:
                     again, leased = record.live.wake_ms, record.live.lease_until_ms is not None
                     if again > now:

@@ -2,7 +2,8 @@
 
 import json
 
-from nas_server.store.base import Record
+from nas_server.store.base import AGENT, Record
+from nas_server.store.jetstream.batched_reads import BatchedReads
 from nas_server.store.jetstream.job_record import text_of, token
 from nas_server.store.jetstream.link import ConflictError, JetStreamClient
 
@@ -10,13 +11,16 @@ from nas_server.store.jetstream.link import ConflictError, JetStreamClient
 class NatsKeyValue:
     """The records of one NAS."""
 
-    def __init__(self, link: JetStreamClient) -> None:
-        """Keep records through ``link``."""
+    def __init__(self, link: JetStreamClient, batched: BatchedReads) -> None:
+        """Keep records through ``link``; those of agents are read by ``batched``."""
         self._link = link
+        self._batched = batched
 
     async def read(self, kind: str, key: str) -> Record | None:
         """Return a record."""
-        return _record(*await self._link.get(self._subject(kind, key)))
+        # A replica may not have heard yet of a record that was removed.
+        reads = self._batched if kind == AGENT else self._link
+        return _record(*await reads.get(self._subject(kind, key)))
 
     async def write(self, kind: str, key: str, record: Record | None) -> None:
         """Keep a record in place of the one under its key; None removes it."""

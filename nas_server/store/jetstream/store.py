@@ -30,6 +30,7 @@ from nas_server.store.base import (
 )
 from nas_server.store.histogram import histogram, in_order
 from nas_server.store.jetstream.alarms import Alarms
+from nas_server.store.jetstream.batched_reads import BatchedReads
 from nas_server.store.jetstream.history import NatsHistory
 from nas_server.store.jetstream.job_record import Job, JobRecord
 from nas_server.store.jetstream.job_records import JobRecords
@@ -52,8 +53,9 @@ class JetStreamStore(Store):
         """Work through ``link`` and be woken by ``alarms``."""
         self._link = link
         self._alarms = alarms
-        self._jobs = JobRecords(link, alarms)
-        self._records = NatsKeyValue(link)
+        batched = BatchedReads(link)
+        self._jobs = JobRecords(link, alarms, batched)
+        self._records = NatsKeyValue(link, batched)
         self._history = NatsHistory(link)
         self._room = Room(link)
         self._leases = Leases(self._jobs, alarms, chance)

@@ -1,7 +1,6 @@
 """Questions to a cluster: what is asked twice happens once, and nothing old is believed."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,12 @@ from nas_server.store import StoreError
 from nas_server.store.base import GoneError
 from nas_server.store.jetstream import direct as nats_direct
 from nas_server.store.jetstream.link import ConflictError, JetStreamClient, Names
-from nas_server.store.jetstream.setup import Place, connect, prepare
-from tests.support.jetstream_store import new_url
+from nas_server.store.jetstream.setup import Place, connect
 from tests.support.nas_in_process import eventually
-from tests.support.nats_cluster import NatsCluster, nats_cluster
+from tests.support.nats_cluster import nats_cluster
 from tests.support.patience import PATIENCE_S
 
 BRIEF = JetStreamPolicy(patience_s=0.3)
-
-
-@pytest.fixture(params=["nats_one", "nats_three"])
-async def link(request: pytest.FixtureRequest) -> AsyncIterator[JetStreamClient]:
-    cluster: NatsCluster = request.getfixturevalue(request.param)
-    place = Place.parse(new_url(cluster))
-    client = await connect(place)
-    made = JetStreamClient(client, place.names)
-    await prepare(made, place.hosts)
-    yield made
-    await client.close()
 
 
 @pytest.fixture
