@@ -57,6 +57,7 @@ def arms_per_s(url: str, tokens: Sequence[str], directory: Path, prefix: str) ->
     script = directory / f"{prefix}.lua"
     script.write_text(_SCRIPT.format(tokens=quoted, prefix=prefix, path=PATH))
     flags = ["-t", "1", "-c", str(CONNECTIONS), "-d", f"{SECONDS}s", "-s", str(script)]
+    flags += ["--timeout", f"{SECONDS}s"]  # a busy machine is slow, and that is no refusal
     told = subprocess.run(
         [find(), *flags, url], check=True, capture_output=True, text=True, timeout=20 * SECONDS
     ).stdout
