@@ -26,7 +26,7 @@ from tests.support.nas_server import NasServer
 
 JOBS: Final = 400
 """Of the hostile agent. Each that fails waits a second or two before its next try."""
-AHEAD_S: Final = 4.0
+AHEAD_S: Final = 6.0
 WITHIN_S: Final = 2.0
 PAUSE_S: Final = 0.01
 ALL: Final[dict[str, tuple[Shape, str]]] = {

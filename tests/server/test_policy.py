@@ -160,6 +160,7 @@ STATED = {
     "store.jetstream.job_records.AT_ONCE": Limit(64, "records read at a time"),
     "store.jetstream.leases.AT_ONCE": Limit(64, "one-shots leased or dropped at a time"),
     "store.sqlite.held._FEW": Limit(1_000, "attempts held in memory; wakes that are no burden"),
+    "store.sqlite.file_guard._DIGITS": Limit(16, "of a mark's count, which never wraps"),
     "store.sqlite.reserve.SHARE": Limit(8, "of what is free an eighth is set aside at most"),
     "store.sqlite.rows.SLICE": Limit(100, "what is over is forgotten so many at a time"),
     "store.sqlite.rows.FORGET_EVERY": Limit(32, "every so many attempts old ones are forgotten"),

@@ -5,8 +5,8 @@ with the process. One that was overwritten in place, as by ``cp``, or has a seco
 breaks. So before and after each write the file is looked at, and nothing is answered that
 may not last.
 
-A mark in the file tells it from an older copy. It changes whenever the log of writes was
-worked into the file, so a copy from before that has another.
+A mark in the file tells it from an older copy. It counts on whenever the log of writes was
+worked into the file, and soon after each write, so a copy from before that has another.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from typing import Final
 from nas_server.store.base import StoreError
 
 _SIDES: Final = ("", "-wal", "-shm", ".lock")
+_DIGITS: Final = 16
 
 
 class FileChangedError(StoreError):
@@ -41,9 +42,12 @@ class FileGuard:
         self._db = connection
         # Open until `close`: to close any handle of the file drops SQLite's locks on it.
         self._handle = os.open(path, os.O_RDONLY)
-        self._mark, self._in_file = "", ""
+        self._session = secrets.token_hex(16)
+        self._count, self._in_file = 0, 0  # which mark there is, with the log and without; 0: none
+        self._changes = 0
         with contextlib.suppress(sqlite3.OperationalError):  # full: fires go on all the same
-            self._renew()
+            connection.execute("INSERT OR REPLACE INTO mark VALUES (1, ?)", (self._mark(1),))
+            self._count, self._changes = 1, connection.total_changes
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         sides = [Path(f"{path}{side}") for side in _SIDES]
         self._known = {str(each): _identity(each.stat()) for each in sides if each.exists()}
@@ -58,41 +62,55 @@ class FileGuard:
         """Raise FileChangedError when the file is not what it was, in words for a person."""
         for name, known in self._known.items():
             try:
-                found = os.stat(name)  # noqa: PTH116 - twice for each group of writes
+                found = os.lstat(name)  # a link is not the file that was opened
             except OSError:
                 raise FileChangedError(name, "was deleted or moved") from None
             if _identity(found) != known:
                 raise FileChangedError(name, "was replaced by another")
             if found.st_nlink != 1:
                 raise FileChangedError(name, "has a second name (a hard link)", "remove that name")
-            if name == self._name and self._mark:
+            if name == self._name and self._count:
                 self._check_marks(_look(found))
 
+    def renew(self) -> None:
+        """Have another mark if something was written since: a copy from before has the old one.
+
+        To be called now and then, outside of a transaction; FileChangedError.
+        """
+        if self._count and self._db.total_changes != self._changes:
+            with contextlib.suppress(sqlite3.Error):
+                self._renew()
+
     def _check_marks(self, look: tuple[int, int]) -> None:
-        if self._db.execute("SELECT mark FROM mark").fetchone() != (self._mark,):
+        if self._db.execute("SELECT mark FROM mark").fetchone() != (self._mark(self._count),):
             raise FileChangedError(self._name, "was overwritten with a copy")
         if look == self._look:
             return
-        if not (found := self._found_in_file()):
+        if (found := self._found_in_file()) < max(1, self._in_file):
             raise FileChangedError(self._name, "was overwritten with a copy")
         self._look, self._in_file = look, found
-        if found == self._mark:
+        if found == self._count:
             with contextlib.suppress(sqlite3.Error):
                 self._renew()
 
     def _renew(self) -> None:
-        mark = secrets.token_hex(16)
-        self._db.execute("INSERT OR REPLACE INTO mark (id, mark) VALUES (1, ?)", (mark,))
-        self._mark = mark
+        old, new = self._mark(self._count), self._mark(self._count + 1)
+        if self._db.execute("UPDATE mark SET mark = ? WHERE mark = ?", (new, old)).rowcount != 1:
+            raise FileChangedError(self._name, "was overwritten with a copy")
+        self._count += 1
+        self._changes = self._db.total_changes
 
-    def _found_in_file(self) -> str:
-        """Return the mark that the file itself has, without the log; nothing for another."""
+    def _mark(self, count: int) -> str:
+        return f"{self._session}{count:0{_DIGITS}x}"
+
+    def _found_in_file(self) -> int:
+        """Return which mark the file itself has, without the log; 0 for one that is not ours."""
         (size,) = self._db.execute("PRAGMA page_size").fetchone()
         query = "SELECT rootpage FROM sqlite_schema WHERE name = 'mark'"
         root = self._db.execute(query).fetchone()
         page = b"" if root is None else os.pread(self._handle, size, (root[0] - 1) * size)
-        marks = (self._mark, self._in_file)
-        return next((mark for mark in marks if mark and mark.encode() in page), "")
+        after = [part[:_DIGITS] for part in page.split(self._session.encode())[1:]]
+        return max((int(part, 16) for part in after), default=0)
 
 
 def _look(found: os.stat_result) -> tuple[int, int]:

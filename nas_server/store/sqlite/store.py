@@ -219,6 +219,7 @@ class SqliteStore(Store):
         try:
             if self._opened.guard is not None:
                 self._opened.guard.check()
+                self._opened.guard.renew()
             if not self._writer.has_room():
                 raise StorageFullError
         except StoreError as error:

@@ -65,6 +65,11 @@ def hard_link(path: Path) -> None:
     path.with_name("link.db").hardlink_to(path)
 
 
+def move_and_link(path: Path) -> None:
+    """As to another disk: the log of writes stays under the old name, and is not found there."""
+    path.symlink_to(path.rename(path.with_name("elsewhere.db")))
+
+
 def overwrite(path: Path) -> None:
     shutil.copyfile(path.with_name("backup.db"), path)
 
@@ -90,6 +95,7 @@ HARMS = [
     delete_lock,
     replace,
     hard_link,
+    move_and_link,
     overwrite,
     empty,
     restore,
@@ -127,6 +133,21 @@ async def test_nothing_is_armed_in_a_file_that_is_lost(
         return isinstance(store._arm_error, FileChangedError)
 
     await eventually(told)  # nobody asks
+
+
+async def test_a_copy_of_a_moment_ago_is_told_from_the_file(store: SqliteStore, path: Path) -> None:
+    """Though the log of writes was worked into the file neither before it was made nor since."""
+    await store.provision(shot("before"), T)
+    with (
+        closing(sqlite3.connect(path)) as source,
+        closing(sqlite3.connect(path.with_name("backup.db"))) as target,
+    ):
+        source.backup(target)
+    await store.provision(shot("after"), T)
+    assert await store.arm_error() is None  # as it is looked at all the time
+    restore(path)
+    with pytest.raises(FileChangedError, match="overwritten with a copy"):
+        await store.provision(shot("lost"), T)
 
 
 @pytest.mark.parametrize("harm", [delete, replace, hard_link])
