@@ -109,7 +109,7 @@ class LoginPolicy:
     """Of a user code."""
     starts: int = 10
     """Logins that one address may begin at once."""
-    start_every_ms: int = 6_000
+    start_every_ms: int = 10_000
     """Then one each."""
     failures: int = 30
     """Refused exchanges of one address at once."""

@@ -5,6 +5,7 @@ What the contract says of one-shots (how long a key is remembered, when one is g
 """
 
 from nas_server.cli import options
+from nas_server.policy import LOGINS
 from tests.support.durations import DAY, HOUR
 from tests.support.numbers import Limit, disagreements
 
@@ -80,7 +81,7 @@ STATED = {
     "policy.LoginPolicy.refresh_ms": Limit(90 * DAY, "a login that is not renewed ends"),
     "policy.LoginPolicy.code_letters": Limit(8, "20^8 codes: nobody guesses one in ten minutes"),
     "policy.LoginPolicy.starts": Limit(10, "logins of one address at once"),
-    "policy.LoginPolicy.start_every_ms": Limit(6_000, "then ten a minute"),
+    "policy.LoginPolicy.start_every_ms": Limit(10_000, "70 within a code's life: not all the room"),
     "policy.LoginPolicy.failures": Limit(30, "refused exchanges of one address at once"),
     "policy.LoginPolicy.failure_every_ms": Limit(1_000, "then one a second"),
     "policy.LoginPolicy.addresses": Limit(1_000, "addresses that are counted apart"),
@@ -173,6 +174,11 @@ STATED = {
 
 def test_every_number_is_as_stated() -> None:
     assert disagreements("nas_server", STATED) == []
+
+
+def test_one_address_cannot_take_all_the_room_of_logins() -> None:
+    at_once, most = LOGINS.starts, LOGINS.pending
+    assert at_once + LOGINS.code_s * 1_000 / LOGINS.start_every_ms < most
 
 
 def test_every_option_has_the_default_that_is_documented() -> None:
