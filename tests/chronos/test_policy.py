@@ -1,6 +1,8 @@
 """Every number of the plugin, literally, with its reason."""
 
-from tests.support.numbers import Limit, disagreements
+from chronos_plugin.cli import command_line
+from tests.support.command_lines import options_of
+from tests.support.numbers import Limit, disagreements, switches_of
 
 STATED = {
     "cli.check_config.CLOSE": Limit(0.55, "how alike a misspelt key and a known one are"),
@@ -53,3 +55,29 @@ STATED = {
 
 def test_every_number_is_as_stated() -> None:
     assert disagreements("chronos_plugin", STATED) == []
+
+
+def test_every_option_has_the_default_that_is_documented() -> None:
+    everywhere = {"--hermes": None}
+    home = {**everywhere, "--home": None}
+    assert options_of(command_line()) == {
+        "install": {**everywhere, "--dry-run": False},
+        "uninstall": {**everywhere, "--dry-run": False},
+        "login": {**home, "--token-file": ..., "--portal-url": None},
+        "doctor": {**home, "--json": False, "--no-fire": False, "--fire": None},
+        "status": {**home, "--json": False, "--watch": False},
+        "tail": {**home, "-n": 20, "--no-follow": False},
+        "reconcile": home,
+        "disarm": home,
+    }
+
+
+def test_every_switch_is_as_stated() -> None:
+    assert switches_of("chronos_plugin") == {
+        "cli.target.find(here)": True,
+        "hook._chronos_hook.MYPY": False,
+        "plugin_runtime.PluginRuntime.request_reconcile(woken)": True,
+        "plugin_runtime.PluginRuntime._request_all(woken)": False,
+        "serving_status.is_free(remove)": False,
+        "store.Store.is_missing": False,
+    }

@@ -1,6 +1,10 @@
 """Every number of the kit, literally, with its reason."""
 
-from tests.support.numbers import Limit, disagreements
+import pytest
+
+from nas_conformance.cli import _parser
+from tests.support.command_lines import options_of
+from tests.support.numbers import Limit, disagreements, hidden_of, switches_of
 
 STATED = {
     "checks.arming._LONGEST": Limit(128, "the longest job id", "maxLength: 128"),
@@ -37,3 +41,68 @@ STATED = {
 
 def test_every_number_is_as_stated() -> None:
     assert disagreements("nas_conformance", STATED) == []
+
+
+def test_every_option_has_the_default_that_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NAS_TOKEN", "NAS_SECOND_TOKEN", "NAS_EXPIRED_TOKEN", "NAS_UNPROVISIONED_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    # Those of the run that are None have the defaults of `runner.options`.
+    assert options_of(_parser()) == {
+        "": {
+            "--url": None,
+            "--token": None,
+            "--second-token": None,
+            "--expired-token": None,
+            "--unprovisioned-token": None,
+            "--allow-http": False,
+            "--only": [],
+            "--list": False,
+            "--examples": None,
+            "--seed": None,
+            "--deadline": None,
+            "--json": False,
+            "--junit": None,
+            "--receive": False,
+            "--receive-port": None,
+            "--callback-url": None,
+            "--jwks": None,
+            "--issuer": None,
+            "--audience": None,
+            "--patience": 60.0,
+            "--clock-skew": 0.0,
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("option", "variable"),
+    [
+        ("token", "NAS_TOKEN"),
+        ("second_token", "NAS_SECOND_TOKEN"),
+        ("expired_token", "NAS_EXPIRED_TOKEN"),
+        ("unprovisioned_token", "NAS_UNPROVISIONED_TOKEN"),
+    ],
+)
+def test_each_token_has_its_variable(
+    monkeypatch: pytest.MonkeyPatch, option: str, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "from-the-environment")
+    flag = f"--{option.replace('_', '-')}"
+    assert getattr(_parser().parse_args([]), option) == "from-the-environment"
+    assert getattr(_parser().parse_args([flag, "said"]), option) == "said"
+
+
+def test_every_switch_is_as_stated() -> None:
+    assert switches_of("nas_conformance") == {
+        "runner.options.Options.receive": False,
+        "runner.receiver._Server.daemon_threads": True,
+    }
+
+
+def test_secrets_are_not_shown() -> None:
+    """No repr, and so no traceback and no log, shows a token, a key or what they came with."""
+    assert hidden_of("nas_conformance") == {
+        "runner.options.Options": {"expired", "second", "token", "unprovisioned"},
+        "runner.receiver.Delivery": {"headers"},
+        "runner.wire.Credential": {"header"},
+    }

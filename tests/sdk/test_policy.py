@@ -1,7 +1,7 @@
 """Every number of the SDK, literally, with its reason; seconds unless the name says otherwise."""
 
 from nas_sdk._core.config import DEFAULT_TIMEOUT
-from tests.support.numbers import Limit, disagreements
+from tests.support.numbers import Limit, disagreements, hidden_of, switches_of
 
 YEAR = 366 * 86_400.0
 
@@ -113,3 +113,33 @@ def test_every_number_is_as_stated() -> None:
 
 def test_the_timeout_of_one_attempt() -> None:
     assert DEFAULT_TIMEOUT.as_dict() == {"connect": 5.0, "read": 15.0, "write": 15.0, "pool": None}
+
+
+def test_every_switch_is_as_stated() -> None:
+    assert switches_of("nas_sdk") == {
+        "_core.base_client.BaseClient._is_view": False,
+        "aclient.AsyncNasClient.__init__(allow_http)": False,
+        "client.NasClient.__init__(allow_http)": False,
+        "protocol.one_shot.StoredOneShot.dead": False,
+        "protocol.one_shot.DeliveryResult.ran": True,
+        "reconcile.agent.AgentReconciler.watchdog": True,
+        "reconcile.agent.AgentReconciler.spare_watchdog": False,
+        "reconcile.desired.Jobs.is_new": False,
+        "reconcile.desired.Surroundings.watchdog": True,
+        "reconcile.desired.Surroundings.spare_watchdog": False,
+        "reconcile.desired.Surroundings.woken": False,
+        "reconcile.reconciler.Status.fatal_error": False,
+        "testing.nas.InMemoryNas.__init__(normalise)": True,
+        "testing.nas.InMemoryNas.fail_next(applied)": False,
+        "webhooks.jwks.JwksCache.__init__(allow_http)": False,
+        "webhooks.verifier._FixedKeys.is_warm": True,
+    }
+
+
+def test_secrets_are_not_shown() -> None:
+    """No repr, and so no traceback and no log, shows a token, a key or what they came with."""
+    assert hidden_of("nas_sdk") == {
+        "_core.replies.Reply": {"headers"},
+        "webhooks._keys.VerifyKey": {"also", "key"},
+        "webhooks._token.FireClaims": {"raw"},
+    }

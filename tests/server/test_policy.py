@@ -4,10 +4,16 @@ What the contract says of one-shots (how long a key is remembered, when one is g
 `nas_sdk.protocol` and in its test_policy.
 """
 
+from pathlib import Path
+
+import pytest
+
 from nas_server.cli import options
+from nas_server.cli.command_line import _parser
 from nas_server.policy import LOGINS
+from tests.support.command_lines import options_of
 from tests.support.durations import DAY, HOUR
-from tests.support.numbers import Limit, disagreements
+from tests.support.numbers import Limit, disagreements, hidden_of, switches_of
 
 NATS = "NATS's own number"
 TOKEN_LIFE = "`exp` 60 to 120 seconds ahead"
@@ -193,4 +199,135 @@ def test_every_option_has_the_default_that_is_documented() -> None:
         "calls": 100,
         "grace": 10.0,
         "log_level": "info",
+    }
+
+
+def test_every_command_takes_what_is_documented() -> None:
+    everywhere = {"--config": None, "--store": "sqlite:nas.db"}
+    command = {**everywhere, "--json": False}
+    assert options_of(_parser(options.gather(None, {}))) == {
+        "serve": {
+            **everywhere,
+            "--host": "127.0.0.1",
+            "--port": 8787,
+            "--issuer": None,
+            "--allow-private-callbacks/--no-allow-private-callbacks": False,
+            "--per-agent": 8,
+            "--calls": 100,
+            "--grace": 10.0,
+            "--log-level": "info",
+        },
+        "agent add": {
+            **command,
+            "name": ...,
+            "--instance-id": None,
+            "--no-token": False,
+            "--token-file": None,
+            "--create": False,
+        },
+        "agent approve": {**command, "code": ..., "name": None},
+        "agent deny": {**command, "code": ...},
+        "agent rotate": {
+            **command,
+            "name": ...,
+            "--token-file": None,
+            "--keep-armed": False,
+            "--compromised": False,
+        },
+        "agent revoke": {**command, "name": ...},
+        "agent list": command,
+        "keys rotate": command,
+        "admin token": {**command, "--off": False, "--token-file": None, "--create": False},
+        "status": command,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "value"),
+    [
+        ("host", "::1", "::1"),
+        ("port", "0", 0),
+        ("port", "65535", 65_535),
+        ("store", "sqlite:other.db", "sqlite:other.db"),
+        ("issuer", "https://nas.example/base", "https://nas.example/base"),
+        ("admin_token", " 24-letters-or-more-by-it ", "24-letters-or-more-by-it"),
+        ("per_agent", "1", 1),
+        ("per_agent", "10000", 10_000),
+        ("calls", "0", 0),
+        ("calls", "1000000", 1_000_000),
+        ("grace", "0", 0.0),
+        ("grace", "3600", 3_600.0),
+        *(("log_level", level, level) for level in ("debug", "info", "warning", "error")),
+        *(("allow_private_callbacks", yes, True) for yes in ("1", "true", "yes", "on")),
+        *(("allow_private_callbacks", no, False) for no in ("0", "false", "no", "off")),
+    ],
+)
+def test_every_option_has_its_variable_and_takes_its_whole_range(
+    name: str, said: str, value: object
+) -> None:
+    assert options.gather(None, {f"NAS_SERVER_{name.upper()}": said})[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("port", "-1"),
+        ("port", "65536"),
+        ("admin_token", "23-letters-are-too-few!"),
+        ("per_agent", "0"),
+        ("per_agent", "10001"),
+        ("calls", "-1"),
+        ("calls", "1000001"),
+        ("grace", "-0.1"),
+        ("grace", "3600.1"),
+        ("grace", "nan"),
+        ("log_level", "trace"),
+        ("issuer", "nas.example"),
+        ("issuer", "https://nas.example?query"),
+        ("allow_private_callbacks", "2"),
+    ],
+)
+def test_what_is_beyond_is_refused(name: str, said: str) -> None:
+    with pytest.raises(options.OptionError, match=f"(?i){name}"):
+        options.gather(None, {f"NAS_SERVER_{name.upper()}": said})
+
+
+def test_a_file_of_options_may_be_named_by_a_variable(tmp_path: Path) -> None:
+    file = tmp_path / "nas.toml"
+    file.write_text("port = 1234")
+    assert options.gather(None, {"NAS_SERVER_CONFIG": str(file)})["port"] == 1_234
+
+
+def test_every_switch_is_as_stated() -> None:
+    assert switches_of("nas_server") == {
+        "accounts.AgentAccount.revoked": False,
+        "accounts.Accounts.add(token)": True,
+        "accounts.Accounts.rotate(keep_armed)": True,
+        "http.answers.unauthorized(known)": False,
+        "logins.Pending.denied": False,
+        "logs.log_event(error)": False,
+        "policy.ServerConfig.allow_private_callbacks": False,
+        "store.open_store(create)": True,
+        "store.jetstream.alarms.PendingAlarm.in_progress": False,
+        "store.jetstream.alarms.Alarms.reschedule(leased)": False,
+        "store.jetstream.setup.prepare(create)": True,
+        "store.jetstream.store.JetStreamStore.open(serving)": True,
+        "store.jetstream.store.JetStreamStore.open(create)": True,
+        "store.sqlite.store.SqliteStore.open(serving)": True,
+        "store.sqlite.store.SqliteStore.open(create)": True,
+        "store.sqlite.writer._Job.writes": True,
+        "store.sqlite.writer._Job.frees": False,
+        "store.sqlite.writer.Writer.run(frees)": False,
+    }
+
+
+def test_secrets_are_not_shown() -> None:
+    """No repr, and so no traceback and no log, shows a token, a key or what they came with."""
+    assert hidden_of("nas_server") == {
+        "accounts.Credential": {"chain_hash", "refresh_hash", "token_hash"},
+        "accounts.AgentAccount": {"chain_hash", "refresh_hash", "token_hash"},
+        "keys.SigningKey": {"private"},
+        "logins.Grant": {"access_token", "refresh_token"},
+        "logins.Pending": {"device_hash"},
+        "store.jetstream.setup.Place": {"login"},
     }

@@ -1,10 +1,13 @@
-"""Every number that a package states: constants, defaults of fields and of parameters."""
+"""Every number and switch that a package states: constants, defaults of fields and parameters."""
 
 import ast
 import importlib
+import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import attrs
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = ROOT / "openapi" / "nas-agent-cron.yaml"
@@ -15,17 +18,46 @@ def numbers_of(package: str) -> dict[str, Any]:
 
     Of module constants, fields of classes, and defaults of parameters (those beyond 1).
     """
-    return {name: value for name, value in _all(package) if _is_number(value)}
+    return {
+        name: value
+        for name, value in _all(package)
+        if _is_number(value) and (not name.endswith(")") or abs(value) > 1)
+    }
+
+
+def switches_of(package: str) -> dict[str, bool]:
+    """By dotted name within the package: what is True or False unless something else is said."""
+    given = {name: value for name, value in _all(package) if isinstance(value, bool)}
+    return {name.removeprefix(f"{package}."): value for name, value in given.items()}
+
+
+def hidden_of(package: str) -> dict[str, set[str]]:
+    """By dotted name of a class within the package: the fields that its `repr` does not show."""
+    modules = dict(_modules(package))
+    classes = {
+        f"{name}.{each.__qualname__}".removeprefix(f"{package}."): each
+        for name, loaded in modules.items()
+        for each in loaded.values()
+        if inspect.isclass(each) and each.__module__ == name and attrs.has(each)
+    }
+    found = {
+        name: {field.name for field in attrs.fields(each) if not field.repr}
+        for name, each in classes.items()
+    }
+    return {name: fields for name, fields in found.items() if fields}
+
+
+def _modules(package: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in sorted((ROOT / package).rglob("*.py")):
+        if "_generated" not in path.parts:
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            name = ".".join(part for part in parts if part != "__init__")
+            yield name, vars(importlib.import_module(name))
 
 
 def _all(package: str) -> Iterator[tuple[str, Any]]:
-    for path in sorted((ROOT / package).rglob("*.py")):
-        if "_generated" in path.parts:
-            continue
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        name = ".".join(part for part in parts if part != "__init__")
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        loaded = vars(importlib.import_module(name))
+    for name, loaded in _modules(package):
+        tree = ast.parse(Path(loaded["__file__"]).read_text(encoding="utf-8"))
         for stated, value in _in_body(tree.body, name, loaded):
             # What is loaded may be a mutant, and then not what the file says.
             own = loaded.get(stated.removeprefix(f"{name}."), value)
@@ -60,7 +92,7 @@ def _defaults(
     ]
     for arg, default in pairs:
         value = _value(default, names)
-        if isinstance(value, int | float) and abs(value) > 1:
+        if isinstance(value, int | float):
             yield f"{where}({arg.arg})", value
 
 
