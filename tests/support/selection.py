@@ -81,7 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Pick and order."""
     if config.getoption("--fast"):
-        why = {item: _why_not(item) for item in items}
+        why = {item: why_not(item) for item in items}
         config.stash[_LEFT_OUT] = Counter(reason for reason in why.values() if reason)
         config.hook.pytest_deselected(items=[item for item in items if why[item]])
         items[:] = [item for item in items if not why[item]]
@@ -112,7 +112,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"left out by --fast: {told}")
 
 
-def _why_not(item: pytest.Item) -> str:
+def why_not(item: pytest.Item) -> str:
     """Why a test is no part of the fast ones; empty for one that is."""
     if any(f"/tests/{place}" in item.path.as_posix() for place in _LONG):
         return "take long"

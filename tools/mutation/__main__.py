@@ -5,118 +5,91 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import subprocess
+import queue
+import random
 import sys
-import tempfile
+import textwrap
+import threading
 import time
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Final, NamedTuple, TypedDict
+from typing import Any, Final
+
+from tools.mutation.calls import OURS as PACKAGES
+from tools.mutation.choice import Calls, files, rounds_of
+from tools.mutation.mutants import Mutant, mutants
+from tools.mutation.results import Results, print_table, version_of
+from tools.mutation.tree import Worker
 
 ROOT: Final = Path(__file__).parents[2]
 SURVIVORS: Final = ROOT / "tests" / "mutation" / "survivors.toml"
-PACKAGES: Final = ("nas_sdk", "nas_server", "nas_conformance", "chronos_plugin")
-SDK: Final = "tests/sdk"
-SERVER: Final = "tests/server"
-CHRONOS: Final = tuple(
-    f"tests/chronos/test_{name}.py" for name in ("overdue", "fires", "plugin_runtime", "provider")
-)
-TOKENS: Final = (f"{SDK}/webhooks/test_verifier.py", "tests/security/test_tokens.py")
-KEYS: Final = (
-    f"{SDK}/webhooks/test_key_state.py",
-    f"{SDK}/webhooks/test_keys.py",
-    f"{SDK}/webhooks/test_jwks.py",
-    "tests/security/test_jwks.py",
-)
-TESTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "nas_sdk": (f"{SDK}/test_client.py", f"{SDK}/test_errors.py", f"{SDK}/core"),
-    "nas_sdk._transport": (f"{SDK}/transport", f"{SDK}/test_client.py"),
-    "nas_sdk.protocol": (f"{SDK}/protocol", f"{SDK}/testing"),
-    "nas_sdk.reconcile": (f"{SDK}/reconcile", *CHRONOS),
-    "nas_sdk.reconcile.apply": (f"{SDK}/reconcile/test_apply.py",),
-    "nas_sdk.reconcile.planning": (f"{SDK}/reconcile/test_apply.py",),
-    "nas_sdk.testing": (f"{SDK}/testing",),
-    "nas_sdk.webhooks": (*TOKENS, *KEYS),
-    "nas_sdk.webhooks.verifier": TOKENS,
-    "nas_sdk.webhooks._token": TOKENS,
-    "nas_sdk.webhooks.jwks": KEYS,
-    "nas_sdk.webhooks._key_state": KEYS,
-    "nas_server": (SERVER,),
-    "nas_server.cli": (f"{SERVER}/cli",),
-    "nas_server.delivery": (f"{SERVER}/delivery",),
-    "nas_server.http": (f"{SERVER}/http", f"{SERVER}/test_operations.py"),
-    "nas_server.page": (f"{SERVER}/page",),
-    "nas_server.store": (f"{SERVER}/store",),
-    "nas_conformance": ("tests/conformance/test_checks.py", "tests/conformance/test_command.py"),
-    "chronos_plugin": ("tests/chronos",),
-    "chronos_plugin.scheduler": CHRONOS,
-    "chronos_plugin.plugin_runtime": CHRONOS,
-}
-"""Packages and modules, and the tests that are to notice what is wrong there; the longest
-name that fits a module counts. Those that `--fast` leaves out run only for these:"""
-NEEDS_MORE: Final = ("nas_sdk._transport", "nas_server.cli", "nas_server.store.jetstream")
-POLICIES: Final = dict(zip(PACKAGES, ("sdk", "server", "conformance", "chronos"), strict=True))
-"""The tests that state every number of a package."""
+CACHE: Final = ROOT / ".cache" / "mutation"
 TENTHS: Final = 10
+ABOUT: Final = f"""
+Plants one small fault after the other in a copy of this checkout, and says which of them no
+test notices. Those that are fine are listed, with the reason, in
+{SURVIVORS.relative_to(ROOT)}; any other makes the command fail.
 
-
-class Result(TypedDict):
-    """What one process of `run` says."""
-
-    tried: int
-    alive: list[tuple[str, int]]
-
-
-class Found(NamedTuple):
-    """What became of a module's mutants; `alive` has the line of each survivor."""
-
-    tried: int
-    alive: dict[str, int]
+It learns first which test calls which function, again only for test files that changed. A
+mutant then meets the tests that call its function: those of the module first, then the quick
+ones, until one fails. What hangs is ended and counts as noticed. Each result is kept in
+{CACHE.relative_to(ROOT)} as it comes, and what was tried is not tried again while its module
+is the same: a run that was broken off goes on where it was.
+"""
 
 
 def main() -> int:
     """Run the command; 0 if every survivor is one that is known and explained."""
+    parser = _parser()
+    given = parser.parse_args()
+    wanted = [name for name in modules() if is_within(name, given.modules or PACKAGES)]
+    if unknown := [n for n in given.modules if not any(is_within(w, [n]) for w in wanted)]:
+        parser.error(f"no such module here: {', '.join(unknown)}")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    results = Results(CACHE / "results.jsonl")
+    found = {name: list(mutants(_source(name))) for name in wanted}
+    if not given.table:
+        _try(list(_chosen(found, given, results)), results, given)
+    known = tomllib.loads(SURVIVORS.read_text())
+    rows = [results.row(name, version_of(_source(name)), found[name], known) for name in wanted]
+    unexplained = list(_unexplained(found, results, known))
+    if given.json:
+        print(json.dumps({"modules": rows, "unexplained": unexplained}, indent=1))
+        return int(bool(unexplained))
+    print_table(rows)
+    for each in unexplained:
+        print(f"{each['where']}: {each['what']}")
+        print(textwrap.fill(each["name"], 79, initial_indent="  ", subsequent_indent="    "))
+    return int(bool(unexplained))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="scripts/mutate",
-        description="Plants one small fault after the other in a copy of this checkout, and says "
-        "which of them no test notices. Those that are fine are listed, with the reason, in "
-        f"{SURVIVORS.relative_to(ROOT)}; any other makes the command fail.",
+        prog="scripts/mutate", description=ABOUT, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("modules", nargs="*", metavar="NAME", help="a module or a package of them")
-    parser.add_argument(
-        "--tenth",
+    add = parser.add_argument
+    add("modules", nargs="*", metavar="NAME", help="a module or a package of them")
+    add(
+        *("--tenth", "-t"),
         type=int,
         nargs="?",
         const=date.today().toordinal() % TENTHS,
         choices=range(TENTHS),
-        help="only one mutant in ten; without a number, another tenth every day",
+        help="one mutant in ten; without a number, another tenth every day",
     )
-    given = parser.parse_args()
-    wanted = [name for name in modules() if _is_within(name, given.modules or PACKAGES)]
-    if unknown := [
-        each for each in given.modules if not any(_is_within(n, [each]) for n in wanted)
-    ]:
-        parser.error(f"no such module here: {', '.join(unknown)}")
-    known = tomllib.loads(SURVIVORS.read_text())
-    new = tried = survivors = 0
-    with tempfile.TemporaryDirectory(prefix="mutation-") as scratch:
-        copy = Path(scratch) / "tree"
-        _copy(copy)
-        for module in wanted:
-            began = time.monotonic()
-            found = _examine(module, copy, Path(scratch), given.tenth)
-            tried, survivors = tried + found.tried, survivors + len(found.alive)
-            took = time.monotonic() - began
-            print(f"{module}: {len(found.alive)} of {found.tried} survive ({took:.0f} s)")
-            for line in _unexplained(module, found, known.get(module, {}), given.tenth is None):
-                new += 1
-                print(f"  {line}", flush=True)
-    print(f"mutants {tried} survivors {survivors} unexplained {new}")
-    return int(bool(new))
+    add("--sample", type=int, metavar="N", help="N mutants of every module, at random")
+    add("--seed", type=int, default=0, help="another sample; the same seed takes the same")
+    add("--literals", action="store_true", help="only constants of modules and classes, defaults")
+    add("--name", metavar="TEXT", help="only mutants whose name has this")
+    add("--again", action="store_true", help="also try again what survived")
+    add("--slow", action="store_true", help="have survivors meet hermes and all that is slow, too")
+    add("--seconds", type=float, default=60.0, help="of tests for a mutant, at most (60)")
+    add("--jobs", type=int, default=os.cpu_count() or 1, help="processes (one for each core)")
+    add("--table", action="store_true", help="only show what is known")
+    add("--json", action="store_true", help="say it as JSON")
+    return parser
 
 
 def modules() -> Iterator[str]:
@@ -128,76 +101,109 @@ def modules() -> Iterator[str]:
                 yield ".".join(parts)
 
 
-def tests_of(module: str) -> list[str]:
-    """The arguments for pytest that run what is to notice a fault in a module."""
-    name = max((each for each in TESTS if _is_within(module, [each])), key=len)
-    fast = [] if _is_within(module, NEEDS_MORE) else ["--fast"]
-    return [*fast, *TESTS[name], f"tests/{POLICIES[module.partition('.')[0]]}/test_policy.py"]
-
-
-def _is_within(module: str, names: Iterable[str]) -> bool:
+def is_within(module: str, names: Iterable[str]) -> bool:
+    """Whether a module is one of these, or in a package of these."""
     return any(module == name or module.startswith(f"{name}.") for name in names)
 
 
+def _source(module: str) -> str:
+    return ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+
+
+def _chosen(
+    found: Mapping[str, Sequence[Mutant]], given: argparse.Namespace, results: Results
+) -> Iterator[tuple[str, Mutant]]:
+    """What is to be tried: by module, and the values that people feel first."""
+    for module, every in found.items():
+        some = [each for each in every if each.is_literal or not given.literals]
+        some = [each for each in some if (given.name or "") in each.name]
+        if given.tenth is not None:
+            some = some[given.tenth :: TENTHS]
+        if given.sample is not None and given.sample < len(some):
+            some = random.Random(f"{given.seed} {module}").sample(some, given.sample)
+        version = version_of(_source(module))
+        for each in sorted(some, key=lambda each: not each.is_literal):
+            state = results.state(module, each.name, version)
+            if state is None or (state == "lives" and given.again):
+                yield module, each
+
+
+def _try(chosen: Sequence[tuple[str, Mutant]], results: Results, given: argparse.Namespace) -> None:
+    """Try them on every core; each result is kept as it comes."""
+    if not chosen:
+        return
+    calls = Calls(CACHE / "calls")
+    to_learn: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for file in files():
+        if not calls.is_known(file):
+            to_learn.put(file)
+    to_try: queue.SimpleQueue[tuple[str, Mutant]] = queue.SimpleQueue()
+    for each in chosen:
+        to_try.put(each)
+    learned = threading.Barrier(given.jobs)
+    began, lives, done = time.monotonic(), 0, 0
+
+    def work() -> None:
+        nonlocal lives, done
+        with Worker(CACHE) as worker:
+            worker.ask({"import": calls.foreign()})
+            for file in _each(to_learn):
+                told = worker.ask({"look": file, "options": []})
+                if "tests" not in told:
+                    _say(f"{file} tells nothing: {told['by']}")
+                    continue
+                calls.learn(file, told)
+                worker.ask({"import": told["modules"]})
+                _say(f"{file}: {len(told['tests'])} tests, {len(told['failed'])} fail")
+            learned.wait()
+            for module, mutant in _each(to_try):
+                rounds = rounds_of(module, mutant, calls, given.seconds, given.slow)
+                order = {"module": module, "source": mutant.source, "rounds": rounds}
+                told = worker.ask(order)
+                results.keep(module, mutant, version_of(_source(module)), told)
+                done += 1
+                lives += told["state"] == "lives"
+                left = (time.monotonic() - began) / done * (len(chosen) - done) / 60
+                _say(
+                    f"{done}/{len(chosen)}  {lives} live  {left:.0f} min left  "
+                    f"{told['state']} {module}:{mutant.line}"
+                )
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(given.jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _each(items: queue.SimpleQueue[Any]) -> Iterator[Any]:
+    while True:
+        try:
+            yield items.get_nowait()
+        except queue.Empty:
+            return
+
+
+def _say(what: str) -> None:
+    print(what[:80], file=sys.stderr, flush=True)
+
+
 def _unexplained(
-    module: str, found: Found, known: Mapping[str, str], all_tried: bool = True
-) -> Iterator[str]:
+    found: Mapping[str, Sequence[Mutant]], results: Results, known: Mapping[str, Mapping[str, str]]
+) -> Iterator[dict[str, str]]:
     """What has to be looked at: survivors without a reason, and reasons without a survivor."""
-    path = module.replace(".", "/")
-    for name, line in found.alive.items():
-        if name not in known:
-            yield f"survives: {path}.py:{line} {name}"
-    for name in known:
-        if all_tried and name not in found.alive:
-            yield f"is noticed now, take it out of {SURVIVORS.name}: {name}"
-
-
-def _copy(to: Path) -> None:
-    """What git knows or would take, so that nothing is planted in the checkout itself."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, to / name)
-
-
-def _examine(module: str, tree: Path, scratch: Path, tenth: int | None) -> Found:
-    """Try the mutants of a module, or a tenth of them, on every core."""
-    cores = os.cpu_count() or 1
-    parts = cores if tenth is None else TENTHS * cores
-    mine = range(cores) if tenth is None else range(tenth, parts, TENTHS)
-
-    def work(part: int) -> Result:
-        own = scratch / f"{module}-{part}"
-        own.mkdir()
-        order = {"module": module, "tests": tests_of(module), "scratch": str(own)}
-        command = [sys.executable, "-m", "tools.mutation.run"]
-        done = subprocess.run(
-            [*command, json.dumps({**order, "part": [part, parts]})],
-            cwd=tree,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise SystemExit(done.returncode)
-        found: Result = json.loads(done.stdout)
-        return found
-
-    with ThreadPoolExecutor(cores) as pool:
-        results = list(pool.map(work, mine))
-    alive = [pair for result in results for pair in result["alive"]]
-    return Found(sum(result["tried"] for result in results), dict(sorted(alive, key=_line)))
-
-
-def _line(pair: tuple[str, int]) -> int:
-    return pair[1]
+    for module, every in found.items():
+        path, reasons = f"{module.replace('.', '/')}.py", known.get(module, {})
+        version = version_of(_source(module))
+        states = {each.name: results.state(module, each.name, version) for each in every}
+        for each in every:
+            if states[each.name] == "lives" and each.name not in reasons:
+                where = f"{path}:{each.line}"
+                yield {"where": where, "what": "no test notices", "name": each.name}
+        for name in reasons:
+            if states.get(name, "gone") not in (None, "lives"):
+                what = f"is noticed or gone, take it out of {SURVIVORS.name}"
+                yield {"where": path, "what": what, "name": name}
 
 
 if __name__ == "__main__":

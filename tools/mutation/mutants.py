@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import functools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -35,7 +36,10 @@ ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
 }
 SILENT: Final = ("log", "_log", "warning", "info", "debug")
 """Calls whose arguments are words for people: tests need not hold every one of them."""
+NAME: Final = re.compile(r"[\w.:/-]+")
+"""What programs read: a field, a code, a header, a path. Sentences are for people."""
 TEXT_MAX: Final = 90
+TYPES: Final = ("TypeVar", "Literal", "cast")
 MODULE: Final = "<module>"
 """Stands for a function in the name of a mutant that is in none."""
 
@@ -47,6 +51,8 @@ class Mutant:
     name: str
     """`function: before -> after`, stable while that code is; `#2` marks its second one."""
     line: int
+    is_literal: bool
+    """Whether it is a value that people feel: at module level, of a class, or a default."""
     _make: Callable[[], str] = attrs.field(repr=False)
 
     @property
@@ -63,22 +69,27 @@ def mutants(source: str) -> Iterator[Mutant]:
     """Every mutant of a module, in the order of its lines."""
     tree = ast.parse(source)
     seen: Counter[str] = Counter()
-    for where, node, changed in _changes(tree, ""):
+    for where, node, changed, is_literal in _changes(tree, ""):
         name = f"{where}: {_text(node)} -> {_text(changed)}"
         seen[name] += 1
         number = f" #{seen[name]}" if seen[name] > 1 else ""
         make = functools.partial(_with, tree, node, changed)
-        yield Mutant(name + number, getattr(node, "lineno", 0), make)
+        yield Mutant(name + number, getattr(node, "lineno", 0), is_literal, make)
 
 
-def _changes(parent: ast.AST, where: str) -> Iterator[tuple[str, ast.AST, ast.AST]]:
+def _changes(
+    parent: ast.AST, where: str, in_code: bool = False
+) -> Iterator[tuple[str, ast.AST, ast.AST, bool]]:
     for child in _code_in(parent):
         name = getattr(child, "name", None) if isinstance(child, _SCOPES) else None
         inside = f"{where}.{name}".lstrip(".") if name else where
+        runs = in_code or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
+        if isinstance(child, ast.arguments):
+            runs = False
         for make in _MAKERS:
-            yield from ((inside or MODULE, child, changed) for changed in make(child))
+            yield from ((inside or MODULE, child, changed, not runs) for changed in make(child))
         if not _is_told(child):
-            yield from _changes(child, inside)
+            yield from _changes(child, inside, runs)
 
 
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -103,6 +114,10 @@ def _is_told(node: ast.AST) -> bool:
         return True
     if isinstance(node, (ast.JoinedStr, ast.Raise)):
         return True
+    if isinstance(node, (ast.Call, ast.Subscript)):
+        named = node.func if isinstance(node, ast.Call) else node.value
+        if isinstance(named, ast.Name) and named.id in TYPES:
+            return True
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -146,6 +161,8 @@ def _constants(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Constant(not node.value)
         elif isinstance(node.value, (int, float)):
             yield ast.Constant(node.value + 1)
+        elif isinstance(node.value, str) and NAME.fullmatch(node.value):
+            yield ast.Constant(f"{node.value}x")
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:

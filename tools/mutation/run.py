@@ -1,129 +1,127 @@
-"""Run tests against mutants: a process that has imported everything else forks for each."""
+"""Run tests, with a mutant or without: a process that has imported what is not ours forks."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.abc
-import importlib.machinery
-import importlib.util
-import io
 import json
-import math
 import os
+import select
+import shutil
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Final, SupportsIndex
+from typing import Any, Final
 
 import pytest
 
-from .mutants import MODULE, mutants
+from tools.mutation.calls import Calls, First
 
 ARGUMENTS: Final = (
-    *("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"),
+    *("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # for what is imported ahead
 )
-SLOWER: Final = 4
-"""A mutant that takes so many times as long as no fault has been noticed."""
-LEAST_SECONDS: Final = 20.0
-GONE: Final = "raise ImportError"
-"""A module that is not there. Where no test notices that, none notices anything else of it."""
+PATIENCE_S: Final = 1800.0
 
 
-class _Planted(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Has one module be what a mutant says."""
+def look(file: str, options: Sequence[str]) -> dict[str, Any]:
+    """Which functions of ours the tests of a file call."""
 
-    def __init__(self, module: str, source: str) -> None:
-        self._module = module
-        self._source = source
+    def work() -> dict[str, Any]:
+        calls = Calls()
+        pytest.main([*ARGUMENTS, *options, file], plugins=[calls])
+        sys.settrace(None)
+        foreign = [name for name in list(sys.modules) if _is_foreign(name)]
+        return {
+            "tests": calls.tests,
+            "callers": calls.callers,
+            "failed": sorted(calls.failed),
+            "slow": sorted(calls.slow),
+            "modules": foreign,
+        }
 
-    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != self._module:
-            return None
-        usual = importlib.machinery.PathFinder.find_spec(name, path)
-        return importlib.util.spec_from_loader(name, self, origin=usual.origin if usual else None)
-
-    def exec_module(self, module: ModuleType) -> None:
-        spec = module.__spec__
-        module.__file__ = spec.origin if spec else None
-        exec(compile(self._source, str(module.__file__), "exec"), vars(module))
-
-
-class _First(list[Any]):
-    """Keeps its first item first: pytest has a finder of its own, and puts it there."""
-
-    def insert(self, at: SupportsIndex, item: Any) -> None:
-        super().insert(max(1, int(at)), item)
+    return _forked(work, PATIENCE_S) or {"status": -1, "by": "no end"}
 
 
-def examine(
-    module: str, tests: Sequence[str], scratch: Path, part: tuple[int, int]
-) -> dict[str, Any]:
-    """Try one `part` (number, of how many) of a module's mutants in this process's directory.
+def attempt(module: str, source: str, rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Plant a mutant, and run one round of tests after the other until one notices."""
+    file = Path(*module.split(".")).with_suffix(".py")
+    kept = file.with_suffix(".kept")
+    shutil.copy2(file, kept)
+    began = time.monotonic()
+    ran = 0
+    try:
+        file.write_text(source, encoding="utf-8")
+        # Never the time of what was compiled: only that and the size tell them apart.
+        os.utime(file, (began, 1_000_000_000 + int(began)))
+        for each in rounds:
 
-    RuntimeError when the tests fail without any.
-    """
-    source = Path(*module.split(".")).with_suffix(".py").read_text()
-    mine = list(mutants(source))[part[0] :: part[1]]
-    if not mine:
-        return {"tried": 0, "alive": []}
-    names = scratch / "modules.json"
-    for _ in range(2):  # with and without the modules that are imported ahead
-        began = time.monotonic()
-        if _tested(module, source, tests, math.inf, names):
-            told = names.with_suffix(".log").read_text()
-            raise RuntimeError(f"the tests of {module} fail without a mutant:\n{told}")
-        _preload(json.loads(names.read_text()))
-        usual = time.monotonic() - began
-    if not _tested(module, GONE, tests, math.inf):
-        return {"tried": len(mine), "alive": [[f"{MODULE}: {GONE}", 1]]}
-    limit = max(LEAST_SECONDS, SLOWER * usual)
-    alive = [each for each in mine if not _tested(module, each.source, tests, limit)]
-    return {"tried": len(mine), "alive": [[each.name, each.line] for each in alive]}
+            def work(each: dict[str, Any] = each) -> dict[str, Any]:
+                sys.dont_write_bytecode = True
+                os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+                first = First(each["tests"])
+                status = pytest.main(
+                    [*ARGUMENTS, "-x", *each["options"], *each["files"]], plugins=[first]
+                )
+                return {"status": int(status), "by": first.failed}
+
+            told = _forked(work, each["limit"])
+            ran += 1
+            state = "hung" if told is None else "caught"
+            if told is None or told["by"] or told["status"] not in (0, 5):
+                by = told["by"] or f"status {told['status']}" if told else each["files"][0]
+                return {
+                    "state": state,
+                    "by": by,
+                    "rounds": ran,
+                    "slow": each["slow"],
+                    "s": _since(began),
+                }
+    finally:
+        shutil.move(kept, file)
+    return {"state": "lives", "by": "", "rounds": ran, "s": _since(began)}
 
 
-def _preload(names: Sequence[str]) -> None:
-    for name in names:
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 1)
 
 
-def _tested(
-    module: str, source: str, tests: Sequence[str], limit: float, names: Path | None = None
-) -> bool:
-    """Whether a test fails, in a process of its own."""
+def _forked(work: Callable[[], dict[str, Any]], limit: float) -> dict[str, Any] | None:
+    """What `work` says in a process of its own; None if it does not end in time."""
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
-        os._exit(_test(module, source, tests, names))
-    return _end_of(child, limit) != 0
-
-
-def _test(module: str, source: str, tests: Sequence[str], names: Path | None) -> int:
-    quiet = os.open(os.devnull, os.O_RDWR)
-    said = (
-        quiet
-        if names is None
-        else os.open(names.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    )
-    for stream in (1, 2):
-        os.dup2(said, stream)
-    sys.meta_path = _First([_Planted(module, source), *sys.meta_path])
-    told = io.TextIOWrapper(io.FileIO(said, "w", closefd=False), write_through=True)
-    try:
-        with contextlib.redirect_stdout(told):
-            status = int(pytest.main([*ARGUMENTS, *tests]))
-    except BaseException:
-        os.write(said, traceback.format_exc().encode())
-        return 1
-    if names is not None:
-        names.write_text(json.dumps([name for name in sys.modules if _is_foreign(name)]))
-    return status
+        os.close(reading)
+        with Path("said.log").open("w") as log:
+            for stream in (1, 2):
+                os.dup2(log.fileno(), stream)
+        try:
+            answer = json.dumps(work())
+        except BaseException:
+            answer = json.dumps({"status": -1, "by": traceback.format_exc()[-200:]})
+        with os.fdopen(writing, "w") as out:
+            out.write(answer)
+        os._exit(0)
+    os.close(writing)
+    told = b""
+    end = time.monotonic() + limit
+    while (left := end - time.monotonic()) > 0:
+        if select.select([reading], [], [], left)[0]:
+            if not (more := os.read(reading, 65_536)):
+                break
+            told += more
+    os.close(reading)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    if left <= 0:
+        return None
+    said: dict[str, Any] = json.loads(told or b'{"status": -2, "by": ""}')
+    return said
 
 
 def _is_foreign(name: str) -> bool:
@@ -133,19 +131,22 @@ def _is_foreign(name: str) -> bool:
     return not ours and not name.startswith(("_pytest", "pytest", "__"))
 
 
-def _end_of(child: int, limit: float) -> int:
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status
-        time.sleep(0.02)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1] or 1
+def main() -> None:
+    """Do what each line of stdin asks for, and answer with a line."""
+    answers = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        order = json.loads(line)
+        answer: dict[str, Any] = {}
+        if "import" in order:
+            for name in order["import"]:
+                with contextlib.suppress(Exception):
+                    importlib.import_module(name)
+        elif "look" in order:
+            answer = look(order["look"], order["options"])
+        else:
+            answer = attempt(order["module"], order["source"], order["rounds"])
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    what = json.loads(sys.argv[1])
-    found = examine(what["module"], what["tests"], Path(what["scratch"]), tuple(what["part"]))
-    print(json.dumps(found))
+    main()
