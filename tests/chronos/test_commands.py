@@ -22,6 +22,7 @@ from chronos_plugin.store import Store
 from nas_sdk import NasClient, NasConnectionError
 from nas_sdk.reconcile.desired import WATCHDOG
 from tests.chronos.conftest import World
+from tests.support.fake_hermes import HOME
 
 OTHER = Path("/agent/home/profiles/other")
 
@@ -260,6 +261,49 @@ def test_doctor_and_disarm_agree_about_a_home_that_has_switched_away(world: Worl
 def switched_away(world: World) -> list[Finding]:
     armed = list(world.nas.armed().values())
     return list(arms(hermes_env.onlooker(), armed, active=False))
+
+
+def test_doctor_says_why_a_store_may_not_name_all_jobs(world: World) -> None:
+    world.hermes.add("j1", 60)
+    world.provider().reconcile()
+    jobs = world.hermes.store(HOME).jobs
+    world.hermes.broken[HOME] = Store(jobs, "1 of 2 jobs in the store cannot be read")
+    found = list(arms(hermes_env.onlooker(), list(world.nas.armed().values()), active=True))
+    assert [(each.state, each.reason) for each in found if each.check == "store"] == [
+        ("problem", "1 of 2 jobs in the store cannot be read")
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["inactive", "paused", "sidelined", "damaged", "unanswered"])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_status_is_1_for_whatever_is_wrong_though_no_job_has_a_problem(
+    world: World, wrong: str, form: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", *form]) == 0
+    if wrong == "inactive":
+        world.hermes.config = {"active": False}
+    elif wrong == "damaged":
+        world.hermes.broken[HOME] = Store((), "the job store has raw control characters in it")
+    elif wrong == "unanswered":
+        world.nas.fail_next(503, times=100)
+    elif wrong == "paused":
+        world.hermes.paused = True
+    else:
+        world.hermes.told_sidelined = "one gateway serves every profile"
+    assert main(["status", *form]) == 1
+
+
+def test_tail_goes_back_to_the_log_before(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.stores[tmp_path] = {}
+    world.hermes.at = tmp_path
+    (tmp_path / "logs").mkdir()
+    for name, said in (("agent.log.1", "one"), ("agent.log", "two")):
+        (tmp_path / "logs" / name).write_text(f"2026-01-01 00:00:00 INFO cron.chronos - {said}\n")
+    for lines, told in ((2, ["one", "two"]), (1, ["two"]), (0, [])):
+        assert main(["tail", "--no-follow", "-n", str(lines)]) == 0
+        assert [each.split()[-1] for each in capsys.readouterr().out.splitlines()] == told
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), NasConnectionError("no answer")])

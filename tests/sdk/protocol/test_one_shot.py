@@ -137,6 +137,19 @@ def test_remembering_is_per_agent() -> None:
     assert only(on.due(T + 1, 10)).agent == "b"
 
 
+def test_what_is_dropped_of_one_agent_is_not_forgotten_of_another() -> None:
+    on = table()
+    for agent in ("a", "b"):
+        arm(on, by=agent)
+    for tried in on.due(T, 10):
+        on.settle(tried, ACCEPTED, T)
+    on.drop("a", 1)
+    arm(on, by="b", now=T + 1)
+    assert on.armed("b") == []
+    arm(on, by="a", now=T + 1)
+    assert len(on.armed("a")) == 1
+
+
 @pytest.mark.parametrize("outcome", [ACCEPTED, FAILED])
 def test_a_re_arm_during_a_delivery_wins(outcome: DeliveryResult) -> None:
     on = table()
