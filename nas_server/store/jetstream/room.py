@@ -31,6 +31,7 @@ class Room:
         """Ask through ``link``."""
         self._link = link
         self._running: asyncio.Task[None] | None = None
+        self._closing = False
         self._replicas = 1
         self._left = [math.inf]
         """Bytes that were left at each of the last looks, less what was armed here since."""
@@ -50,12 +51,13 @@ class Room:
 
     async def close(self) -> None:
         """Look no more."""
+        self._closing = True  # a cancellation gets lost where a look fails at the same moment
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing:
             await asyncio.sleep(LOOK_S)
             try:
                 await self.look()
