@@ -1,7 +1,9 @@
 """What every test runs with."""
 
+import gc
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
@@ -16,3 +18,13 @@ settings.load_profile("project")
 
 # A run in the background has this ignored, and so would have all that its tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What is loaded to collect the tests lasts as long as the process: nothing of it is garbage.
+gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Look for garbage only among what the tests make."""
+    gc.freeze()
+    gc.enable()
