@@ -140,7 +140,7 @@ def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
     ranks = {item: _rank(item) for item in items}
     long = sorted((item for item in items if ranks[item] < len(LONGEST)), key=ranks.__getitem__)
     rest = [item for item in items if ranks[item] == len(LONGEST)]
-    rest.sort(key=lambda item: _why_not(item) != _NEEDS_CLUSTER)
+    rest.sort(key=lambda item: why_not(item) != _NEEDS_CLUSTER)
     dealt: list[pytest.Item] = []
     for worker in range(workers):
         part = long[worker::workers]
