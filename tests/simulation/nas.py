@@ -229,15 +229,18 @@ class SimulatedNas:
         self.watch()
 
 
-class Wire(httpx.BaseTransport):
-    """What the SDK's client of one process sends through."""
+class Wire:
+    """What the SDK's client of one process sends through, in place of an `httpx.Client`."""
 
     def __init__(self, nas: SimulatedNas, process: OsProcess) -> None:
+        self.headers = httpx.Headers()
         self._nas = nas
         self._process = process
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._nas.call(self._process, request)
+    def send(self, request: httpx.Request, **options: object) -> httpx.Response:
+        response = self._nas.call(self._process, request)
+        response.request = request
+        return response
 
 
 def _once(call: Answer) -> Answer:

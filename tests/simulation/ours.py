@@ -23,7 +23,7 @@ class Ours:
     def __init__(self, process: OsProcess) -> None:
         host = SimulatedHost(process)
         wire = Wire(process.world.nas, process)
-        self.plugin = PluginRuntime(host, process.runtime, transport=wire)
+        self.plugin = PluginRuntime(host, process.runtime, http_client=wire)
         # Not through its cache, which is meant for one process and not for thousands.
         self._provider: Any = scheduler.provider_class.__wrapped__(host.base, self.plugin)
 
