@@ -172,7 +172,12 @@ class _TwoPhase(_Provider):
             raise PausedError("hermes is paused; `hermes resume` ends that")
         if by_a_person or reconciler.fires.await_due(job_id, HOLD_BEFORE_ANSWER_SECONDS):
             reconciler.look_again(CLAIM_SECONDS)  # hermes may take the claim back and tell nobody
-            claimed: Job | None = self.host.call("claim_fire", self, job_id, **options)
+            claimed: Job | None = None
+            try:
+                claimed = self.host.call("claim_fire", self, job_id, **options)
+            finally:
+                if not claimed:  # what NAS lists still is spent, and gone in a moment
+                    reconciler.look_again(reconciler.policy.delay)
             if claimed and not by_a_person:
                 reconciler.fires.claimed(job_id)
             return claimed

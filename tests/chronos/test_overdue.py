@@ -1,5 +1,9 @@
 """A fire that NAS takes to be accepted, of a job that never ran."""
 
+import contextlib
+
+import pytest
+
 from tests.chronos.conftest import World
 
 
@@ -49,3 +53,24 @@ def test_a_job_in_other_hands_is_guarded_even_without_a_watchdog(world: World) -
     assert set(world.armed()) == {"j2", *guards}
     world.runtime.sleep(400)  # the claim is over, and the job is armed
     assert set(world.armed()) == {"j1", "j2"}
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_claim_that_hermes_refuses_is_looked_after_though_a_start_looked_before(
+    later_world: World, monkeypatch: pytest.MonkeyPatch, raises: bool
+) -> None:
+    later_world.hermes.add("j1", -1000, every=3600)
+    later_world.provider().reconcile()
+
+    def refuse(job_id: str) -> None:
+        if raises:
+            raise OSError(job_id)
+
+    monkeypatch.setattr(later_world.hermes, "claim", refuse)
+    woken = later_world.provider()
+    with contextlib.suppress(OSError):
+        woken.claim_fire("j1")
+    woken.reconcile()  # its start, while NAS has not noted yet that the fire was accepted
+    later_world.nas.forget()
+    later_world.runtime.sleep(3)  # the machine may stop soon after
+    assert set(later_world.armed_jobs()) == {"j1"}
