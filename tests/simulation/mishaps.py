@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from . import promises
 from .store import Store
@@ -11,6 +12,10 @@ from .store import Store
 if TYPE_CHECKING:
     from .machine import Machine
     from .world import World
+
+
+UNSEEN_SECONDS: Final = 2.0
+"""A store that is filled for no longer is empty all the time, to those who look after a change."""
 
 
 class Mishaps:
@@ -43,7 +48,9 @@ class Mishaps:
         else:
             store.lost = fault.split()[-1]
             self._world.story.tell("store", "is {}", store.lost)
-        store.lost_at = self._engine.now
+        seen = self._engine.now - store.filled_at > UNSEEN_SECONDS
+        if seen or store.lost != "emptied":
+            store.lost_at = self._engine.now
         store.on_save()
         self._engine.at(self._engine.now + seconds, lambda: self._restore(store))
 
@@ -53,6 +60,7 @@ class Mishaps:
         return died and not self._world.nas.armed().keys() & store.jobs.keys()
 
     def _restore(self, store: Store) -> None:
+        store.filled_at = self._engine.now if store.lost == "emptied" else -math.inf
         missed, store.lost, store.unreadable = store.lost != "gone", "", set()
         self._world.story.tell("store", "is there again")
         store.on_save()

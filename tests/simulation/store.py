@@ -7,6 +7,7 @@ however often it is claimed. The schedule of a recurring job counts from its las
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -39,6 +40,8 @@ class Store:
         self.lost = ""
         """`gone` while the file is not there, `emptied` while it lists nothing."""
         self.lost_at = 0.0
+        self.filled_at = -math.inf
+        """When it last listed jobs again, after it had been emptied."""
         self.unreadable: set[str] = set()
         """The jobs whose records cannot be read."""
         self.refused: dict[str, float] = {}
