@@ -2,7 +2,7 @@
 
 import threading
 
-from tests.incidents.stage import Stage, hosts, promised
+from tests.incidents.stage import Stage, hosts, kill, promised
 from tests.support.hermes_env import MAIN
 from tests.support.hermes_host import eventually
 
@@ -20,7 +20,7 @@ def test_incident_01_killed_between_claim_and_rearm(stage: Stage) -> None:
     with stage.serving("serve") as server:
         assert stage.deliver() == [202]
         eventually(lambda: stage.agent.hermes.runs("killed") == 1, "the run")
-        server.kill()
+        kill(server)
     with promised("something is left at NAS that wakes the agent"):
         due = stage.nas.double.next_due()
         assert due is not None

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -182,7 +181,6 @@ class Hermes:
             eventually(server.answers, f"hermes {kind} at {server.url}")
             yield server
         finally:
-            server.kill()
             process.close()
 
     def _web_pages(self) -> dict[str, str]:
@@ -212,12 +210,6 @@ class HermesServer:
     def port(self) -> str:
         """Where it listens, on 127.0.0.1."""
         return self.url.rpartition(":")[2]
-
-    def kill(self) -> None:
-        """End it and what it runs as a crash does: asked to, a gateway takes up to ten seconds."""
-        if pid := self.process.pid:
-            os.killpg(pid, signal.SIGKILL)
-            eventually(lambda: not self.process.running, "the end of a killed server")
 
     def ask(self, method: str, path: str, **body: str) -> dict[str, Any]:
         """Use its API of cron jobs; what it answers."""
