@@ -170,6 +170,10 @@ STATED = {
     "store.sqlite.file_guard._DIGITS": Limit(16, "of a mark's count, which never wraps"),
     "store.sqlite.reserve.SHARE": Limit(8, "of what is free an eighth is set aside at most"),
     "store.sqlite.rows.SLICE": Limit(100, "what is over is forgotten so many at a time"),
+    "store.sqlite.rows.FORGET_MS": Limit(
+        1_000, "a look for keys that are over costs as much as one"
+    ),
+    "store.jetstream.batched_reads.FEW": Limit(8, "fewer reads than this cost less one by one"),
     "store.sqlite.rows.FORGET_EVERY": Limit(32, "every so many attempts old ones are forgotten"),
     "store.sqlite.schema.APPLICATION_ID": Limit(0x4E415331, "a store of another program is none"),
     "store.sqlite.writer.GROUP": Limit(1_000, "writes that are synced together"),
