@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas_sdk import (
+    AccessToken,
     BadRequestError,
     Clock,
     ConfigurationError,
@@ -473,6 +474,22 @@ async def test_the_request_id(kind: str) -> None:
     assert (await error_of(call("provision", *PROVISION))).request_id == "req-7"
 
 
+@pytest.mark.off_contract("response")
+async def test_the_request_id_of_an_answer_that_breaks_the_contract(kind: str) -> None:
+    answer = httpx.Response(200, json={"schedule": 7}, headers={"X-Request-Id": "req-8"})
+    error = await error_of(driver(kind, transport=answering(answer)[0])("provision", *PROVISION))
+    assert isinstance(error, ContractError)
+    assert error.request_id == "req-8"
+
+
+async def test_the_last_response_of_a_call_that_fails(kind: str) -> None:
+    transport, _ = answering(httpx.Response(403, json={"error": "forbidden"}))
+    call = driver(kind, transport=transport)
+    await error_of(call("provision", *PROVISION))
+    assert call.client.last_response is not None
+    assert call.client.last_response.status == 403
+
+
 HEADERS = st.lists(
     st.tuples(
         st.sampled_from(
@@ -649,6 +666,19 @@ async def test_views_share_the_connections_and_the_token(kind: str, nas: InMemor
     await owner.close()
     with pytest.raises(RuntimeError, match="closed"):
         await view("list_armed")
+
+
+async def test_the_token_of_a_view_expires_by_the_clock_of_the_client(kind: str) -> None:
+    clock = VirtualClock()
+    ends = clock.time() + 3600.0
+    tokens = iter([AccessToken("first-token", ends), AccessToken("second-token", ends + 3600.0)])
+    transport, seen = answering(OK, OK)
+    owner = driver(kind, transport=transport, clock=clock)
+    view = Driver(owner.client.with_options(token=lambda: next(tokens)))
+    await view("provision", *PROVISION)
+    clock.sleep(3600.0)
+    await view("provision", *PROVISION)
+    assert seen[1].headers["authorization"] == "Bearer second-token"
 
 
 async def test_options_that_are_not_given_stay(kind: str, nas: InMemoryNas) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nas_sdk import ConfigurationError, TokenError
+from nas_sdk import AccessToken, ConfigurationError, TokenError
 from nas_sdk._core.tokens import _FETCHES, AsyncTokens, RenewingSource, Token, Tokens
 from nas_sdk.testing.time import VirtualClock
 from tests.support.patience import PATIENCE_S
@@ -45,6 +45,23 @@ def test_what_is_no_token_is_refused_without_showing_it(value: Any) -> None:
 
 def test_a_token_does_not_show_itself() -> None:
     assert SECRET not in repr(Token(SECRET)) + str(Token(SECRET)) + f"{[Token(SECRET)]}"
+
+
+def test_a_token_that_expires_does_not_show_itself() -> None:
+    token = AccessToken(SECRET, 7.0)
+    for shown in (repr(token), str(token), f"{token}", f"{token!r}", f"{[token]}"):
+        assert SECRET not in shown
+
+
+def test_a_token_that_came_expired_is_used_for_a_while() -> None:
+    clock = VirtualClock()
+    source = Source(AccessToken(SECRET, clock.time() - 60.0))
+    tokens = Tokens(source, clock)
+    assert [tokens.get(None).value, tokens.get(None).value] == [SECRET, SECRET]
+    assert source.calls == 1
+    clock.sleep(30.0)
+    tokens.get(None)
+    assert source.calls == 2
 
 
 def test_a_text_is_checked_at_once() -> None:

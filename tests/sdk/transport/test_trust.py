@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nas_sdk import AsyncNasClient, CertificateError, NasClient
+from nas_sdk._core.call_state import _is_distrust
 from nas_sdk.testing import VirtualClock
 from nas_sdk.webhooks import JwksCache
 from tests.support.both_clients import KINDS, Driver
@@ -53,3 +54,10 @@ def test_keys_of_a_server_that_is_not_trusted_are_none(
         assert JwksCache(f"{server.url}/jwks").get("any") is None
     assert server.seen == []
     assert "every fire is refused until then" in caplog.text
+
+
+def test_distrust_is_seen_behind_an_error_that_was_raised_while_it_was_handled() -> None:
+    outer = OSError("closed")
+    outer.__context__ = ssl.SSLCertVerificationError("self-signed")
+    assert _is_distrust(outer)
+    assert not _is_distrust(OSError("closed"))
