@@ -222,9 +222,12 @@ def _first_wake(
     now_ms = int(around.now * 1000)
 
     def at(job_id: str, due: int) -> int:
+        tried = around.tried.get(job_id)
         if due > now_ms or job_id in held:
             return due
-        return armed_at(due, now_ms, around.tried.get(job_id))
+        if tried is not None and tried > now_ms and is_next_try(due, tried, now_ms):
+            return tried  # still to come, however near: whoever fires it may die of it
+        return armed_at(due, now_ms, tried)
 
     dues = ((id_, due_ms(fire_at)) for id_, fire_at in times.items())
     first = min((at(id_, due) for id_, due in dues if due is not None), default=None)

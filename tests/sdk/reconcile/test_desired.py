@@ -52,6 +52,14 @@ def test_the_watchdog_of_what_is_in_progress_is_not_put_off_to_the_next_try(fire
     assert due_seconds(guard.fire_at) == NOW + 900
 
 
+def test_a_try_that_is_armed_and_a_moment_off_is_what_the_watchdog_guards() -> None:
+    """NAS's clock may be ahead, but what has not fired may kill the agent yet."""
+    overdue = jobs(a=format_instant(int((NOW - 910) * 1000)))  # tried 930 s after it was due
+    around = Surroundings(NOW, DOG, tried={"a": int((NOW + 20) * 1000)})
+    guard = agent_desired(overdue, Fires(), around).one_shots[-1]
+    assert (guard.job_id, due_seconds(guard.fire_at)) == (DOG, NOW + 20 + 900)
+
+
 def test_others_and_their_watchdogs_are_left_alone() -> None:
     known = agent_desired(jobs(), Fires(), Surroundings(NOW, DOG, others={"theirs"}))
     unknown = agent_desired(jobs(), Fires(), Surroundings(NOW, DOG, others=None))
