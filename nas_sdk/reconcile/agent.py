@@ -62,6 +62,7 @@ class AgentReconciler(Reconciler):
         self._watcher = FileWatcher(runtime, self.log)
         self._emptied_at: float | None = None
         self._looks: deque[float] = deque(maxlen=64)
+        """When to look again whatever is done before, the latest 64: each sees to all jobs."""
 
     @abstractmethod
     def jobs(self) -> Jobs:
