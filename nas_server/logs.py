@@ -1,9 +1,11 @@
 """Logs as JSON lines: one event a line, with fields. No token, header or body is a field."""
 
+import contextlib
 import json
 import logging
 import time
 import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,19 +74,30 @@ def terse(record: logging.LogRecord) -> logging.LogRecord:
     return told
 
 
-def configure(level: str) -> logging.Handler:
-    """Send the logs of the server to stderr from ``level`` on; the handler is to be closed."""
+@contextlib.contextmanager
+def configured(level: str) -> Iterator[None]:
+    """Send the logs of the server to stderr from ``level`` on, while the context is open."""
     handler = LineHandler()
     handler.setFormatter(JsonLines())
     handler.addFilter(Counted())
+    beside = Beside(handler)
+    beside.setLevel(level.upper())
+    libraries = [logging.getLogger(name) for name in LIBRARIES]
+    before = LOGGER.level, LOGGER.propagate
     LOGGER.addHandler(handler)
     LOGGER.setLevel(level.upper())
     LOGGER.propagate = False
-    beside = Beside(handler)
-    beside.setLevel(level.upper())
-    for name in LIBRARIES:
-        logging.getLogger(name).addHandler(beside)
-    return handler
+    for each in libraries:
+        each.addHandler(beside)
+    try:
+        yield
+    finally:
+        for each in libraries:
+            each.removeHandler(beside)
+        LOGGER.removeHandler(handler)
+        LOGGER.propagate = before[1]
+        LOGGER.setLevel(before[0])
+        handler.close()
 
 
 class Beside(logging.Handler):

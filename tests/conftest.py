@@ -1,7 +1,9 @@
 """What every test runs with."""
 
 import gc
+import logging
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,3 +30,19 @@ def pytest_runtestloop() -> None:
     """Look for garbage only among what the tests make."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loggers_as_before() -> Iterator[None]:
+    """A module that leaves a log quieter than it was makes tests fail that come later."""
+    before = _loggers()
+    yield
+    assert _loggers() == before
+
+
+def _loggers() -> list[tuple[object, ...]]:
+    names = ("nas_sdk", "nas_server", "cron.chronos", "aiohttp.server", "asyncio", "nats")
+    return [
+        (name, each.level, each.propagate, each.disabled, each.handlers[:])
+        for name, each in ((name, logging.getLogger(name)) for name in names)
+    ] + [("all", logging.root.manager.disable)]

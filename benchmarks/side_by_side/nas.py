@@ -142,7 +142,8 @@ class SlowNas:
         try:
             runner = self._wait(self._start(bundle))
             try:
-                yield
+                with _quiet("aiohttp.server", "nas_server"):  # agents hang up as they like
+                    yield
             finally:
                 self._wait(runner.cleanup())
         finally:
@@ -156,8 +157,6 @@ class SlowNas:
         settings = ServerConfig(issuer=self.url, allow_private_callbacks=True, grace_s=0.0, calls=0)
         self._nas = Nas(self.store, settings)
         self._nas.app.middlewares.insert(0, self._slowly())
-        for name in ("aiohttp.server", "nas_server"):  # agents end and hang up as they like
-            logging.getLogger(name).setLevel(logging.CRITICAL)
         runner = request_body.runner(self._nas.app, HttpPolicy(close_s=0.1))
         await runner.setup()
         await web.SockSite(runner, listener).start()
@@ -197,3 +196,16 @@ def _vouched_for_by(bundle: Path) -> ssl.SSLContext:
     context, public = self_signed(bundle.parent)
     bundle.write_bytes(Path(certifi.where()).read_bytes() + public)
     return context
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Have only what is critical logged by these, while the block runs."""
+    before = [(logger := logging.getLogger(name), logger.level) for name in names]
+    for logger, _ in before:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in before:
+            logger.setLevel(level)

@@ -38,7 +38,7 @@ async def serve(options: Namespace) -> None:
         _raise_file_limit()
         sys.setswitchinterval(SWITCH_S)
         # First, for opening a store has things to say.
-        with contextlib.closing(logs.configure(options.log_level)):
+        with logs.configured(options.log_level):
             store = await open_store(options.store, serving=True)
             try:
                 access = Access(store)

@@ -1,12 +1,11 @@
 """Every test that asks for `store` runs on every store."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from nas_server.logs import LOGGER
 from nas_server.store import MemoryStore, SqliteStore, Store
 from tests.support.jetstream_store import half, prompt_store
 from tests.support.nats_cluster import NatsCluster, nats_cluster
@@ -54,12 +53,3 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     else:
         async with prompt_store(request.getfixturevalue(request.param)) as opened_there:
             yield opened_there
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    """A server that runs in this process sends its log to stderr alone, and nothing after it."""
-    before = LOGGER.level, LOGGER.propagate, LOGGER.handlers[:]
-    yield
-    LOGGER.propagate, LOGGER.handlers[:] = before[1:]
-    LOGGER.setLevel(before[0])
