@@ -34,7 +34,11 @@ def moment(at: float, now: float) -> str:
 
 def clock(at: float, now: float) -> str:
     """An instant in local time, no longer than it has to be: `14:05`, `Tue 14:05`, a date."""
-    there, here = datetime.fromtimestamp(at), datetime.fromtimestamp(now)
+    here = datetime.fromtimestamp(now)
+    try:
+        there = datetime.fromtimestamp(at)
+    except (OverflowError, ValueError):  # such as the last hours of 9999, west of Greenwich
+        return "after 9999" if at > now else "before 0001"
     if there.date() == here.date():
         return there.strftime("%H:%M")
     return there.strftime("%a %H:%M" if abs(at - now) < 6 * 86_400 else "%Y-%m-%d")

@@ -15,6 +15,7 @@ from .._core.instants import format_instant
 from .fire_gate import EARLY_SECONDS
 from .planning import (
     EVER_MS,
+    LAST_MS,
     NEVER,
     SPARE_WATCHDOG_MS,
     SPARE_WATCHDOG_SLACK_MS,
@@ -231,7 +232,9 @@ def _first_wake(
 
     dues = ((id_, due_ms(fire_at)) for id_, fire_at in times.items())
     first = min((at(id_, due) for id_, due in dues if due is not None), default=None)
-    return [] if first is None else [OneShot("", format_instant(max(first, now_ms)))]
+    if first is None:
+        return []
+    return [OneShot("", format_instant(min(max(first, now_ms), LAST_MS)))]
 
 
 def _waits_for_next_try(job_id: str, fire_at: str, around: Surroundings) -> bool:

@@ -33,6 +33,8 @@ SPARE_WATCHDOG_SLACK_MS: Final = 2_400_000
 
 EVER_MS: Final = 10**15
 """A `slack` or `lag` that any time lies within."""
+LAST_MS: Final = 253_402_300_799_999
+"""The last instant that can be written in UTC; a job that is never due may name a later one."""
 
 NEVER: Final[Mapping[str, int]] = MappingProxyType({})
 _log = logging.getLogger("nas_sdk")
@@ -226,4 +228,5 @@ def watchdog(
     if not wanted:
         return None
     earliest = min(due for due, _ in wanted.values())
-    return OneShot(job_id, format_instant(max(now, earliest) + after), slack)
+    fire_at = format_instant(min(max(now, earliest) + after, LAST_MS))
+    return OneShot(job_id, fire_at, slack)

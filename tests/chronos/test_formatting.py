@@ -5,6 +5,8 @@ import time
 import pytest
 
 from chronos_plugin.cli.formatting import distance, length, moment, table
+from nas_sdk._core.instants import parse_instant
+from tests.support.ends_of_time import ENDS_OF_TIME
 
 NOON = time.mktime((2026, 6, 18, 12, 0, 0, 0, 0, -1))
 
@@ -33,6 +35,13 @@ def test_moment() -> None:
     assert moment(NOON + 240, NOON) == "12:04 (in 4 min)"
     assert moment(NOON + 86_400, NOON) == "Fri 12:00 (in 24 h)"
     assert moment(NOON - 30 * 86_400, NOON) == "2026-05-19 (30 d ago)"
+
+
+@pytest.mark.parametrize("fire_at", ENDS_OF_TIME)
+def test_a_moment_at_an_end_of_time(fire_at: str) -> None:
+    at = parse_instant(fire_at) / 1000
+    said = ("9999-12-3", "after 9999") if at > NOON else ("0001-01-0", "1-01-0", "before 0001")
+    assert moment(at, NOON).startswith(said)
 
 
 def test_a_table_that_fits_stays_as_it_is() -> None:

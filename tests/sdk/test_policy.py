@@ -74,6 +74,7 @@ STATED = {
     "reconcile.planning.watchdog(after)": Limit(900_000, "the first of the two is the default"),
     "reconcile.planning.watchdog(slack)": Limit(600_000, "the first of the two is the default"),
     "reconcile.planning.EVER_MS": Limit(10**15, "a span that any time lies within"),
+    "reconcile.planning.LAST_MS": Limit(253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
     "reconcile.policy.ReconcilePolicy.delay": Limit(2.0, "the event may reconcile by itself"),
     "reconcile.policy.ReconcilePolicy.backoff_first": Limit(1.0, "after a failure"),
     "reconcile.policy.ReconcilePolicy.backoff_longest": Limit(60.0, "where the doubling ends"),

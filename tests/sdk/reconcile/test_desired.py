@@ -8,6 +8,7 @@ import pytest
 from nas_sdk._core.instants import format_instant, parse_instant
 from nas_sdk.reconcile.desired import Fires, Jobs, Surroundings, agent_desired, fired_anew
 from nas_sdk.reconcile.planning import OneShot, plan
+from tests.support.ends_of_time import ENDS_OF_TIME
 
 NOW = 1_800_000_000.0
 LATER, PAST = "2027-01-15T09:00:00Z", "2027-01-15T07:00:00Z"
@@ -136,3 +137,15 @@ def test_the_same_from_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert found == [True] * 800
+
+
+@pytest.mark.parametrize("fire_at", ENDS_OF_TIME)
+def test_a_job_that_is_never_due_is_armed_once_and_so_are_its_watchdogs(fire_at: str) -> None:
+    around = Surroundings(NOW, DOG, spare_watchdog=True)
+    armed: dict[str, str] = {}
+    for arms in (3, 0):
+        want = agent_desired(jobs(never=fire_at), Fires(), attrs.evolve(around, listed=armed))
+        observed = [OneShot(job_id, at) for job_id, at in armed.items()]
+        made = plan(want.one_shots, observed, now=int(NOW * 1000), protect=want.protected)
+        assert (len(made.arms), made.cancels, made.unusable) == (arms, (), ())
+        armed |= {one.job_id: one.fire_at for one in made.arms}
