@@ -19,6 +19,8 @@ class ReconcilePolicy:
     """Where the doubling ends."""
     login_wait: float = 30.0
     """The least wait after the token was refused or could not be had."""
+    retry_after_max: float = 3600.0
+    """The longest wait that NAS may ask for: one mistaken date must not disarm an agent for good."""
     arm: float = 15.0
     """The patience of one arm ahead of the reconcile, which has more."""
     rounds: int = 3

@@ -241,7 +241,8 @@ class Reconciler(ABC):
         """Seconds NAS, or the login, wants to be left alone."""
         if isinstance(error, (TokenError, UnauthorizedError)):
             return self.policy.login_wait
-        return (error.retry_after or 0.0) if isinstance(error, StatusError) else 0.0
+        asked = (error.retry_after or 0.0) if isinstance(error, StatusError) else 0.0
+        return min(asked, self.policy.retry_after_max)
 
     def _stop_for_good(self, error: BaseException) -> None:
         hint = HINT if isinstance(error, IdentityRejectedError) else "correct that setting"

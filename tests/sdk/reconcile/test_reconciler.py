@@ -245,6 +245,18 @@ def test_of_several_errors_the_longest_wait_that_was_asked_for_counts(
     assert len(jobs.began) == 2
 
 
+@pytest.mark.parametrize("asked", ["3600", "3601", "86400", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_nas_is_left_alone_for_an_hour_at_most(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime, asked: str
+) -> None:
+    nas.fail_next(503, operation="list", headers={"Retry-After": asked})
+    jobs.request()
+    runtime.sleep(3600)
+    assert jobs.began == [0.0]
+    runtime.sleep(60)
+    assert jobs.began == [0.0, 3600.75]
+
+
 def test_each_doubt_about_what_is_desired_is_told_once(
     jobs: Jobs, runtime: VirtualRuntime, caplog: pytest.LogCaptureFixture
 ) -> None:
