@@ -20,7 +20,7 @@ class ReconcilePolicy:
     login_wait: float = 30.0
     """The least wait after the token was refused or could not be had."""
     retry_after_max: float = 3600.0
-    """The longest wait that NAS may ask for: one mistaken date must not disarm an agent for good."""
+    """The longest wait that NAS may ask for: a mistaken date must not disarm an agent for good."""
     arm: float = 15.0
     """The patience of one arm ahead of the reconcile, which has more."""
     rounds: int = 3

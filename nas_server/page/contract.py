@@ -1,7 +1,7 @@
 """The contract as HTML, from the copy that is packaged with the SDK."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -44,19 +44,27 @@ def _parts(spec: Node) -> Iterator[str]:
         yield f"<h2>{title}</h2>"
         for name, methods in spec[kind].items():
             for method, operation in methods.items():
-                yield from _operation(spec, f"{method.upper()} {name}", operation)
+                call = f"{method.upper()} {name}"
+                anchor, title = operation["operationId"], operation["summary"]
+                yield from _folded(anchor, title, _operation(spec, call, operation))
     yield "<h2>Credentials</h2>"
     for name, scheme in spec["components"]["securitySchemes"].items():
-        yield f'<h3 id="credential-{escape(name)}">{escape(name)}</h3>'
-        yield blocks(scheme.get("description", ""))
+        yield from _folded(f"credential-{name}", name, [blocks(scheme.get("description", ""))])
     yield "<h2>Schemas</h2>"
     for name, schema in spec["components"]["schemas"].items():
-        yield from _schema(name, schema)
+        yield from _folded(f"schema-{name}", name, _schema(name, schema))
+
+
+def _folded(anchor: str, title: str, content: Iterable[str]) -> Iterator[str]:
+    """A part that opens: a link leads into it, for browsers open what a link leads into."""
+    yield f"<details><summary><h3>{escape(title)}</h3></summary>"
+    yield f'<div id="{escape(anchor)}">'
+    yield from content
+    yield "</div></details>"
 
 
 def _operation(spec: Node, call: str, operation: Node) -> Iterator[str]:
     name = operation["operationId"]
-    yield f'<h3 id="{escape(name)}">{escape(operation["summary"])}</h3>'
     yield f"<p><code>{escape(call)}</code></p>"
     yield blocks(operation["description"])
     if "requestBody" in operation:
@@ -73,7 +81,6 @@ def _body(message: Node) -> str:
 
 
 def _schema(name: str, schema: Node) -> Iterator[str]:
-    yield f'<h3 id="schema-{escape(name)}">{escape(name)}</h3>'
     yield blocks(schema.get("description", ""))
     if "properties" not in schema:
         yield f"<p>{_type(schema)}</p>"

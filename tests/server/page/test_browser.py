@@ -371,11 +371,30 @@ async def test_no_name_of_the_contract_is_broken_in_two(running: Browser, width:
     async with stage() as (nas, token), viewer(running, nas.url, viewport=size) as somebody:
         await somebody.log_in(token)
         await somebody.page.goto(f"{nas.url}/admin/contract")
+        await somebody.page.evaluate(
+            "document.querySelectorAll('details').forEach((each) => { each.open = true; })"
+        )
         links = somebody.page.locator("td a")
         assert await links.count() > 10
         broken = "each => each.filter(a => a.getClientRects().length > 1).map(a => a.textContent)"
         assert await links.evaluate_all(broken) == []
         assert await somebody.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_the_contract_is_a_list_that_opens_where_a_link_leads(running: Browser) -> None:
+    async with stage() as (nas, token), viewer(running, nas.url, viewport=NARROW) as somebody:
+        await somebody.log_in(token)
+        page = somebody.page
+        await page.goto(f"{nas.url}/admin/contract")
+        height = await page.evaluate("document.documentElement.scrollHeight")
+        assert height < 4 * NARROW["height"]
+        asked = page.locator("#schema-ProvisionRequest")
+        await expect(asked).to_be_hidden()
+        await page.locator("summary", has_text="Arm").first.focus()
+        await page.keyboard.press("Enter")
+        await page.get_by_role("link", name="ProvisionRequest").first.click()
+        await expect(asked).to_be_visible()
+        await expect(asked).to_be_in_viewport()
 
 
 @pytest.mark.parametrize("place", ["login", "contract", "approve"])
