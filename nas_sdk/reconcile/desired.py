@@ -24,6 +24,7 @@ from .planning import (
     Desired,
     OneShot,
     armed_at,
+    does_for_overdue,
     due_ms,
     is_next_try,
     watchdog,
@@ -218,14 +219,19 @@ def _first_wake(
 ) -> Sequence[OneShot]:
     """The first of the jobs' wakes: each is at its time, or at its next try if free for one.
 
-    One for all of them, as a one-shot; none where no time can be read.
+    One for all of them, as a one-shot; none where no time can be read. A fire that NAS still
+    lists, though it is spent, is followed by a try only when that is armed.
     """
     now_ms = int(around.now * 1000)
+    listed = around.listed or {}
 
     def at(job_id: str, due: int) -> int:
-        tried = around.tried.get(job_id)
         if due > now_ms or job_id in held:
             return due
+        observed = due_ms(listed.get(job_id, ""))
+        if observed is not None and does_for_overdue(due, observed, now_ms):
+            return observed
+        tried = around.tried.get(job_id)
         if tried is not None and tried > now_ms and is_next_try(due, tried, now_ms):
             return tried  # still to come, however near: whoever fires it may die of it
         return armed_at(due, now_ms, tried)

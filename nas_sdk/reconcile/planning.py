@@ -155,7 +155,7 @@ def _is_met(one: OneShot, due: int, fire_at: str | None, now: int | None) -> boo
     if observed is None:
         return False
     if now is not None and due <= now:
-        return observed <= now or is_next_try(due, observed, now)
+        return does_for_overdue(due, observed, now)
     return due - one.slack <= observed <= due + one.lag
 
 
@@ -196,6 +196,11 @@ def is_next_try(due: int, at: int, now: int) -> bool:
     """Whether an occurrence that is overdue is next to be tried then, by this clock or NAS's."""
     at_nas = max(now, latest_try_at_nas(due, now))
     return due <= now and at in (_next_try(due, now), _next_try(due, at_nas))
+
+
+def does_for_overdue(due: int, observed: int, now: int) -> bool:
+    """Whether an occurrence that is overdue needs no other arm than the one NAS lists."""
+    return observed <= now or is_next_try(due, observed, now)
 
 
 def _next_try(due: int, now: int) -> int:

@@ -149,3 +149,15 @@ def test_a_job_that_is_never_due_is_armed_once_and_so_are_its_watchdogs(fire_at:
         made = plan(want.one_shots, observed, now=int(NOW * 1000), protect=want.protected)
         assert (len(made.arms), made.cancels, made.unusable) == (arms, (), ())
         armed |= {one.job_id: one.fire_at for one in made.arms}
+
+
+def test_a_spent_one_shot_that_is_still_listed_is_no_reason_to_put_the_watchdog_off() -> None:
+    """The next try is not armed yet, and the process may not live to do that."""
+    fired = int((NOW - 2) * 1000)
+    refused = jobs(a=format_instant(fired - 930_000))  # tried 930 s after it was due
+    around = Surroundings(NOW, DOG, listed={"a": format_instant(fired)}, tried={"a": fired})
+    guard = agent_desired(refused, Fires(), around).one_shots[-1]
+    assert (guard.job_id, due_seconds(guard.fire_at)) == (DOG, NOW + 900)
+    around = attrs.evolve(around, listed={})  # noted: now the next try is armed
+    guard = agent_desired(refused, Fires(), around).one_shots[-1]
+    assert due_seconds(guard.fire_at) == NOW - 2 + 900 + 900
