@@ -17,9 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from nas_server.store.base import StoreError
+from nas_server.store.sqlite import schema
 
 _SIDES: Final = ("", "-wal", "-shm", ".lock")
 _DIGITS: Final = 16
+_NOT_OURS: Final = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_NOTADB}
+)
+"""What SQLite says of pages that are not where they were written."""
 
 
 class FileChangedError(StoreError):
@@ -40,6 +45,8 @@ class FileGuard:
         """Mark the file at ``path``, which ``connection`` has open in WAL mode for writing."""
         self._name = str(path)
         self._db = connection
+        # What `connection` wrote it reads from memory; this one, after each write, from the files.
+        self._reads = schema.connect(path)
         # Open until `close`: to close any handle of the file drops SQLite's locks on it.
         self._handle = os.open(path, os.O_RDONLY)
         self._session = secrets.token_hex(16)
@@ -55,7 +62,8 @@ class FileGuard:
         self._in_file = self._found_in_file()
 
     def close(self) -> None:
-        """Let go of the file, once no connection to it is open."""
+        """Let go of the file, once no other connection to it is open."""
+        self._reads.close()
         os.close(self._handle)
 
     def check(self) -> None:
@@ -82,14 +90,20 @@ class FileGuard:
                 self._renew()
 
     def _check_marks(self, look: tuple[int, int]) -> None:
-        if self._db.execute("SELECT mark FROM mark").fetchone() != (self._mark(self._count),):
+        try:
+            found = self._reads.execute("SELECT mark FROM mark").fetchall()
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) not in _NOT_OURS:
+                raise
+            found = []
+        if found != [(self._mark(self._count),)]:
             raise FileChangedError(self._name, "was overwritten with a copy")
         if look == self._look:
             return
-        if (found := self._found_in_file()) < max(1, self._in_file):
+        if (in_file := self._found_in_file()) < max(1, self._in_file):
             raise FileChangedError(self._name, "was overwritten with a copy")
-        self._look, self._in_file = look, found
-        if found == self._count:
+        self._look, self._in_file = look, in_file
+        if in_file == self._count:
             with contextlib.suppress(sqlite3.Error):
                 self._renew()
 

@@ -78,6 +78,10 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def empty_log(path: Path) -> None:
+    Path(f"{path}-wal").write_bytes(b"")
+
+
 def restore(path: Path) -> None:
     """As ``.restore`` of the shell: through SQLite, which the server takes for a change."""
     with (
@@ -98,6 +102,7 @@ HARMS = [
     move_and_link,
     overwrite,
     empty,
+    empty_log,
     restore,
 ]
 
@@ -148,6 +153,23 @@ async def test_a_copy_of_a_moment_ago_is_told_from_the_file(store: SqliteStore, 
     restore(path)
     with pytest.raises(FileChangedError, match="overwritten with a copy"):
         await store.provision(shot("lost"), T)
+
+
+async def test_a_copy_of_file_and_log_that_is_put_back_is_told_from_them(
+    store: SqliteStore, path: Path
+) -> None:
+    """As by ``cp``: what the log held is gone, but this process has it in its memory."""
+    log = Path(f"{path}-wal")
+    await store.provision(shot("before"), T)
+    assert await store.arm_error() is None
+    copied = [(file, file.read_bytes()) for file in (path, log)]
+    await store.provision(shot("after"), T)
+    assert await store.arm_error() is None  # as it is looked at all the time
+    for file, content in copied:
+        file.write_bytes(content)
+    with pytest.raises(FileChangedError, match="overwritten with a copy"):
+        await store.provision(shot("lost"), T)
+    assert isinstance(await store.arm_error(), FileChangedError)
 
 
 @pytest.mark.parametrize("harm", [delete, replace, hard_link])
