@@ -150,9 +150,10 @@ class AgentReconciler(Reconciler):
             emptied_at=self._emptied_at,
         )
         self._note_emptied(jobs, fires, around)
-        # One that is this near has what it was to see: NAS's note of an answer takes less.
-        if later := [at for at in tuple(self._looks) if at > now + self.policy.delay / 2]:
-            self.request(min(later) - now)
+        # One this near to the question has what it was to see: NAS notes an answer in less.
+        seen = now if listed is None else self._asked_at
+        if later := [at for at in tuple(self._looks) if at > seen + self.policy.delay / 2]:
+            self.request(max(0.0, min(later) - now))
         return agent_desired(jobs, fires, around)
 
     def _fires(self, times: Mapping[str, str], now: float) -> Fires:

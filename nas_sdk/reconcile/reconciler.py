@@ -90,6 +90,8 @@ class Reconciler(ABC):
         self._worker = Worker(self._attempt, runtime, "nas-reconciler", policy)
         self._last: Sequence[OneShot] | None = None
         self._tried: dict[str, int] = {}
+        self._asked_at = 0.0
+        """When NAS was asked for the list that `desired` is told, in seconds since the epoch."""
 
     @abstractmethod
     def client(self) -> NasClient:
@@ -180,6 +182,7 @@ class Reconciler(ABC):
     def _reconcile(self) -> Report:
         client = self.client()
         for _ in range(self.policy.rounds):
+            self._asked_at = self.runtime.time()
             report = converge(
                 client,
                 self._desired,

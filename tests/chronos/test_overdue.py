@@ -2,8 +2,10 @@
 
 import contextlib
 
+import httpx
 import pytest
 
+from nas_sdk.testing.request_handler import operation_of
 from tests.chronos.conftest import World
 
 
@@ -73,4 +75,29 @@ def test_a_claim_that_hermes_refuses_is_looked_after_though_a_start_looked_befor
     woken.reconcile()  # its start, while NAS has not noted yet that the fire was accepted
     later_world.nas.forget()
     later_world.runtime.sleep(3)  # the machine may stop soon after
+    assert set(later_world.armed_jobs()) == {"j1"}
+
+
+def test_a_list_that_is_as_of_before_nas_noted_the_refusal_does_not_do_for_a_look(
+    later_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it was on its way: a machine that starts is slow."""
+    later_world.hermes.add("j1", -1000, every=3600)
+    later_world.provider().reconcile()
+    answer = later_world.nas._handler.answer
+
+    def late(request: httpx.Request) -> httpx.Response:
+        answered = answer(request)
+        if operation_of(request) == "list":
+            later_world.nas.forget()  # NAS notes the answer to its fire
+            later_world.runtime.sleep(1.5)
+        return answered
+
+    monkeypatch.setattr(later_world.nas._handler, "answer", late)
+    monkeypatch.setattr(later_world.hermes, "claim", lambda job_id: None)
+    woken = later_world.provider()
+    woken.claim_fire("j1")
+    woken.reconcile()
+    monkeypatch.setattr(later_world.nas._handler, "answer", answer)
+    later_world.runtime.sleep(5)
     assert set(later_world.armed_jobs()) == {"j1"}
