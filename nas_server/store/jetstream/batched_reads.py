@@ -9,8 +9,6 @@ import asyncio
 import contextlib
 from typing import Final
 
-from nas_server.store.base import StoreError
-from nas_server.store.jetstream.direct import AWAY
 from nas_server.store.jetstream.link import PAGE, Found, JetStreamClient
 
 FEW: Final = 8
@@ -46,7 +44,7 @@ class BatchedReads:
 
     async def _read(self, asked: _Asked) -> None:
         if len(asked) >= FEW:
-            with contextlib.suppress(StoreError, *AWAY):  # then each is asked for with patience
+            with contextlib.suppress(Exception):  # then each is asked for, with patience
                 newest, _ = await self._link.get(self._link.names.subject(">"))
                 found = await self._link.last(newest, sorted({subject for subject, _ in asked}))
                 for subject, answer in asked:

@@ -10,6 +10,7 @@ from nas_server.policy import JetStreamPolicy
 from nas_server.store import StoreError
 from nas_server.store.jetstream.batched_reads import FEW, BatchedReads
 from nas_server.store.jetstream.link import Found, JetStreamClient
+from tests.support.patience import PATIENCE_S
 
 BRIEF = JetStreamPolicy(patience_s=0.3)
 
@@ -98,3 +99,18 @@ async def test_each_hears_of_a_cluster_that_does_not_answer(link: JetStreamClien
     await link.client.close()
     found = await asyncio.gather(*map(reads.get, records), return_exceptions=True)
     assert all(isinstance(each, StoreError) for each in found)
+
+
+async def test_whatever_keeps_them_from_being_read_together_nobody_waits_for_ever(
+    link: JetStreamClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a question that is larger than the cluster takes, or an answer in no known form."""
+    records = await kept(link, FEW)
+
+    async def refused(newest: int, patterns: list[str]) -> dict[str, Found]:
+        raise nats.errors.MaxPayloadError
+
+    monkeypatch.setattr(link, "last", refused)
+    async with asyncio.timeout(PATIENCE_S):
+        found = await asyncio.gather(*map(BatchedReads(link).get, records))
+    assert found == list(records.values())
