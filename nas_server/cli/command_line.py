@@ -30,7 +30,8 @@ class _Parser(argparse.ArgumentParser):
 
     @override
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"nas-server: {message}; see {self.prog} --help\n")
+        told = admin.without_password(message)
+        self.exit(2, f"nas-server: {told}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

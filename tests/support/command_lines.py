@@ -10,19 +10,20 @@ def options_of(parser: argparse.ArgumentParser) -> dict[str, dict[str, Any]]:
 
     An argument that must be said is `...`.
     """
-    return {" ".join(path): dict(_options(each)) for path, each in _parsers(parser, ())}
+    return {" ".join(path): dict(_options(each)) for path, each in parsers(parser)}
 
 
-def _parsers(
-    parser: argparse.ArgumentParser, path: tuple[str, ...]
+def parsers(
+    parser: argparse.ArgumentParser, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    """Those of all commands that can be run, by what is to be said for it."""
     commands = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
     if not commands or len(parser._actions) > len(commands) + 2:
         yield path, parser
     for action in commands:
         assert action.required
         for name, command in action.choices.items():
-            yield from _parsers(command, (*path, name))
+            yield from parsers(command, (*path, name))
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, Any]]:
@@ -32,3 +33,22 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, Any]]:
         must = action.required and action.default is None
         default = parser.get_default(action.dest)
         yield "/".join(action.option_strings) or action.dest, ... if must else default
+
+
+def usages(command: argparse.ArgumentParser) -> Iterator[list[str]]:
+    """Ways to use a command: without options, with each one, for people and as JSON.
+
+    What an argument or option is given is in braces, by its dest.
+    """
+    arguments: list[str] = []
+    options: list[list[str]] = [[]]
+    for action in command._actions:
+        given = [] if action.nargs == 0 else [f"{{{action.dest}}}"]
+        if not action.option_strings:
+            arguments += given
+        elif action.dest not in ("help", "version", "json"):
+            options.append([action.option_strings[-1], *given])
+    for option in options:
+        yield [*arguments, *option]
+        if "--json" in command._option_string_actions:
+            yield [*arguments, *option, "--json"]

@@ -12,6 +12,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 
+from nas_sdk._typing import override
 from nas_server.logs import log_event
 from nas_server.policy import JETSTREAM, JetStreamPolicy
 from nas_server.store.base import StoreError
@@ -70,9 +71,21 @@ def _login(text: str) -> dict[str, str]:
     return {"token": unquote(user)} if user else {}
 
 
+class _Client(Client):
+    """Keeps to TLS where a URL asks for it: the library leaves that to what the server says."""
+
+    @override
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        server = self._current_server
+        plain = initial_connection and not info.get("tls_required")
+        if plain and server is not None and server.uri.scheme == "tls":
+            raise nats.errors.Error("it offers no TLS, and tls:// asks for it")
+        await super()._process_info(info, initial_connection)
+
+
 async def connect(place: Place, policy: JetStreamPolicy = JETSTREAM) -> Client:
     """Connect to a cluster that can do what the store needs; StoreError."""
-    client = Client()
+    client = _Client()
     errors: list[Exception] = []
 
     async def note(error: Exception) -> None:

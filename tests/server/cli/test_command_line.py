@@ -15,46 +15,14 @@ import pytest
 
 from nas_sdk import Arm, IdentityRejectedError, NasClient, RateLimitedError, UnauthorizedError
 from nas_sdk._core.instants import format_instant
-from nas_server.__main__ import main
 from nas_server.cli.admin import without_password
 from nas_server.clock import system_clock
+from tests.server.cli.conftest import Terminal
 from tests.support.agent_stub import AgentStub, agent_stub, held
 from tests.support.hermes_host import eventually as wait_for
 from tests.support.nas_in_process import eventually
 from tests.support.nas_server import NasServer, NasServerError, nas_server
 from tests.support.patience import PATIENCE_S
-
-
-class Terminal:
-    """Runs commands that end by themselves, in this process."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-
-    def run(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
-        """Run a command: exit status, stdout, stderr."""
-        with self._monkeypatch.context() as patch:
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            try:
-                status = main(arguments)
-            except SystemExit as end:
-                status = int(end.code or 0)
-        return status, *self._capsys.readouterr()
-
-    def complaint(self, *arguments: str, **environment: str) -> str:
-        """Run a command that must fail with one line and return the line."""
-        status, out, err = self.run(*arguments, **environment)
-        assert (status, out) == (2, "")
-        (line,) = err.splitlines()
-        assert line.startswith("nas-server: ")
-        return line
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -71,6 +71,24 @@ async def test_nobody_there() -> None:
     assert SECRET not in str(caught.value)
 
 
+async def test_no_password_goes_to_a_server_without_tls() -> None:
+    said: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"version": "2.12.0", "auth_required": true}\r\n')
+        said.append(await reader.read())  # to its end
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(StoreError, match="offers no TLS, and tls:// asks for it"):
+        await JetStreamStore.open(f"tls://me:{SECRET}@127.0.0.1:{port}", policy=HASTY)
+    server.close()
+    await server.wait_closed()
+    assert said
+    assert b"".join(said) == b""
+
+
 @asynccontextmanager
 async def says_it_is(version: str) -> AsyncIterator[int]:
     """A server that greets as NATS of a version does; yields its port."""
