@@ -6,6 +6,8 @@ import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -148,12 +150,29 @@ async def test_anything_but_2xx_is_tried_again(nas: Hosted, agent: AgentStub, co
     assert first.path == second.path
 
 
+def http_date(ms: int) -> str:
+    return format_datetime(datetime.fromtimestamp(ms // 1_000, UTC), usegmt=True)
+
+
+def asking(form: str, now: int) -> dict[str, str]:
+    """The headers that ask for 120 s; a date counts from the agent's, else from NAS's clock."""
+    if form == "seconds":
+        return {"Retry_After": "120"}
+    sent = now - 7 * DAY if form == "a date by its own clock" else now
+    dated = http_date(sent) if sent != now else ""
+    return {"Retry_After": http_date(sent + 120_000), "Date": dated}
+
+
 @pytest.mark.off_contract("response")
-async def test_retry_after_is_obeyed(nas: Hosted, agent: AgentStub) -> None:
-    agent.answers.append(status(503, Retry_After="120"))
+@pytest.mark.parametrize("form", ["seconds", "a date", "a date by its own clock"])
+async def test_retry_after_is_obeyed(
+    nas: Hosted, agent: AgentStub, store: Store, form: str
+) -> None:
+    nas.clock.now -= nas.clock.now % 1_000  # a date has no parts of a second
+    agent.answers.append(status(503, **asking(form, nas.clock.now)))
     await nas.provision("job", 0, agent.url)
     await agent.until(1)
-    await settled(nas, {"job"})
+    assert 120_000 <= (await noted(store)).wake_ms - nas.clock.now <= 121_000  # and the backoff
     nas.advance(119_999)
     await settled(nas, {"job"})
     assert len(agent.fires) == 1
