@@ -56,6 +56,12 @@ class Ledger:
         rows.delete(self._db, agent, job_id)
         return True
 
+    def forget_gone(self, agent: str) -> None:
+        """Hold nothing of the agent's jobs whose rows are there no longer."""
+        for each in self.held.each():
+            if each.row.agent == agent and rows.get(self._db, agent, each.row.job_id) is None:
+                self.held.forget(agent, each.row.job_id)
+
     def fire_now(self, agent: str, job_id: str, schedule_id: str, now: int) -> StoredOneShot | None:
         """Make a one-shot due at once; None when the job does not have it."""
         one = self._get(agent, job_id)

@@ -97,12 +97,17 @@ class SqliteStore(Store):
     @override
     async def withdraw(self, agent: str, job_id: str, schedule_id: str, now: int) -> bool:
         return await self._writer.run(
-            lambda: self._ledger.withdraw(agent, job_id, schedule_id), frees=True
+            lambda: self._ledger.withdraw(agent, job_id, schedule_id),
+            frees=True,
+            then=lambda: self._ledger.forget_gone(agent),
         )
 
     @override
     async def drop(self, agent: str, before: int) -> None:
-        await self._writer.run(lambda: rows.drop(self._writing, agent, before))
+        await self._writer.run(
+            lambda: rows.drop(self._writing, agent, before),
+            then=lambda: self._ledger.forget_gone(agent),
+        )
 
     @override
     async def fire_now(

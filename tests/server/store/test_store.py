@@ -146,6 +146,20 @@ async def test_counts(store: Store) -> None:
     assert await store.counts(T) == Counts(armed=3, due=1, dead=0, oldest_due_ms=T)
 
 
+@pytest.mark.parametrize("way", ["cancel", "withdraw", "drop"])
+async def test_what_is_removed_under_way_is_counted_no_more(store: Store, way: str) -> None:
+    await arm(store, shot("one"))
+    (one,) = await store.due(T, 1)
+    if way == "cancel":
+        await store.cancel("a", "one", T)
+    elif way == "withdraw":
+        await store.withdraw("a", "one", one.schedule_id, T)
+    else:
+        await store.drop("a", one.generation + 1)
+    await arm(store, shot("two", agent="b"))
+    assert await store.counts(T) == Counts(armed=1, due=1, dead=0, oldest_due_ms=T)
+
+
 async def test_records(store: Store) -> None:
     assert await store.read("agent", "a") is None
     await store.write("agent", "b", {"n": 1})
