@@ -91,5 +91,8 @@ def _format_datetime(moment: datetime) -> str:
             "a naive datetime names no instant: give it a time zone, as in datetime.now(UTC)"
         )
     if offset % timedelta(minutes=1):  # such as the local mean times of the 19th century
-        moment = moment.astimezone(UTC)
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError:
+            raise ValueError(f"{moment} is not in the years 1 to 9999 of UTC") from None
     return moment.isoformat()

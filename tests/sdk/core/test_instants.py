@@ -1,13 +1,14 @@
-from datetime import UTC, datetime, timedelta, timezone
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_sdk import format_instant, parse_instant
+from nas_sdk import InvalidRequestError, format_instant, parse_instant
 from nas_sdk._core.instants import with_offset
-from nas_sdk._core.validation import is_instant
+from nas_sdk._core.validation import check_fire_at, is_instant
 
 NOON = 1_781_776_800_000  # 2026-06-18T10:00:00Z
 
@@ -112,3 +113,16 @@ def test_a_naive_time_gets_this_machine_s_offset(naive: str) -> None:
 
 def test_an_offset_the_wire_does_not_know_is_written_otherwise() -> None:
     assert with_offset("1900-01-01 00:00:00+00:17:30") == "1899-12-31T23:42:30+00:00"
+
+
+ODD = st.timedeltas(timedelta(hours=-23, minutes=-59), timedelta(hours=23, minutes=59))
+
+
+@settings(deadline=None)
+@given(
+    st.one_of(st.sampled_from([datetime.min, datetime.max]), st.datetimes()),
+    st.one_of(st.timezones(), ODD.map(timezone)),
+)
+def test_any_aware_datetime_is_sent_or_refused(naive: datetime, zone: tzinfo) -> None:
+    with suppress(InvalidRequestError):
+        assert is_instant(check_fire_at(naive.replace(tzinfo=zone)))
