@@ -158,8 +158,8 @@ def run_threads(
 ) -> list[BulkResult]:
     """Work off the batch in up to `width` threads; progress is told in this one.
 
-    A single item needs no other thread. Whatever ends this early, such as Ctrl-C, comes
-    through within a second.
+    A single item needs no other thread, and while the interpreter ends there may be none.
+    Whatever ends this early, such as Ctrl-C, comes through within a second.
     """
     # Each entry wakes this thread, which then contends with the workers: there is one an item
     # where progress is told, and otherwise one a worker.
@@ -168,20 +168,18 @@ def run_threads(
     workers: list[threading.Thread] = []
     count = min(width, len(batch)) if len(batch) > 1 else 0
     try:
-        if len(batch) == 1:
-            copy_context().run(work_off)
         for _ in range(count):
             # A copy of the context each, so that traces of the calls have their parent.
             work = partial(copy_context().run, work_off)
             workers.append(threading.Thread(target=work, name="nas-sdk", daemon=True))
             try:
                 workers[-1].start()
-            except RuntimeError:  # no more threads: those there are do it all
+            except RuntimeError:  # no more threads: those there are do it all, or this one
                 workers.pop()
-                if not workers:
-                    raise
                 break
-        entries = len(batch) if on_progress else len(workers) or len(batch)
+        if not workers:
+            copy_context().run(work_off)
+        entries = len(batch) if on_progress else len(workers) or 1
         for done in range(1, entries + 1):
             crash = finished.get()
             if crash is not None:

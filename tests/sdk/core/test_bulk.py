@@ -260,3 +260,22 @@ async def test_no_more_tasks_than_connections() -> None:
     outcomes = await call("cancel_many", [f"job-{number}" for number in range(100)])
     assert all(outcome.ok for outcome in outcomes)
     assert most == 16
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_batch_is_worked_off_where_no_thread_can_start(
+    nas: InMemoryNas, progress: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while the interpreter ends, from Python 3.12 on."""
+
+    def cannot(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", cannot)
+    told: list[int] = []
+    for count in range(4):
+        outcomes = nas.client().provision_many(
+            arms(count), on_progress=(lambda done, total: told.append(done)) if progress else None
+        )
+        assert [outcome.ok for outcome in outcomes] == [True] * count
+    assert told == ([1, 1, 2, 1, 2, 3] if progress else [])
