@@ -9,7 +9,6 @@ when the object is gone, whichever comes first.
 from __future__ import annotations
 
 import itertools
-import time
 import weakref
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -64,16 +63,15 @@ class Permits:
 
     def _wait(self, owner: Owner, place: int, timeout: float | None) -> bool:
         woken = owner._woken = SimpleQueue()
-        give_up = None if timeout is None else time.monotonic() + timeout
+        left = float("inf") if timeout is None else timeout
         while place not in list(self._line)[: self._count]:
-            left = LOOK_AGAIN if give_up is None else give_up - time.monotonic()
             if left <= 0:
                 self.leave(owner)
                 return False
             try:
                 woken.get(timeout=min(left, LOOK_AGAIN))
             except Empty:
-                continue
+                left -= LOOK_AGAIN  # counted, as a test may have stopped the clock
         return True
 
     def leave(self, owner: Owner) -> None:

@@ -3,8 +3,9 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import httpcore
@@ -12,8 +13,10 @@ import pytest
 
 from nas_sdk import AsyncNasClient, NasClient, NasConnectionError, NasTimeoutError
 from nas_sdk._transport import async_wires, wires
+from nas_sdk._transport.permits import Owner
 from tests.support.both_clients import CALLBACK, FIRE_AT, KINDS, Driver
 from tests.support.loopback import Answer, Loopback, http_answer, loopback
+from tests.support.patience import PATIENCE_S
 
 ANSWER = http_answer(b'{"schedule_id": "os_1"}')
 PROVISION = ("job-1", FIRE_AT, CALLBACK)
@@ -253,3 +256,34 @@ async def test_the_deadline_holds_while_an_answer_drips(kind: str, drip: Any) ->
     assert caught.value.attempts == 1
     assert caught.value.elapsed < 40  # the drip lasts 50 s
     assert threading.active_count() <= before
+
+
+def test_a_wait_ends_where_the_clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a test of the caller's that stops time: the server is real, and says nothing."""
+    asked = count(1)
+
+    def stopped() -> float:
+        assert next(asked) < 100, "it waits for the clock"
+        return 1000.0
+
+    go = threading.Event()
+
+    def silent(_: Any) -> None:
+        go.wait(PATIENCE_S)
+
+    monkeypatch.setattr(time, "monotonic", stopped)
+    with (
+        loopback(silent) as server,
+        NasClient(
+            server.url, "agent-token", max_attempts=1, timeout=0.05, max_connections=1
+        ) as nas,
+    ):
+        try:
+            with pytest.raises(NasTimeoutError):
+                nas.list_armed()
+            nas._http._transport._turn.enter(holder := Owner(), None)  # type: ignore[union-attr]
+            with pytest.raises(NasTimeoutError):
+                nas.list_armed()
+            assert holder is not None
+        finally:
+            go.set()
