@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from inspect import iscoroutinefunction
 from typing import NamedTuple
 
 from ..errors import ConfigurationError, NasError
+from .loops import is_async
 
 LOGGER = logging.getLogger("nas_sdk")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}
@@ -61,7 +61,7 @@ class Hooks(NamedTuple):
     def refuse_async(self) -> Hooks:
         """These, for a client that awaits nothing; ConfigurationError for an `async def`."""
         for name, hook in self._asdict().items():
-            if iscoroutinefunction(hook) or iscoroutinefunction(getattr(type(hook), "__call__", 0)):  # noqa: B004
+            if is_async(hook):
                 raise ConfigurationError(f"{name}: an async function is for AsyncNasClient")
         return self
 

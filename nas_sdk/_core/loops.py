@@ -1,10 +1,16 @@
-"""The event loop that is running, of asyncio or of trio."""
+"""The event loop that is running, of asyncio or of trio, and what is for one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from inspect import iscoroutinefunction
 from typing import Any
+
+
+def is_async(callee: object) -> bool:
+    """Whether this is an `async def`, or an object that is called as one."""
+    return iscoroutinefunction(callee) or iscoroutinefunction(getattr(type(callee), "__call__", 0))  # noqa: B004
 
 
 def running_loop() -> Any:

@@ -14,7 +14,7 @@ from .._typing import override
 from ..errors import ConfigurationError, TokenError
 from . import process
 from .clock import Clock
-from .loops import running_loop
+from .loops import is_async, running_loop
 
 if TYPE_CHECKING:
     import anyio
@@ -72,6 +72,7 @@ class RenewingSource:
         return token
 
 
+_ASYNC = "an asynchronous token source is for AsyncNasClient"
 _SHAPE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -177,6 +178,8 @@ class Tokens:
     def __init__(self, source: TokenSource, clock: Clock | None = None) -> None:
         self._source = source
         self._cache = _Cache(_checked_source(source), clock or Clock())
+        if is_async(source):
+            raise ConfigurationError(f"token: {_ASYNC}")
         self.forked()
         process.register(self)
 
@@ -207,7 +210,7 @@ class Tokens:
             raise self._cache.fail(error) from error
         if isinstance(value, Awaitable):
             getattr(value, "close", lambda: None)()
-            value = None
+            raise self._cache.fail(TokenError(_ASYNC))
         self._cache.keep(value)
 
 
@@ -253,7 +256,7 @@ class AsyncTokens:
             if inspect.iscoroutinefunction(source):
                 value = source()
             else:  # it may block: keep it off the event loop
-                value = await anyio.to_thread.run_sync(source)
+                value = await anyio.to_thread.run_sync(source, abandon_on_cancel=True)
             if isinstance(value, Awaitable):
                 value = await value
         except Exception as error:

@@ -183,3 +183,23 @@ def nothing_left_open() -> Iterator[None]:
         yield
         gc.collect()
     assert [each.message for each in told if issubclass(each.category, ResourceWarning)] == []
+
+
+def test_a_call_is_cancelled_while_its_token_source_blocks(run: Run) -> None:
+    came, go = threading.Event(), threading.Event()
+
+    def source() -> str:
+        came.set()
+        assert go.wait(PATIENCE_S)
+        return "agent-token"
+
+    async def main() -> None:
+        nas = AsyncNasClient("https://nas.test", source)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(nas.list_armed)
+            assert await anyio.to_thread.run_sync(came.wait, PATIENCE_S)
+            tasks.cancel_scope.cancel()
+        assert not go.is_set()
+        go.set()
+
+    run(main)

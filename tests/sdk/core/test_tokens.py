@@ -171,12 +171,12 @@ async def test_an_asynchronous_source_that_calls_its_client_is_told() -> None:
             await tokens.get(None)
 
 
-def test_the_sync_client_takes_no_asynchronous_source() -> None:
-    async def source() -> str:
+def test_the_sync_client_takes_no_awaitable_for_a_token() -> None:
+    async def fetch() -> str:
         return SECRET
 
-    with pytest.raises(TokenError, match="not a text"):
-        Tokens(source).get(None)  # type: ignore[arg-type]
+    with pytest.raises(TokenError, match="AsyncNasClient"):
+        Tokens(lambda: fetch()).get(None)  # type: ignore[arg-type, return-value]
 
 
 class CountedTokens(Tokens):
@@ -360,3 +360,14 @@ def test_a_source_over_a_login_does_not_show_its_tokens() -> None:
     source = RenewingSource(lambda renew: SECRET)
     source()
     assert SECRET not in repr(source)
+
+
+@pytest.mark.parametrize("is_object", [True, False])
+def test_a_source_that_is_asynchronous_is_told_at_once(is_object: bool) -> None:
+    class Login:
+        async def __call__(self) -> str:
+            return SECRET
+
+    source: Any = Login() if is_object else Login().__call__
+    with pytest.raises(ConfigurationError, match=r"^token: .*AsyncNasClient"):
+        Tokens(source)
