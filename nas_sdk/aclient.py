@@ -22,6 +22,7 @@ from ._core.config import (
     Timeout,
     Verify,
     checked_count,
+    refuse_beside_client,
     token_from_environment,
     trust,
 )
@@ -82,7 +83,7 @@ class AsyncNasClient(BaseClient):
             piece of the answer 15. Only `deadline` ends an answer that never ends.
         http_client: sends the requests instead of our own connections, and is not closed; its
             headers are sent, its redirect, auth and timeout settings are not used. One of
-            httpx2 will do, too.
+            httpx2 will do, too. It has a transport, a proxy and certificates of its own.
         transport: sends them, too, such as a test double.
         proxy: a URL; without one the environment decides, by `HTTPS_PROXY` and its kin.
         verify: whom to trust: an `ssl.SSLContext`, or a file of certificates.
@@ -112,11 +113,14 @@ class AsyncNasClient(BaseClient):
         source = token_from_environment() if token is None else token
         self._tokens = AsyncTokens(source, self._settings.clock)
         self._http: AsyncDirect | AsyncPassed
-        if http_client is None:
-            self._http = AsyncDirect(transport or self._own_transport(proxy, verify))
-        else:
+        if http_client is not None:
+            refuse_beside_client(transport=transport, proxy=proxy, verify=verify)
             self._http = AsyncPassed(http_client)
             self._adopt(http_client.headers)
+        elif transport is not None:
+            self._http = AsyncDirect(transport)
+        else:
+            self._http = AsyncDirect(self._own_transport(proxy, verify))
 
     def _own_transport(
         self, proxy: str | httpx.Proxy | None, verify: Verify | None
@@ -281,7 +285,7 @@ class AsyncNasClient(BaseClient):
         try:
             return state.ended()
         finally:
-            self._last.set(state.last_response or self._last.get())
+            self._last.set(state.last_response)
 
     async def _one(self, item: Item) -> None:
         try:

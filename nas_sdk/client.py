@@ -22,6 +22,7 @@ from ._core.config import (
     Timeout,
     Verify,
     checked_count,
+    refuse_beside_client,
     token_from_environment,
     trust,
 )
@@ -83,7 +84,7 @@ class NasClient(BaseClient):
             piece of the answer 15. Only `deadline` ends an answer that never ends.
         http_client: sends the requests instead of our own connections, and is not closed; its
             headers are sent, its redirect, auth and timeout settings are not used. One of
-            httpx2 will do, too.
+            httpx2 will do, too. It has a transport, a proxy and certificates of its own.
         transport: sends them, too, such as a test double.
         proxy: a URL; without one the environment decides, by `HTTPS_PROXY` and its kin.
         verify: whom to trust: an `ssl.SSLContext`, or a file of certificates.
@@ -113,11 +114,14 @@ class NasClient(BaseClient):
         source = token_from_environment() if token is None else token
         self._tokens = Tokens(source, self._settings.clock)
         self._http: Direct | Passed
-        if http_client is None:
-            self._http = Direct(transport or self._own_transport(proxy, verify))
-        else:
+        if http_client is not None:
+            refuse_beside_client(transport=transport, proxy=proxy, verify=verify)
             self._http = Passed(http_client)
             self._adopt(http_client.headers)
+        elif transport is not None:
+            self._http = Direct(transport)
+        else:
+            self._http = Direct(self._own_transport(proxy, verify))
 
     def _own_transport(
         self, proxy: str | httpx.Proxy | None, verify: Verify | None
@@ -276,7 +280,7 @@ class NasClient(BaseClient):
         try:
             return state.ended()
         finally:
-            self._last.set(state.last_response or self._last.get())
+            self._last.set(state.last_response)
 
     def _sleep(self, seconds: float, deadline: Deadline | None) -> None:
         """Alone to the end, as a signal ends it; in a batch only while it is waited for."""

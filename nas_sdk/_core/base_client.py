@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Mapping
 from contextvars import ContextVar
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any, NoReturn, Self, TypeVar
 
 import httpx
@@ -23,6 +25,7 @@ from .config import (
     Options,
     Timeout,
     base_url,
+    checked_callable,
     user_agent,
 )
 from .events import Hooks, ResponseEvent, configure_logging
@@ -31,6 +34,31 @@ from .operations import Call
 
 T = TypeVar("T")
 configure_logging()
+
+
+_LASTS: ContextVar[Mapping[weakref.ref[_Last], ResponseEvent]] = ContextVar(
+    "nas_sdk_last_responses", default=MappingProxyType({})
+)
+"""One variable for all clients: a context keeps for good whatever variable was set in it."""
+
+
+class _Last:
+    """The last response of one client and its views, in this thread or task."""
+
+    def __init__(self) -> None:
+        self._ref = weakref.ref(self)
+
+    def get(self) -> ResponseEvent | None:
+        return _LASTS.get().get(self._ref)
+
+    def set(self, event: ResponseEvent | None) -> None:
+        """None, where there was no answer, changes nothing."""
+        if event is None:
+            return
+        known = _LASTS.get()
+        if self._ref not in known:  # a new client: those that are gone make room
+            known = {ref: each for ref, each in known.items() if ref() is not None}
+        _LASTS.set({**known, self._ref: event})
 
 
 class BaseClient:
@@ -51,6 +79,10 @@ class BaseClient:
         hooks: Hooks,
         clock: Clock | None,
     ) -> None:
+        if clock is not None and not isinstance(clock, Clock):
+            raise ConfigurationError(f"clock: a Clock is needed, not {type(clock).__name__}")
+        for name, hook in hooks._asdict().items():
+            checked_callable(name, hook)
         defaults = Options(DEFAULT_TIMEOUT, DEFAULT_ATTEMPTS, DEFAULT_DEADLINE)
         _load_what_calls_import()
         try:
@@ -69,8 +101,7 @@ class BaseClient:
             hooks,
             clock or Clock(),
         )
-        # One variable per client, as "the last response" is that of its own calls.
-        self._last: ContextVar[ResponseEvent | None] = ContextVar("last_response", default=None)
+        self._last = _Last()
 
     def _adopt(self, headers: Any) -> None:
         """Send the headers of an HTTP client that was passed in, too; ours win."""

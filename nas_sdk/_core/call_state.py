@@ -161,6 +161,8 @@ class CallState(Generic[T]):
         elif _is_distrust(error):
             kind = CertificateError
         detail = quotable(self._without_token(str(error))) or "no details"
+        if getattr(error, "_request", None) is not None:  # that one holds the token
+            error.request = self._bare_request()  # type: ignore[attr-defined]  # httpx's has it
         ours = self._unanswered(kind, f"{type(error).__name__}: {detail}")
         ours.__cause__ = error
         return self._next(ours)
@@ -229,8 +231,12 @@ class CallState(Generic[T]):
             self._response.status_code,
             headers=kept,
             content=self._hide(body),
-            request=httpx.Request(self._call.method, self._settings.endpoint.url(self._call.path)),
+            request=self._bare_request(),
         )
+
+    def _bare_request(self) -> httpx.Request:
+        """The request as an error may hold it: without headers and body."""
+        return httpx.Request(self._call.method, self._settings.endpoint.url(self._call.path))
 
     def _hide(self, what: bytes) -> bytes:
         """The same without the token, should the other side have sent it back."""

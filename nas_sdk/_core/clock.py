@@ -5,6 +5,11 @@ from __future__ import annotations
 import time
 
 
+def wall_time() -> float:
+    """Seconds since the epoch, by what `time.time` is at the call: a test may have replaced it."""
+    return time.time()
+
+
 class Clock:
     """The system's clock. Subclass it and pass it as `clock` to bring time of your own."""
 

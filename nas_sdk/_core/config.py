@@ -96,6 +96,25 @@ def checked_count(name: str, value: object, most: int = 1_000_000_000) -> int:
     raise ConfigurationError(f"{name}: a whole number from 1 to {most} is needed")
 
 
+def checked_text(name: str, value: object, why: str) -> None:
+    """ConfigurationError for anything but a text that says something."""
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"{name}: a text is needed, {why}")
+
+
+def checked_callable(name: str, value: object) -> None:
+    """ConfigurationError for what cannot be called; None is not used, and so will do."""
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{name}: a callable is needed, not {type(value).__name__}")
+
+
+def refuse_beside_client(**settings: object) -> None:
+    """ConfigurationError for a setting that nobody would heed, as a client was passed in."""
+    for name, value in settings.items():
+        if value is not None:
+            raise ConfigurationError(f"{name}: it is for the http_client that is passed in to have")
+
+
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -142,6 +161,8 @@ def trust(url: httpx.URL, verify: object = None) -> ssl.SSLContext:
         return verify
     if not isinstance(verify, str | os.PathLike | None):  # True and False are no such thing
         raise ConfigurationError("verify: an ssl.SSLContext or a file of certificates is needed")
+    if verify == "":  # to ssl that is none, and so the usual ones
+        raise ConfigurationError("verify: the name of the file of certificates is empty")
     if verify is not None:
         return _reading("verify", os.fspath(verify), lambda: _context_of(os.fspath(verify)))
     if url.scheme == "http":
@@ -189,6 +210,8 @@ class ClientSettings(NamedTuple):
 
 def base_url(given: str | None, *, allow_http: bool) -> httpx.URL:
     """The base URL, checked and without a slash at its end; `NAS_BASE_URL` if none is given."""
+    if not isinstance(allow_http, bool):  # a text, such as "false", would allow it
+        raise ConfigurationError("allow_http: True or False is needed")
     text = given or os.environ.get("NAS_BASE_URL", "")
     if not text:
         raise ConfigurationError("no base URL: pass base_url, or set NAS_BASE_URL")
@@ -235,8 +258,9 @@ def user_agent(product: str | None) -> str:
     """Our own user agent, as some firewalls refuse an HTTP library's; `product` goes after it."""
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
     ours = f"nas-sdk/{__version__} httpx/{httpx.__version__} python/{python}"
-    if product is None:
+    if product in (None, ""):
         return ours
+    checked_text("user_agent", product, "such as my-service/1.0")
     if not (product.isascii() and product.isprintable()):
         raise ConfigurationError("user_agent: printable ASCII is needed")
     return f"{ours} {product}"

@@ -79,8 +79,7 @@ def provision(
     from .._generated.api.one_shots.provision import _get_kwargs
     from .._generated.models import ProvisionRequest
 
-    check_job_id(job_id)
-    text = check_fire_at(fire_at)
+    job_id, text = check_job_id(job_id), check_fire_at(fire_at)
     body = ProvisionRequest(
         job_id=job_id,
         fire_at=text,

@@ -28,7 +28,7 @@ def check_job_id(job_id: str) -> str:
             "that begin with a letter or digit",
             field="job_id",
         )
-    return job_id
+    return _plain(job_id)
 
 
 def is_job_id(value: object) -> TypeGuard[str]:
@@ -54,7 +54,7 @@ def check_fire_at(fire_at: str | datetime) -> str:
         parse_instant(text)
     except ValueError as error:
         raise InvalidRequestError(f"fire_at: {error}", field="fire_at") from None
-    return text
+    return _plain(text)
 
 
 def check_callback_url(url: str) -> str:
@@ -65,7 +65,7 @@ def check_callback_url(url: str) -> str:
             "fragment, such as https://agent-7.example.com",
             field="agent_callback_url",
         )
-    return url
+    return _plain(url)
 
 
 def is_callback_url(value: object) -> bool:
@@ -84,6 +84,11 @@ def check_dedup_key(dedup_key: str | None, job_id: str, fire_at: str) -> str:
             field="dedup_key",
         )
     return key
+
+
+def _plain(text: str) -> str:
+    """The text itself of a subclass, such as an enum of texts, which formats as its name."""
+    return str.__str__(text)
 
 
 def _short(value: object) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from .._typing import override
+from ..errors import ConfigurationError
 
 
 class _Sender:
@@ -57,6 +58,8 @@ class Direct(_Sender):
     """Sends by a transport of our own."""
 
     def __init__(self, transport: httpx.BaseTransport) -> None:
+        if not callable(getattr(transport, "handle_request", None)):
+            raise _not_a("transport", httpx.BaseTransport, transport)
         self._transport = transport
         self._closed = False
 
@@ -80,6 +83,8 @@ class AsyncDirect(_Sender):
     """The same for an asynchronous transport."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        if not callable(getattr(transport, "handle_async_request", None)):
+            raise _not_a("transport", httpx.AsyncBaseTransport, transport)
         self._transport = transport
         self._closed = False
 
@@ -102,7 +107,13 @@ class AsyncDirect(_Sender):
 class _Passed(_Sender):
     """What both kinds of a caller's client have."""
 
+    needed: type
+    other: type
+
     def __init__(self, client: Any) -> None:
+        can_send = callable(getattr(client, "send", None)) and hasattr(client, "headers")
+        if not can_send or isinstance(client, self.other):
+            raise _not_a("http_client", self.needed, client)
         self._client = client
         library: Any = sys.modules[_library(client)]
         self._make = library.Request
@@ -131,6 +142,8 @@ class _Passed(_Sender):
 class Passed(_Passed):
     """Sends by a client of the caller's, which is not closed."""
 
+    needed, other = httpx.Client, httpx.AsyncClient
+
     def send(self, request: Any) -> Any:
         """The response, its body unread; whoever called must close it."""
         return self._client.send(request, stream=True, auth=None, follow_redirects=False)
@@ -148,6 +161,8 @@ class Passed(_Passed):
 class AsyncPassed(_Passed):
     """The same for an asynchronous client."""
 
+    needed, other = httpx.AsyncClient, httpx.Client
+
     async def send(self, request: Any) -> Any:
         """The response, its body unread; whoever called must close it."""
         return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
@@ -158,6 +173,12 @@ class AsyncPassed(_Passed):
 
     async def close(self) -> None:
         """Leave it open: whoever made it closes it."""
+
+
+def _not_a(name: str, needed: type, given: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"{name}: an httpx.{needed.__name__} is needed, not {type(given).__name__}"
+    )
 
 
 async def _read(response: Any) -> AsyncGenerator[bytes, None]:

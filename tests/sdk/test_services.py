@@ -1,13 +1,23 @@
 """What services ask of a client: headers, raw answers, a token per agent, no copies by accident."""
 
 import copy
+import gc
 import pickle
+from contextvars import copy_context
+from enum import Enum
 from typing import Any
 
 import httpx
 import pytest
 
-from nas_sdk import ConfigurationError, InvalidRequestError, NasClient
+from nas_sdk import (
+    Arm,
+    ConfigurationError,
+    InvalidRequestError,
+    NasClient,
+    NasConnectionError,
+)
+from nas_sdk._core import base_client
 from nas_sdk.testing import InMemoryNas
 from tests.support.both_clients import KINDS, PROVISION, Driver, answering, driver, nas_driver
 from tests.support.loopback import Seen, http_answer, loopback
@@ -110,3 +120,67 @@ def test_a_shallow_copy_works(nas: InMemoryNas) -> None:
     twin = copy.copy(nas.client())
     assert isinstance(twin, NasClient)
     assert twin.list_armed() == []
+
+
+class Named(str, Enum):  # noqa: UP042 - which formats as a text does
+    """An enum of texts, which formats as the name of its member."""
+
+    JOB = PROVISION[0]
+    FIRE_AT = PROVISION[1]
+    URL = PROVISION[2]
+
+
+async def test_an_enum_of_texts_is_its_text(kind: str, nas: InMemoryNas) -> None:
+    call = nas_driver(kind, nas)
+    await call("provision", *Named)
+    await call("cancel", Named.JOB)
+    [outcome] = await call("provision_many", [Arm(*Named)])
+    assert outcome.ok
+    assert (
+        nas.sent("provision")
+        == [
+            {
+                "job_id": PROVISION[0],
+                "fire_at": PROVISION[1],
+                "agent_callback_url": PROVISION[2],
+                "dedup_key": f"{PROVISION[0]}:{PROVISION[1]}",
+            }
+        ]
+        * 2
+    )
+
+
+async def test_clients_that_are_gone_leave_nothing_behind_in_the_context(kind: str) -> None:
+    """As of a service that makes one for each request: a context outlives its thread's work."""
+
+    async def call_one() -> None:
+        call = driver(kind, transport=answering(httpx.Response(200, json={"armed": []}))[0])
+        await call("list_armed")
+        assert call.client.last_response is not None
+
+    await call_one()
+    gc.collect()
+    before = len(copy_context()), len(base_client._LASTS.get())
+    for _ in range(10):
+        await call_one()
+        gc.collect()
+    assert (len(copy_context()), len(base_client._LASTS.get())) == before
+
+
+@pytest.mark.parametrize("passed", [True, False])
+async def test_no_error_behind_an_error_holds_the_token(kind: str, passed: bool) -> None:
+    """An HTTP library's errors have the request they are about, with its headers."""
+    library = httpx.Client if kind == "sync" else httpx.AsyncClient
+    refusing: Any = httpx.MockTransport(refuse)
+    options = {"http_client": library(transport=refusing)} if passed else {"transport": refusing}
+    call = driver(kind, token=SECRET, max_attempts=1, **options)
+    with pytest.raises(NasConnectionError) as caught:
+        await call("list_armed")
+    error = caught.value.__cause__
+    assert isinstance(error, httpx.ConnectError)
+    assert error.request.url == "https://nas.test/api/agent-cron/list"
+    assert SECRET not in repr(error.request.headers.raw)
+
+
+def refuse(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("refused", request=request)
