@@ -65,4 +65,4 @@ def _verifier(
     from nas_sdk.webhooks import FireVerifier
 
     trusted = keys(source, allow_http) if source.startswith("http") else source
-    return FireVerifier(trusted, audience=audience, issuer=issuer, leeway=leeway)
+    return FireVerifier(trusted, audience=audience, issuer=issuer or None, leeway=leeway)

@@ -35,14 +35,15 @@ def fetch_over_http(
     few minutes, and so nothing is left open.
     """
     checked = _checked(url, allow_http=allow_http)
-    if http_client is None:
+    passed = None if http_client is None else Passed(http_client)
+    if passed is None:
         # Now, for a fork in the middle of an import leaves the child with half a module.
         import_module("nas_sdk._transport.dial")
         trust(checked)
         proxy_for(checked, None)
 
     def fetch() -> bytes:
-        sender = _own(checked) if http_client is None else Passed(http_client)
+        sender = passed or _own(checked)
         try:
             return _get(sender, checked, timeout)
         except sender.no_answer as error:
@@ -88,9 +89,11 @@ def _get(sender: Direct | Passed, url: httpx.URL, timeout: float) -> bytes:
 
 
 def _checked(text: str, *, allow_http: bool) -> httpx.URL:
+    if not isinstance(allow_http, bool):  # a text, such as "false", would allow it
+        raise ConfigurationError("allow_http: True or False is needed")
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, TypeError):
         raise ConfigurationError("JWKS URL: not a URL") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigurationError("JWKS URL: an absolute https URL is needed, such as https://…")

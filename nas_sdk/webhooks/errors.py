@@ -74,7 +74,7 @@ class FireRefused(FireError):  # noqa: N818 - a verdict, not a failure
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(f"fire refused: {_SAID[reason]}")
-        self.reason = reason
+        self.reason: Reason = reason
 
     @property
     @override

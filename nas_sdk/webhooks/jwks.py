@@ -26,8 +26,9 @@ from typing import NamedTuple
 import httpx
 
 from .._core import process
-from .._core.config import checked_seconds, checked_span
-from .._core.loops import call_soon_threadsafe
+from .._core.clock import wall_time
+from .._core.config import checked_callable, checked_seconds, checked_span
+from .._core.loops import call_soon_threadsafe, is_async
 from ..errors import ConfigurationError
 from ._fetch import JwksFetchError, fetch_over_http
 from ._key_state import KeySetState
@@ -66,7 +67,7 @@ class JwksCache:
         max_wait: float | None = None,
         allow_http: bool = False,
         http_client: httpx.Client | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_time,
     ) -> None:
         """Fetch nothing yet; see `prefetch`.
 
@@ -79,6 +80,9 @@ class JwksCache:
             still while an idle machine is suspended.
         """
         require_pyjwt()
+        checked_callable("clock", clock)
+        if is_async(source):
+            raise ConfigurationError("source: it is called in a thread, so no async function")
         if callable(source):
             self._fetch = source
         else:

@@ -7,14 +7,14 @@ extra `webhooks`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import attrs
 
-from .._core.config import checked_span
+from .._core.clock import wall_time
+from .._core.config import checked_callable, checked_span, checked_text
 from .._core.instants import parse_instant
 from .._core.schemas import fitting
 from .._core.strict_json import UnreadableError, read_object
@@ -89,7 +89,7 @@ class _Verifier:
         audience: str,
         issuer: str | None,
         leeway: float = 30.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_time,
     ) -> None:
         """Refuse every token that is not a fire of `issuer` for `audience`.
 
@@ -103,10 +103,12 @@ class _Verifier:
 
         Raises ConfigurationError for what cannot work, ImportError without the extra.
         """
-        if not audience:
-            raise ConfigurationError("audience: it is empty, so every token would be refused")
+        checked_text("audience", audience, "or every token would be refused")
+        if issuer is not None:  # an empty one may be a setting that somebody forgot
+            checked_text("issuer", issuer, "or None to accept any issuer")
         checked_span("leeway", leeway)
-        self._rules = Rules(audience, issuer.rstrip("/") if issuer else None, leeway)
+        checked_callable("clock", clock)
+        self._rules = Rules(audience, None if issuer is None else issuer.rstrip("/"), leeway)
         self._keys = _keys(jwks)
         self._clock = clock
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nas_sdk import AsyncNasClient, ConfigurationError, NasClient
 from nas_sdk._core.config import LIMIT_MAX
 from nas_sdk._transport.proxies import is_excepted, proxy_for
-from nas_sdk.webhooks import JwksCache
+from nas_sdk.webhooks import AsyncFireVerifier, FireVerifier, JwksCache
 
 CLIENTS = st.sampled_from([NasClient, AsyncNasClient])
 NO_NUMBER = st.one_of(st.text(), st.booleans(), st.binary(), st.lists(st.integers()), st.dates())
@@ -168,3 +168,96 @@ def test_something_else_than_certificates(verify: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^verify: "):
         made(NasClient, verify=verify)
     made(NasClient, verify=ssl.create_default_context())
+
+
+SENDERS = (httpx.Client(), httpx.AsyncClient(), httpx.HTTPTransport(), httpx.AsyncHTTPTransport())
+NO_SUCH_THING = st.one_of(
+    st.integers(), st.floats(), st.binary(), st.lists(st.text()), st.builds(object)
+)
+NO_SETTING = {
+    "base_url": NO_SUCH_THING.filter(bool),
+    "token": NO_SUCH_THING,
+    "http_client": NO_SUCH_THING,
+    "transport": NO_SUCH_THING,
+    "proxy": NO_SUCH_THING,
+    "verify": st.one_of(NO_SUCH_THING, st.just("")),
+    "allow_http": st.one_of(NO_SUCH_THING, st.text(), st.none()),
+    "user_agent": NO_SUCH_THING,
+    "default_headers": NO_SUCH_THING.filter(bool),
+    "on_request": NO_SUCH_THING,
+    "on_response": NO_SUCH_THING,
+    "on_retry": NO_SUCH_THING,
+    "clock": NO_SUCH_THING,
+}
+
+
+def one_of_them(settings: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[tuple[str, Any]]:
+    return st.one_of(*(st.tuples(st.just(name), value) for name, value in settings.items()))
+
+
+@given(CLIENTS, one_of_them(NO_SETTING))
+def test_a_setting_of_another_type_is_told_by_its_name(client: Any, given: tuple[str, Any]) -> None:
+    options = {"base_url": "https://nas.test", "token": "agent-token", **dict([given])}
+    with pytest.raises(ConfigurationError, match=f"^{given[0]}: "):
+        client(**options)
+
+
+@pytest.mark.parametrize("client", [NasClient, AsyncNasClient])
+@pytest.mark.parametrize("name", ["http_client", "transport"])
+def test_what_sends_is_of_the_kind_of_the_client(client: Any, name: str) -> None:
+    needed = (
+        {"http_client": httpx.Client, "transport": httpx.BaseTransport}
+        if client is NasClient
+        else {"http_client": httpx.AsyncClient, "transport": httpx.AsyncBaseTransport}
+    )
+    for sender in SENDERS:
+        if isinstance(sender, needed[name]):
+            made(client, **{name: sender})
+            continue
+        with pytest.raises(ConfigurationError, match=f"^{name}: .*{needed[name].__name__}"):
+            made(client, **{name: sender})
+
+
+@pytest.mark.parametrize("client", [NasClient, AsyncNasClient])
+@pytest.mark.parametrize(
+    "beside",
+    [{"transport": SENDERS[2]}, {"proxy": "http://p"}, {"verify": "ca.pem"}],
+    ids=lambda it: next(iter(it)),
+)
+def test_what_a_client_that_is_passed_in_would_not_heed(client: Any, beside: Any) -> None:
+    theirs = SENDERS[0] if client is NasClient else SENDERS[1]
+    with pytest.raises(ConfigurationError, match=f"^{next(iter(beside))}: .*http_client"):
+        made(client, http_client=theirs, **beside)
+
+
+async def no_document() -> str:
+    return ""
+
+
+NO_KEYS = {
+    "source": st.one_of(NO_SUCH_THING, st.none(), st.just(no_document)),
+    "allow_http": st.one_of(NO_SUCH_THING, st.text(), st.none()),
+    "http_client": st.one_of(NO_SUCH_THING, st.just(SENDERS[1])),
+    "clock": NO_SUCH_THING,
+}
+NO_RULE = {
+    "audience": st.one_of(NO_SUCH_THING, st.none(), st.just("")),
+    "issuer": st.one_of(NO_SUCH_THING, st.just("")),
+    "clock": NO_SUCH_THING,
+}
+
+
+@given(one_of_them(NO_KEYS))
+def test_keys_that_no_fire_could_be_verified_with(given: tuple[str, Any]) -> None:
+    options = {"source": "https://nas.test/jwks", **dict([given])}
+    name = "JWKS URL" if given[0] == "source" and given[1] is not no_document else given[0]
+    with pytest.raises(ConfigurationError, match=f"^{name}: "):
+        JwksCache(**options)
+
+
+@pytest.mark.parametrize("verifier", [FireVerifier, AsyncFireVerifier])
+@given(given=one_of_them(NO_RULE))
+def test_rules_that_no_fire_could_keep(verifier: Any, given: tuple[str, Any]) -> None:
+    options = {"audience": "agent:7", "issuer": "https://nas.test", **dict([given])}
+    with pytest.raises(ConfigurationError, match=f"^{given[0]}: "):
+        verifier("https://nas.test/jwks", **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from multidict import CIMultiDict
 
 from nas_sdk.errors import ConfigurationError, NasError
+from nas_sdk.testing import InMemoryNas
 from nas_sdk.webhooks import (
     AsyncFireVerifier,
     BadFireError,
@@ -171,12 +173,11 @@ def test_slashes_at_the_end_of_an_issuer_make_no_difference(slashes: str, claime
     assert claims.issuer == ISSUER + claimed
 
 
-@pytest.mark.parametrize("issuer", [None, ""])
-def test_an_issuer_may_be_left_open_but_not_out_of_the_token(issuer: str | None) -> None:
-    verifier = verifier_of(issuer=issuer)
+def test_an_issuer_may_be_left_open_but_not_out_of_the_token() -> None:
+    verifier = verifier_of(issuer=None)
     other = "https://other.example"
     assert verifier.verify_token(good_token(NOW, iss=other)).issuer == other
-    assert token_reason(good_token(NOW, iss=None), issuer=issuer) == "claims"
+    assert token_reason(good_token(NOW, iss=None), issuer=None) == "claims"
 
 
 YEAR_10000 = 253_402_300_800
@@ -366,3 +367,13 @@ def test_importing_costs_no_pyjwt() -> None:
     script = "import sys, nas_sdk.webhooks; print('jwt' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_the_clock_is_the_one_that_a_test_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What replaces `time.time` does so for who issues a token and for who verifies it."""
+    nas = InMemoryNas()
+    keys = JwksCache(lambda: json.dumps(nas.jwks()))
+    verifier = FireVerifier(keys, audience="agent:7", issuer=None)
+    for now in (1_000_000_000.0, 4_000_000_000.0):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        assert verifier.verify_token(nas.mint_fire_token("7")).issued_at == now

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from nas_sdk import AsyncFireVerifier, Fire, FireError, FireVerifier, JwksCache
+from nas_sdk import AsyncFireVerifier, Fire, FireError, FireRefused, FireVerifier, JwksCache
 from nas_sdk.testing import InMemoryNas
+from nas_sdk.webhooks import Reason
 
 verifier = FireVerifier("https://nas.example.com/jwks", audience="agent:1", issuer=None)
 later = AsyncFireVerifier(JwksCache("https://nas.example.com/jwks"), audience="a", issuer="b")
@@ -12,6 +13,9 @@ later = AsyncFireVerifier(JwksCache("https://nas.example.com/jwks"), audience="a
 def receive(headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, object]]:
     try:
         fire: Fire = verifier.verify(headers, body)
+    except FireRefused as refused:
+        reason: Reason = refused.reason
+        return refused.status, {"error": reason}
     except FireError as error:
         return error.status, error.answer
     job_id: str = fire.job_id
