@@ -12,7 +12,7 @@ from argparse import Namespace
 from nas_server import logs
 from nas_server.app import Nas
 from nas_server.cli.options import OptionError
-from nas_server.http import request_body
+from nas_server.http.serving import runner as runner_of
 from nas_server.page.access import Access
 from nas_server.page.routes import OFF
 from nas_server.policy import ServerConfig
@@ -62,7 +62,7 @@ async def _serve(listener: socket.socket, url: str, page: str, nas: Nas) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hang_up)
-    runner = request_body.runner(nas.app)
+    runner = runner_of(nas.app)
     await runner.setup()
     try:
         server = nas.gate.listen(runner, listener)

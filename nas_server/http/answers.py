@@ -83,16 +83,8 @@ def _answer_to(error: Exception, request: web.Request, retry_after_s: int) -> we
             return _error(*error.answer)
         case InvalidRequestError():
             return _error(400, "invalid_request", error.message)
-        case web.HTTPRequestEntityTooLarge():
-            return _error(400, "invalid_request", "body: is too large")
-        case web.HTTPNotFound():
-            return _error(404, "not_found", "there is nothing at this path")
-        case web.HTTPMethodNotAllowed():
-            allow = ", ".join(sorted(error.allowed_methods))
-            description = f"this path takes {allow}"
-            return _error(405, "method_not_allowed", description, {"Allow": allow})
         case web.HTTPException():
-            return _error(error.status, "invalid_request", error.reason)
+            return refused(error)
         case StoreError():
             log_event("store_failed", level=logging.ERROR, reason=str(error), path=request.path)
             headers = {"Retry-After": str(retry_after_s)}
@@ -102,3 +94,27 @@ def _answer_to(error: Exception, request: web.Request, retry_after_s: int) -> we
         case _:
             log_event("request_failed", level=logging.ERROR, error=True, path=request.path)
             return _error(500, "server_error", "an internal error; it was logged")
+
+
+def refused(error: web.HTTPException) -> web.Response:
+    """Return the answer to what aiohttp refuses."""
+    match error:
+        case web.HTTPRequestEntityTooLarge():
+            return _error(400, "invalid_request", "body: is too large")
+        case web.HTTPExpectationFailed():
+            return _error(400, "invalid_request", "Expect: is not 100-continue")
+        case web.HTTPNotFound():
+            return _error(404, "not_found", "there is nothing at this path")
+        case web.HTTPMethodNotAllowed():
+            allow = ", ".join(sorted(error.allowed_methods))
+            description = f"this path takes {allow}"
+            return _error(405, "method_not_allowed", description, {"Allow": allow})
+        case web.HTTPException():
+            return _error(error.status, "invalid_request", error.reason)
+
+
+def unreadable(status: int) -> web.Response:
+    """Return the answer to a request that is none, or whose handling failed."""
+    if status < 500:
+        return _error(status, "invalid_request", "the request cannot be read as HTTP")
+    return _error(status, "server_error", "an internal error; it was logged")

@@ -6,7 +6,6 @@ from typing import Final
 from aiohttp import web
 
 from nas_sdk.errors import InvalidRequestError
-from nas_server.policy import HTTP, HttpPolicy
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -30,14 +29,3 @@ async def body(request: web.Request, kind: str, within_s: float) -> bytes:
             return await request.read()
     except TimeoutError:
         raise InvalidRequestError("body: did not arrive in time", field="body") from None
-
-
-def runner(app: web.Application, policy: HttpPolicy = HTTP) -> web.AppRunner:
-    """Return what serves ``app``."""
-    return web.AppRunner(
-        app,
-        access_log=None,
-        keepalive_timeout=policy.body_s,  # by then the next request has arrived, and not half of it
-        shutdown_timeout=policy.close_s,
-        auto_decompress=False,  # or a stranger's few bytes become many before anything is asked
-    )

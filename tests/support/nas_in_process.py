@@ -13,7 +13,7 @@ from aiohttp import web
 
 from nas_sdk._core.instants import format_instant
 from nas_server.app import Nas
-from nas_server.http import request_body
+from nas_server.http import serving
 from nas_server.policy import HttpPolicy, ServerConfig
 from nas_server.store import Store
 from tests.support.patience import PATIENCE_S
@@ -99,7 +99,7 @@ async def hosted(store: Store, **settings: Any) -> AsyncIterator[Hosted]:
         "grace_s": 0.0,
     }
     nas = Nas(store, ServerConfig(**(given | settings)), clock=clock)
-    runner = request_body.runner(nas.app, HttpPolicy(close_s=0.1))
+    runner = serving.runner(nas.app, HttpPolicy(close_s=0.1))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

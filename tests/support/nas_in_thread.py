@@ -12,7 +12,7 @@ from aiohttp import web
 
 from nas_server.app import Nas
 from nas_server.clock import system_clock
-from nas_server.http import request_body
+from nas_server.http import serving
 from nas_server.policy import HttpPolicy, ServerConfig
 from nas_server.store import Store
 from nas_server.store.memory import MemoryStore
@@ -56,7 +56,7 @@ def nas_in_thread(
     try:
         nas = Nas(store or steady_store(), settings)
         change(nas)
-        runner = request_body.runner(nas.app, HttpPolicy(close_s=0.1))
+        runner = serving.runner(nas.app, HttpPolicy(close_s=0.1))
         wait_for(_start(runner, listener))
         try:
             yield wait_for(_provision_agents(nas, url))
