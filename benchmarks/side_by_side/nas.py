@@ -20,7 +20,7 @@ from nas_sdk._core.instants import format_instant, parse_instant
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.app import Nas
 from nas_server.clock import system_clock
-from nas_server.http import request_body
+from nas_server.http import serving
 from nas_server.policy import HttpPolicy, ServerConfig
 from nas_server.store import MemoryStore
 from tests.support.tls import self_signed
@@ -157,7 +157,7 @@ class SlowNas:
         settings = ServerConfig(issuer=self.url, allow_private_callbacks=True, grace_s=0.0, calls=0)
         self._nas = Nas(self.store, settings)
         self._nas.app.middlewares.insert(0, self._slowly())
-        runner = request_body.runner(self._nas.app, HttpPolicy(close_s=0.1))
+        runner = serving.runner(self._nas.app, HttpPolicy(close_s=0.1))
         await runner.setup()
         await web.SockSite(runner, listener).start()
         context = _vouched_for_by(bundle)

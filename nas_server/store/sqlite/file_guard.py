@@ -3,7 +3,8 @@
 SQLite goes on with a file that was deleted or replaced, and what is written there is lost
 with the process. One that was overwritten in place, as by ``cp``, or has a second name,
 breaks. So before and after each write the file is looked at, and nothing is answered that
-may not last.
+may not last. The log of writes beside it must hold all that its index says: where it was cut,
+the next write leaves a hole, and the whole log is lost with the process.
 
 A mark in the file tells it from an older copy. It counts on whenever the log of writes was
 worked into the file, and soon after each write, so a copy from before that has another.
@@ -13,18 +14,18 @@ import contextlib
 import os
 import secrets
 import sqlite3
+import struct
 from pathlib import Path
 from typing import Final
 
 from nas_server.store.base import StoreError
-from nas_server.store.sqlite import schema
 
+MEANWHILE: Final = "under the running server"
 _SIDES: Final = ("", "-wal", "-shm", ".lock")
 _DIGITS: Final = 16
-_NOT_OURS: Final = frozenset(
-    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_NOTADB}
-)
-"""What SQLite says of pages that are not where they were written."""
+# SQLite's file format: of the index of the log the size of a page, how many frames, the salt.
+_INDEX: Final = struct.Struct("=14xHI12x8s")
+_LOG_HEAD, _FRAME_HEAD, _SALT_AT = 32, 24, 16
 
 
 class FileChangedError(StoreError):
@@ -34,8 +35,8 @@ class FileChangedError(StoreError):
         self, path: str, what: str, todo: str = "put it back or start nas-server again"
     ) -> None:
         """Say what happened to ``path`` and what is to be done."""
-        super().__init__(f"{path} {what} under the running server: {todo}")
-        self.told = f"the store's file {what} under the running server"
+        super().__init__(f"{path} {what} {MEANWHILE}: {todo}")
+        self.told = f"the store's file {what} {MEANWHILE}"
 
 
 class FileGuard:
@@ -45,10 +46,10 @@ class FileGuard:
         """Mark the file at ``path``, which ``connection`` has open in WAL mode for writing."""
         self._name = str(path)
         self._db = connection
-        # What `connection` wrote it reads from memory; this one, after each write, from the files.
-        self._reads = schema.connect(path)
-        # Open until `close`: to close any handle of the file drops SQLite's locks on it.
-        self._handle = os.open(path, os.O_RDONLY)
+        # Open until `close`: to close any handle of a file drops SQLite's locks on it.
+        self._handle, self._log, self._index = (
+            os.open(f"{path}{side}", os.O_RDONLY) for side in ("", "-wal", "-shm")
+        )
         self._session = secrets.token_hex(16)
         self._count, self._in_file = 0, 0  # which mark there is, with the log and without; 0: none
         self._changes = 0
@@ -62,9 +63,9 @@ class FileGuard:
         self._in_file = self._found_in_file()
 
     def close(self) -> None:
-        """Let go of the file, once no other connection to it is open."""
-        self._reads.close()
-        os.close(self._handle)
+        """Let go of the file, once no connection to it is open."""
+        for handle in (self._handle, self._log, self._index):
+            os.close(handle)
 
     def check(self) -> None:
         """Raise FileChangedError when the file is not what it was, in words for a person."""
@@ -77,8 +78,10 @@ class FileGuard:
                 raise FileChangedError(name, "was replaced by another")
             if found.st_nlink != 1:
                 raise FileChangedError(name, "has a second name (a hard link)", "remove that name")
-            if name == self._name and self._count:
-                self._check_marks(_look(found))
+            if name == self._name:
+                self._check_log()
+                if self._count:
+                    self._check_marks(_look(found))
 
     def renew(self) -> None:
         """Have another mark if something was written since: a copy from before has the old one.
@@ -89,21 +92,26 @@ class FileGuard:
             with contextlib.suppress(sqlite3.Error):
                 self._renew()
 
+    def _check_log(self) -> None:
+        index = os.pread(self._index, _INDEX.size, 0)
+        page, frames, salt = _INDEX.unpack(index)
+        size = _LOG_HEAD + frames * (_FRAME_HEAD + page)
+        if not frames or (
+            os.fstat(self._log).st_size >= size and os.pread(self._log, len(salt), _SALT_AT) == salt
+        ):
+            return
+        if os.pread(self._index, _INDEX.size, 0) == index:  # else another process began it anew
+            raise FileChangedError(f"{self._name}-wal", "was cut short or overwritten")
+
     def _check_marks(self, look: tuple[int, int]) -> None:
-        try:
-            found = self._reads.execute("SELECT mark FROM mark").fetchall()
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) not in _NOT_OURS:
-                raise
-            found = []
-        if found != [(self._mark(self._count),)]:
+        if self._db.execute("SELECT mark FROM mark").fetchone() != (self._mark(self._count),):
             raise FileChangedError(self._name, "was overwritten with a copy")
         if look == self._look:
             return
-        if (in_file := self._found_in_file()) < max(1, self._in_file):
+        if (found := self._found_in_file()) < max(1, self._in_file):
             raise FileChangedError(self._name, "was overwritten with a copy")
-        self._look, self._in_file = look, in_file
-        if in_file == self._count:
+        self._look, self._in_file = look, found
+        if found == self._count:
             with contextlib.suppress(sqlite3.Error):
                 self._renew()
 

@@ -1,5 +1,6 @@
 """One-shots in SQLite by the rules: what the writer's thread does, within its transactions."""
 
+import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -9,6 +10,7 @@ from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.history import Attempt
 from nas_server.policy import SQLITE, SqlitePolicy
+from nas_server.store.base import PROBE
 from nas_server.store.ready import Ready
 from nas_server.store.sqlite import rows
 from nas_server.store.sqlite.held import Held, HeldOneShots
@@ -43,6 +45,17 @@ class Ledger:
         if write:
             self._put(wanted)
         return schedule_id
+
+    def try_arm(self, wanted: StoredOneShot, now: int) -> None:
+        """Read and write as to arm ``wanted``, which is not armed."""
+        self._db.execute("SAVEPOINT trial")
+        try:
+            self.provision(wanted, now)
+        finally:
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back all of it
+                self._db.execute("ROLLBACK TO trial")
+            self._name_anew()
+        rows.write(self._db, PROBE, "arm", "{}")
 
     def cancel(self, agent: str, job_id: str) -> None:
         """Remove what the job has."""

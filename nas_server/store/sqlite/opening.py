@@ -8,8 +8,8 @@ import attrs
 from nas_server.policy import SqlitePolicy
 from nas_server.store.base import StoreError
 from nas_server.store.sqlite import rows, schema
-from nas_server.store.sqlite.file_guard import FileGuard
-from nas_server.store.sqlite.lock import FileLock
+from nas_server.store.sqlite.file_guard import MEANWHILE, FileGuard
+from nas_server.store.sqlite.lock import FileLock, told
 from nas_server.store.sqlite.reserve import Reserve
 
 
@@ -17,6 +17,7 @@ from nas_server.store.sqlite.reserve import Reserve
 class Opened:
     """A file of a store, and the connections to it."""
 
+    path: Path
     lock: FileLock | None
     guard: FileGuard | None
     reserve: Reserve
@@ -32,13 +33,17 @@ class Opened:
 def open_file(path: Path, serving: bool, create: bool, policy: SqlitePolicy) -> Opened:
     """Do what `SqliteStore.open` says of a file; StoreError, sqlite3.Error."""
     path = _real(path)
+    if not serving and MEANWHILE in (why := told(path)):
+        raise StoreError(why)  # SQLite would take its log of writes for that of another file
     schema.ensure(path, create)
     lock = FileLock(path) if serving else None
     opened: list[sqlite3.Connection] = []
     try:
         opened.append(writing := schema.connect(path, policy.busy_s))
         _prepare(path, writing, serving)
-        opened += [schema.connect(path, policy.busy_s) for _ in range(3)]
+        for _ in range(3):
+            opened.append(schema.connect(path, policy.busy_s))
+            schema.version(path, opened[-1])  # opens the log now, that is not another's later
         guard = FileGuard(path, writing) if serving else None
     except BaseException:
         for connection in opened:
@@ -46,7 +51,7 @@ def open_file(path: Path, serving: bool, create: bool, policy: SqlitePolicy) -> 
         if lock is not None:
             lock.release()
         raise
-    return Opened(lock, guard, Reserve(path, policy.reserve_bytes), *opened)
+    return Opened(path, lock, guard, Reserve(path, policy.reserve_bytes), *opened)
 
 
 def _real(path: Path) -> Path:

@@ -6,7 +6,7 @@ import json
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from random import random
 
@@ -29,6 +29,7 @@ from nas_server.store.base import (
 from nas_server.store.sqlite import rows
 from nas_server.store.sqlite.held import Held
 from nas_server.store.sqlite.ledger import Ledger
+from nas_server.store.sqlite.lock import told
 from nas_server.store.sqlite.opening import Opened, open_file
 from nas_server.store.sqlite.reader import Reader, guarded
 from nas_server.store.sqlite.writer import Writer
@@ -51,13 +52,15 @@ class SqliteStore(Store):
             full_s=policy.full_s,
         )
         self._arm_error: StoreError | None = None
+        self._failed: Callable[[], Awaitable[object]] | None = None
+        """What an arm needs and did not get, to be tried until it is had again."""
         self._closed = False
         self._watching: asyncio.Task[None] | None = None
         if lock is not None:
             self._watching = asyncio.create_task(self._watch())
         # A search by the page reads all there is; the lists of agents do not wait for it.
-        self._reading = Reader(opened.reading, "nas-store-reader")
-        self._listing = Reader(opened.listing, "nas-store-lister")
+        self._reading = Reader(opened.reading, "nas-store-reader", self._known_error)
+        self._listing = Reader(opened.listing, "nas-store-lister", self._known_error)
         self._chance = chance
 
     @classmethod
@@ -84,7 +87,11 @@ class SqliteStore(Store):
 
     @override
     async def provision(self, wanted: StoredOneShot, now: int) -> str:
-        return await self._writer.run(lambda: self._ledger.provision(wanted, now))
+        try:
+            return await self._writer.run(lambda: self._ledger.provision(wanted, now))
+        except StoreError:
+            self._failed = lambda: self._writer.run(lambda: self._ledger.try_arm(wanted, now))
+            raise
 
     @override
     async def cancel(self, agent: str, job_id: str, now: int) -> None:
@@ -214,25 +221,42 @@ class SqliteStore(Store):
     @override
     async def arm_error(self) -> StoreError | None:
         if self._watching is None:
-            return StorageFullError() if self._opened.reserve.is_given_up() else None
-        await self._writer.look(self._check_writable)
+            return StorageFullError() if self._opened.reserve.is_given_up() else self._known_error()
+        before, failed = self._arm_error, self._failed
+        try:
+            await self._writer.look(self._check_writable)
+            self._arm_error = None
+            if failed is not None:
+                await failed()
+                if self._failed is failed:  # no other failed meanwhile
+                    self._failed = None
+        except StoreError as error:
+            self._arm_error = error
+        if str(self._arm_error) != str(before):
+            self._tell(self._arm_error)
+        return self._arm_error
+
+    def _tell(self, error: StoreError | None) -> None:
+        if self._opened.lock is not None:
+            self._opened.lock.tell("" if error is None else str(error))
+        if error is not None:
+            log_event("nothing_is_armed", level=logging.ERROR, reason=str(error))
+        else:
+            log_event("all_is_armed_again")
+
+    def _known_error(self) -> StoreError | None:
+        """Return what is known here, or by the process that serves."""
+        if self._watching is None and (why := told(self._opened.path)):
+            return StorageFullError() if why == StorageFullError.told else StoreError(why)
         return self._arm_error
 
     def _check_writable(self) -> None:
-        """See whether anything can be written; in the writing thread."""
-        before, self._arm_error = self._arm_error, None
-        try:
-            if self._opened.guard is not None:
-                self._opened.guard.check()
-                self._opened.guard.renew()
-            if not self._writer.has_room():
-                raise StorageFullError
-        except StoreError as error:
-            self._arm_error = error
-        if self._arm_error is not None and str(self._arm_error) != str(before):
-            log_event("nothing_is_armed", level=logging.ERROR, reason=str(self._arm_error))
-        elif before is not None and self._arm_error is None:
-            log_event("all_is_armed_again")
+        """Raise StoreError where nothing can be written; in the writing thread."""
+        if self._opened.guard is not None:
+            self._opened.guard.check()
+            self._opened.guard.renew()
+        if not self._writer.has_room():
+            raise StorageFullError
 
     async def _watch(self) -> None:
         """Say at once what keeps from writing, and write then what had to wait."""
@@ -254,8 +278,15 @@ class SqliteStore(Store):
 
     @override
     async def read(self, kind: str, key: str) -> Record | None:
-        # A look-up by primary key takes microseconds, less than a change of threads.
-        return guarded(lambda: rows.read(self._opened.looking_up, kind, key))
+        try:
+            return await self._look_up(kind, key)
+        except StoreError:
+            self._failed = lambda: self._look_up(kind, key)
+            raise
+
+    async def _look_up(self, kind: str, key: str) -> Record | None:
+        # By primary key it takes microseconds, less than a change of threads.
+        return guarded(lambda: rows.read(self._opened.looking_up, kind, key), self._known_error)
 
     @override
     async def write(self, kind: str, key: str, record: Record | None) -> None:
@@ -273,7 +304,7 @@ class SqliteStore(Store):
 
     @override
     async def scan(self, kind: str) -> dict[str, Record]:
-        return guarded(lambda: rows.scan(self._opened.looking_up, kind))
+        return guarded(lambda: rows.scan(self._opened.looking_up, kind), self._known_error)
 
     @override
     async def stop_accepting(self) -> None:
