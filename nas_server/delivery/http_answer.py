@@ -71,7 +71,7 @@ class AnswerReader:
     @property
     def body(self) -> bytes:
         """The body, if it is there whole and within the limit; else nothing."""
-        if not self.over or self._read > BODY_LIMIT:
+        if not self.over or self._read > BODY_LIMIT or self._read < (self._left or 0):
             return b""
         if "transfer-encoding" in self.headers:
             return _dechunked(bytes(self._content))

@@ -116,3 +116,12 @@ def test_an_end_before_the_answer_is_told() -> None:
     reader.feed(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 2")
     with pytest.raises(BadAnswerError, match="without an answer"):
         reader.end()
+
+
+@pytest.mark.parametrize("length", [36, 50_000])
+def test_a_body_that_is_not_there_whole_says_nothing(length: int) -> None:
+    reader = AnswerReader()
+    said = b'{"status": "gone", "job_id": "x"}'
+    reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length + said)
+    reader.end()
+    assert (reader.status, reader.over, reader.body) == (200, True, b"")
