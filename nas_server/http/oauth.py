@@ -16,7 +16,7 @@ from nas_server.accounts import Accounts, AgentAccount
 from nas_server.clock import NowMs
 from nas_server.http import answers, request_body
 from nas_server.http.answers import RefusedError
-from nas_server.http.throttle import Throttle
+from nas_server.http.throttle import Throttle, host_of
 from nas_server.keys import KeyRing
 from nas_server.logins import Grant, GrantError, Logins, TooManyLoginsError
 from nas_server.logs import log_event
@@ -63,7 +63,7 @@ class OAuth:
         form = await self._form(request)
         client_id = _needed(form, "client_id")
         now, address = self._clock(), request.remote or ""
-        if wait_s := self._starts.wait_s(address, now):
+        if wait_s := self._starts.wait_s(host_of(address), now):
             raise answers.slow_down(wait_s)
         try:
             device_code, user_code = await self.logins.start(
@@ -90,7 +90,7 @@ class OAuth:
         try:
             grant = await self._exchange(request, form, now)
         except GrantError as error:
-            raise self._refusal(error, request.remote or "", now) from None
+            raise self._refusal(error, host_of(request.remote), now) from None
         return web.json_response(_told(grant, now), headers=_PRIVATE)
 
     async def _exchange(self, request: web.Request, form: Mapping[str, str], now: int) -> Grant:

@@ -1,7 +1,22 @@
 """How often somebody may do something. Pure."""
 
+import ipaddress
 import math
 from collections import OrderedDict
+
+
+def host_of(address: str | None) -> str:
+    """Return what tells whoever has an address from others: of IPv6 that is its network, /64.
+
+    A host has all of that, and one address of IPv4.
+    """
+    try:
+        ip = ipaddress.ip_address(address or "")
+    except ValueError:
+        return address or ""
+    if ip.version == 4:
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.IPv6Network((int(ip) >> 64 << 64, 64)))
 
 
 class Throttle:

@@ -13,7 +13,7 @@ from nas_server.accounts import AccountError, Accounts
 from nas_server.clock import NowMs
 from nas_server.delivery.relay import Relay
 from nas_server.http import bodies, request_body
-from nas_server.http.throttle import Throttle
+from nas_server.http.throttle import Throttle, host_of
 from nas_server.logins import Logins, plain_code, shown_code
 from nas_server.logs import log_event
 from nas_server.page import approve, files
@@ -150,10 +150,9 @@ class Page:
 
     async def _login(self, request: web.Request) -> web.Response:
         now = self._clock()
-        address = request.remote or ""
         secret = await self._access.login(await self._token(request), now)
         # Who has the token gets in: behind a proxy all come from one address.
-        wait_s = 0 if secret is not None else self._throttle.wait_s(address, now)
+        wait_s = 0 if secret is not None else self._throttle.wait_s(host_of(request.remote), now)
         if wait_s:
             said, headers = f"Too many tries. Wait {wait_s} s.", {"Retry-After": str(wait_s)}
             return web.Response(

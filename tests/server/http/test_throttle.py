@@ -1,6 +1,8 @@
 """How often somebody may do something."""
 
-from nas_server.http.throttle import Throttle
+import pytest
+
+from nas_server.http.throttle import Throttle, host_of
 
 
 def test_so_many_at_once_then_one_at_a_time() -> None:
@@ -29,3 +31,22 @@ def test_a_clock_set_back_keeps_nobody_waiting_for_it() -> None:
     assert [throttle.wait_s("a", 3_600_000) for _ in range(2)] == [0, 0]
     assert throttle.wait_s("a", 0) == 1
     assert throttle.wait_s("a", 1_000) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        (None, "", True),
+        ("unix", "", False),
+    ],
+)
+def test_a_host_has_one_address_of_ipv4_and_a_network_of_ipv6(
+    one: str | None, other: str, same: bool
+) -> None:
+    assert (host_of(one) == host_of(other)) is same
