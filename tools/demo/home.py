@@ -56,8 +56,10 @@ class AgentHome:
             "client_id": "hermes-cli",
         }
         state = {"version": 1, "active_provider": "nous", "providers": {"nous": login}}
+        # Or hermes, as it starts, asks pip for what its optional tools would need.
+        config = {"cron": cron, "security": {"allow_lazy_installs": False}}
         # JSON is YAML.
-        self._write("config.yaml", json.dumps({"cron": cron}, indent=2))
+        self._write("config.yaml", json.dumps(config, indent=2))
         self._write("auth.json", json.dumps(state))
 
     def add_script(self, name: str, text: str) -> None:
