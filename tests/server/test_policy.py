@@ -33,6 +33,7 @@ STATED = {
     "delivery.http_answer._WITHOUT_BODY": Limit((204, 304), "statuses of HTTP"),
     "http.answers.DESCRIPTION_LIMIT": Limit(1_024, "characters", "maxLength: 1024"),
     "http.gate.ACCEPTED_AT_ONCE": Limit(16, "each takes a descriptor before it is looked at"),
+    "http.serving._Handler.handle_error(status)": Limit(500, "aiohttp's own default"),
     "metrics._LATENESS_S": Limit(
         (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
         "a histogram's buckets: a change of them breaks people's queries",
@@ -168,6 +169,9 @@ STATED = {
     "store.jetstream.leases.AT_ONCE": Limit(64, "one-shots leased or dropped at a time"),
     "store.sqlite.held._FEW": Limit(1_000, "attempts held in memory; wakes that are no burden"),
     "store.sqlite.file_guard._DIGITS": Limit(16, "of a mark's count, which never wraps"),
+    "store.sqlite.file_guard._LOG_HEAD": Limit(32, "SQLite's file format: a log's header"),
+    "store.sqlite.file_guard._FRAME_HEAD": Limit(24, "SQLite's file format: a frame's header"),
+    "store.sqlite.file_guard._SALT_AT": Limit(16, "SQLite's file format: where in the header"),
     "store.sqlite.reserve.SHARE": Limit(8, "of what is free an eighth is set aside at most"),
     "store.sqlite.rows.SLICE": Limit(100, "what is over is forgotten so many at a time"),
     "store.sqlite.rows.FORGET_MS": Limit(
@@ -314,6 +318,7 @@ def test_every_switch_is_as_stated() -> None:
         "store.open_store(create)": True,
         "store.jetstream.alarms.PendingAlarm.in_progress": False,
         "store.jetstream.alarms.Alarms.reschedule(leased)": False,
+        "store.jetstream.setup._Client._process_info(initial_connection)": False,
         "store.jetstream.setup.prepare(create)": True,
         "store.jetstream.store.JetStreamStore.open(serving)": True,
         "store.jetstream.store.JetStreamStore.open(create)": True,

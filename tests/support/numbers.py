@@ -33,18 +33,21 @@ def switches_of(package: str) -> dict[str, bool]:
 
 def hidden_of(package: str) -> dict[str, set[str]]:
     """By dotted name of a class within the package: the fields that its `repr` does not show."""
-    modules = dict(_modules(package))
-    classes = {
+    found = {
+        name: {field.name for field in attrs.fields(each) if not field.repr}
+        for name, each in classes_of(package).items()
+    }
+    return {name: fields for name, fields in found.items() if fields}
+
+
+def classes_of(package: str) -> dict[str, type[attrs.AttrsInstance]]:
+    """Every class with fields, by dotted name within the package."""
+    return {
         f"{name}.{each.__qualname__}".removeprefix(f"{package}."): each
-        for name, loaded in modules.items()
+        for name, loaded in _modules(package)
         for each in loaded.values()
         if inspect.isclass(each) and each.__module__ == name and attrs.has(each)
     }
-    found = {
-        name: {field.name for field in attrs.fields(each) if not field.repr}
-        for name, each in classes.items()
-    }
-    return {name: fields for name, fields in found.items() if fields}
 
 
 def _modules(package: str) -> Iterator[tuple[str, dict[str, Any]]]:
