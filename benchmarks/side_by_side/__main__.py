@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer jobs and runs: minutes less")
     parser.add_argument("--json", action="store_true", help="print rows and ratios as JSON")
     parser.add_argument("--write", action="store_true", help="put the result into docs/")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     sizes = QUICK if given.quick else Sizes()
     known = [task.name for task in tasks(sizes)]
     if unknown := set(given.names).difference(known):

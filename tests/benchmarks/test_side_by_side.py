@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.side_by_side import growth, report
-from benchmarks.side_by_side.__main__ import DOCS, run
+from benchmarks.side_by_side.__main__ import DOCS, main, run
 from benchmarks.side_by_side.figures import Line, Metric, Result, Row, Summary
 from benchmarks.side_by_side.rows import REQUESTS, TIME, Sizes, tasks
 from tests.support.hermes_env import MAIN, HermesEnvironment
@@ -39,6 +39,15 @@ RESULT = Result(
         row(10_000, None, (12.0, 10_002)),
     ),
 )
+
+
+@pytest.mark.parametrize("given", [["--quick", "cold-7"], ["cold-7", "--quick"]])
+def test_rows_may_be_named_before_and_after_options(
+    given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["no-environment", *given])
+    assert "no such row: cold-7" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
