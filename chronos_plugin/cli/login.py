@@ -65,6 +65,11 @@ def _portal_url(given: str | None) -> str:
     url = (given or written).rstrip("/")
     if not url:
         raise Problem("say --portal-url URL, or set cron.chronos.portal_url in config.yaml")
+    if any("@" in each.partition("//")[2].partition("/")[0] for each in (written, url)):
+        # Without the URL, which may have a password in it.
+        raise Problem(
+            "the URL of NAS has user info, which has no place in it: leave out all to the @"
+        )
     if written and written != url:
         raise Problem(f"cron.chronos.portal_url is {written}: the token would be sent there")
     try:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from chronos_plugin.cli import login
+from chronos_plugin.cli import hermes_env, login
+from chronos_plugin.cli.problems import Problem
 from tests.support.synced import synced
 
 
@@ -22,3 +23,24 @@ def test_a_login_is_on_the_disk_before_it_replaces_the_old_one(
     assert written == (file.stat().st_ino, file.stat().st_size)
     assert directory[0] == tmp_path.stat().st_ino
     assert list(tmp_path.iterdir()) == [file]
+
+
+SECRET = "hunter2"
+URLS = [
+    f"{scheme}://{user}{SECRET}@nas.example.com/x"
+    for scheme in ("https", "http")
+    for user in ("", "a:")
+]
+
+
+@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("written", [True, False])
+def test_no_password_in_the_url_of_nas_is_repeated(
+    url: str, written: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"portal_url": url if written else "https://nas.example.com"}
+    monkeypatch.setattr(hermes_env, "written", lambda: config)
+    with pytest.raises(Problem) as refused:
+        login._portal_url("https://nas.example.org" if written else url)
+    assert SECRET not in str(refused.value)
+    assert "user info" in str(refused.value)
