@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from .formatting import paragraph
+from .problems import without_user_info
 
 State = Literal["ok", "warning", "problem", "skipped"]
 _INDENT = " " * 27
@@ -30,19 +31,23 @@ class Finding(NamedTuple):
 
 def ok(check: str, reason: str) -> Finding:
     """Nothing to do."""
-    return Finding(check, "ok", reason)
+    return _finding(check, "ok", reason)
 
 
 def warning(check: str, reason: str, fix: str = "") -> Finding:
     """Jobs run, but something is not as it should be."""
-    return Finding(check, "warning", reason, fix)
+    return _finding(check, "warning", reason, fix)
 
 
 def problem(check: str, reason: str, fix: str) -> Finding:
     """Jobs do not run, or will not."""
-    return Finding(check, "problem", reason, fix)
+    return _finding(check, "problem", reason, fix)
 
 
 def skipped(check: str, why: str) -> Finding:
     """Not looked at, because another check must be well first."""
-    return Finding(check, "skipped", why)
+    return _finding(check, "skipped", why)
+
+
+def _finding(check: str, state: State, reason: str, fix: str = "") -> Finding:
+    return Finding(check, state, without_user_info(reason), without_user_info(fix))

@@ -65,11 +65,6 @@ def _portal_url(given: str | None) -> str:
     url = (given or written).rstrip("/")
     if not url:
         raise Problem("say --portal-url URL, or set cron.chronos.portal_url in config.yaml")
-    if any("@" in each.partition("//")[2].partition("/")[0] for each in (written, url)):
-        # Without the URL, which may have a password in it.
-        raise Problem(
-            "the URL of NAS has user info, which has no place in it: leave out all to the @"
-        )
     if written and written != url:
         raise Problem(f"cron.chronos.portal_url is {written}: the token would be sent there")
     try:
@@ -78,6 +73,8 @@ def _portal_url(given: str | None) -> str:
         parts = urlsplit("")
     if not parts.hostname or parts.scheme not in ("http", "https"):
         raise Problem(f"{url} is no absolute URL, such as https://nas.example.com")
+    if "@" in parts.netloc:
+        raise Problem("user info has no place in the URL of NAS: leave out all to the @")
     plain_http = parts.scheme == "http" and not is_loopback(parts.hostname)
     if plain_http and hermes_env.written().get("allow_http") is not True:
         raise Problem(f"{url} is plain http: anyone on the way could read the token")

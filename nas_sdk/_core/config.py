@@ -102,6 +102,12 @@ def checked_text(name: str, value: object, why: str) -> None:
         raise ConfigurationError(f"{name}: a text is needed, {why}")
 
 
+def checked_switch(name: str, value: object) -> None:
+    """ConfigurationError for anything but True and False: a text, such as "false", is true."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}: True or False is needed")
+
+
 def checked_callable(name: str, value: object) -> None:
     """ConfigurationError for what cannot be called; None is not used, and so will do."""
     if value is not None and not callable(value):
@@ -210,8 +216,7 @@ class ClientSettings(NamedTuple):
 
 def base_url(given: str | None, *, allow_http: bool) -> httpx.URL:
     """The base URL, checked and without a slash at its end; `NAS_BASE_URL` if none is given."""
-    if not isinstance(allow_http, bool):  # a text, such as "false", would allow it
-        raise ConfigurationError("allow_http: True or False is needed")
+    checked_switch("allow_http", allow_http)
     text = given or os.environ.get("NAS_BASE_URL", "")
     if not text:
         raise ConfigurationError("no base URL: pass base_url, or set NAS_BASE_URL")

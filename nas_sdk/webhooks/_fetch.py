@@ -9,7 +9,7 @@ import httpx
 
 from .._core.bodies import Body
 from .._core.clock import Clock
-from .._core.config import trust, user_agent
+from .._core.config import checked_switch, trust, user_agent
 from .._core.deadlines import DEADLINE, Deadline
 from .._core.loopback import is_loopback
 from .._transport.proxies import proxy_for
@@ -89,8 +89,7 @@ def _get(sender: Direct | Passed, url: httpx.URL, timeout: float) -> bytes:
 
 
 def _checked(text: str, *, allow_http: bool) -> httpx.URL:
-    if not isinstance(allow_http, bool):  # a text, such as "false", would allow it
-        raise ConfigurationError("allow_http: True or False is needed")
+    checked_switch("allow_http", allow_http)
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, TypeError):

@@ -6,9 +6,12 @@ to be, and any replica that is as new gives them all.
 """
 
 import asyncio
-import contextlib
+import logging
 from typing import Final
 
+from nas_server.logs import log_event
+from nas_server.store.base import StoreError
+from nas_server.store.jetstream.direct import AWAY
 from nas_server.store.jetstream.link import PAGE, Found, JetStreamClient
 
 FEW: Final = 8
@@ -44,13 +47,18 @@ class BatchedReads:
 
     async def _read(self, asked: _Asked) -> None:
         if len(asked) >= FEW:
-            with contextlib.suppress(Exception):  # then each is asked for, with patience
+            # Whatever keeps them from being read together, each is asked for then, with patience.
+            try:
                 newest, _ = await self._link.get(self._link.names.subject(">"))
                 found = await self._link.last(newest, sorted({subject for subject, _ in asked}))
                 for subject, answer in asked:
                     if not answer.done():  # whoever asked was cancelled
                         answer.set_result(found.get(subject, (0, b"")))
                 return
+            except (StoreError, *AWAY):
+                pass  # nothing new: the link tells of it
+            except Exception:
+                log_event("reads_not_batched", level=logging.WARNING, error=True)
         await asyncio.gather(*(self._read_one(subject, answer) for subject, answer in asked))
 
     async def _read_one(self, subject: str, answer: "asyncio.Future[Found]") -> None:
