@@ -21,6 +21,7 @@ from nas_server.keys import KeyRing
 from nas_server.metrics import CONTENT_TYPE, CountsCache, Metrics
 from nas_server.page.routes import Page
 from nas_server.policy import HttpPolicy, ServerConfig
+from nas_server.quota import Quota
 from nas_server.schedule_ids import ScheduleIds
 from nas_server.store.base import PROBE, Store, StoreError
 
@@ -57,6 +58,7 @@ class Nas:
         )
         self._share = partial(budget.share, settings.budget)
         self._throttle = _throttle(settings.calls, settings.http)
+        self._quota = Quota(store, settings.one_shots, settings.quota)
         self._schedule_ids = ScheduleIds()
         self._counts = CountsCache(store.counts, clock, settings.http.counts_ms)
         self.relay: Relay
@@ -137,6 +139,9 @@ class Nas:
             await self._body(request), allow_private=self._settings.allow_private_callbacks
         )
         now = self._clock()
+        most = self._settings.one_shots
+        if most and (wait_s := await self._quota.wait_s(agent.name, asked.job_id, now)):
+            raise answers.too_many_armed(wait_s, most)
         wanted = one_shot.fresh(
             agent.name,
             asked.job_id,
@@ -162,7 +167,7 @@ class Nas:
         agent = await self._caller_of(request)
         held = await self._store.armed(agent.name)
         armed = [answers.listed(one) for one in held if agent.honours(one)]
-        return web.json_response({"armed": armed})
+        return web.json_response({"armed": armed[: self._settings.one_shots or None]})
 
     async def _jwks(self, request: web.Request) -> web.Response:
         now = self._clock()

@@ -43,6 +43,19 @@ class HttpPolicy:
 
 
 @attrs.frozen(kw_only=True)
+class QuotaPolicy:
+    """How an agent is held to the number of one-shots that it may have."""
+
+    unseen: int = 500
+    """So many may be beyond `ServerConfig.one_shots`: an agent with almost as many is not
+    counted at every arm."""
+    again_ms: int = 5_000
+    """How long nothing more is armed of an agent that has them."""
+    agents: int = 100_000
+    """How many agents are counted apart."""
+
+
+@attrs.frozen(kw_only=True)
 class DeliveryPolicy:
     """How agents are called."""
 
@@ -261,6 +274,8 @@ class ServerConfig:
     """Deliveries that may be under way for one agent at a time."""
     calls: int = 100
     """Calls that one agent may make a second, in the long run; 0 is no limit."""
+    one_shots: int = 10_000
+    """How many an agent may have; 0 is no limit. Contract: a list has 10 000 at most."""
     answer_timeout_s: float = 30.0
     """How long an agent may take to answer a fire. Contract: 30 seconds."""
     grace_s: float = 10.0
@@ -268,6 +283,7 @@ class ServerConfig:
     access_life_s: int = 3_600
     """How long an access token of a login lasts. hermes takes none that ends within two minutes."""
     http: HttpPolicy = HttpPolicy()
+    quota: QuotaPolicy = QuotaPolicy()
     delivery: DeliveryPolicy = DeliveryPolicy()
     keys: KeyPolicy = KeyPolicy()
     logins: LoginPolicy = LoginPolicy()

@@ -194,6 +194,12 @@ def _add_serve(commands: Any, store: argparse.ArgumentParser, defaults: dict[str
         help="calls an agent may make a second, in the long run; 0: any (default: %(default)s)",
     )
     parser.add_argument(
+        "--one-shots",
+        type=options.one_shots,
+        metavar="N",
+        help="one-shots an agent may have; 0: any number (default: %(default)s)",
+    )
+    parser.add_argument(
         "--grace",
         type=options.seconds,
         metavar="S",

@@ -23,6 +23,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "allow_private_callbacks": False,
     "per_agent": attrs.fields(ServerConfig).per_agent.default,
     "calls": attrs.fields(ServerConfig).calls.default,
+    "one_shots": attrs.fields(ServerConfig).one_shots.default,
     "grace": attrs.fields(ServerConfig).grace_s.default,
     "log_level": "info",
 }
@@ -131,6 +132,11 @@ def calls(text: str) -> int:
     return int(_number(text, 0, 1_000_000))
 
 
+def one_shots(text: str) -> int:
+    """Parse a number of one-shots; 0 stands for no limit."""
+    return int(_number(text, 0, 10_000))
+
+
 def seconds(text: str) -> float:
     """Parse a time to wait."""
     return _number(text, 0, 3_600, float)
@@ -166,6 +172,7 @@ PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "allow_private_callbacks": switch,
     "per_agent": count,
     "calls": calls,
+    "one_shots": one_shots,
     "grace": seconds,
     "log_level": log_level,
 }

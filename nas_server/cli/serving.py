@@ -33,6 +33,7 @@ async def serve(options: Namespace) -> None:
             allow_private_callbacks=options.allow_private_callbacks,
             per_agent=options.per_agent,
             calls=options.calls,
+            one_shots=options.one_shots,
             grace_s=options.grace,
         )
         _raise_file_limit()

@@ -18,7 +18,7 @@ import attrs
 
 from nas_sdk._version import __version__
 from nas_server.delivery.agent_connection import AgentConnection, Server
-from nas_server.delivery.connecting import MakeSocket, addresses, any_socket, connect
+from nas_server.delivery.connecting import Sift, addresses, connect
 from nas_server.delivery.http_answer import BadAnswerError
 from nas_server.policy import DELIVERY, DeliveryPolicy
 
@@ -74,16 +74,16 @@ class AgentClient:
         self,
         *,
         timeout_s: float,
-        make_socket: MakeSocket = any_socket,
+        sift: Sift = list,
         most: Callable[[], int] = lambda: sys.maxsize,
         policy: DeliveryPolicy = DELIVERY,
     ) -> None:
-        """Take sockets from ``make_socket``; an answer may take ``timeout_s``.
+        """Call what ``sift`` leaves of a host's addresses; an answer may take ``timeout_s``.
 
         No more connections are open than ``most`` says, if there are no more requests at a time.
         """
         self._policy = policy
-        self._make_socket = make_socket
+        self._sift = sift
         self._timeout_s = timeout_s
         self._most = most
         self._open: set[AgentConnection] = set()
@@ -162,8 +162,10 @@ class AgentClient:
         if len(self._open) >= self._most():
             self._close_an_idle_one()
         policy = self._policy
-        found = await addresses(place.host, place.port, self._resolver, policy.addresses)
-        sock = await connect(found, self._make_socket, policy.next_address_s)
+        found = await addresses(
+            place.host, place.port, self._resolver, self._sift, policy.addresses
+        )
+        sock = await connect(found, policy.next_address_s)
         more: dict[str, Any] = {}
         if place.tls:
             name = place.host.rstrip(".")

@@ -7,13 +7,14 @@ URL is armed as far as it can be seen there, and again when the connection is ma
 
 import ipaddress
 import re
-import socket
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from nas_sdk._core.validation import check_callback_url
 from nas_sdk.errors import InvalidRequestError
+from nas_server.delivery.connecting import Address
 
 _FIELD = "agent_callback_url"
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
@@ -106,12 +107,13 @@ class PrivateAddressError(OSError):
     """A callback URL led to an address that is not public."""
 
 
-def public_socket(address: tuple[Any, ...]) -> socket.socket:
-    """Make the socket for a connection to a resolved ``getaddrinfo`` entry, a public one.
+def public(found: Sequence[Address]) -> list[Address]:
+    """Return those of the addresses found for a host that are public; an error for none.
 
-    Checked here, after names were resolved, no answer of a name server can get around it.
+    Asked once names were resolved, no answer of a name server can get around it: what is left
+    is connected to, and nothing is resolved again.
     """
-    family, kind, protocol, _, target = address
-    if is_private(target[0]):
+    left = [each for each in found if not is_private(each[4][0])]
+    if not left:
         raise PrivateAddressError("the callback URL leads to a private address")
-    return socket.socket(family, kind, protocol)
+    return left

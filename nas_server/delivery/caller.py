@@ -18,7 +18,6 @@ from nas_server.accounts import Accounts, AgentAccount
 from nas_server.clock import NowMs
 from nas_server.delivery import callbacks
 from nas_server.delivery.agent_client import AgentClient, Answer
-from nas_server.delivery.connecting import any_socket
 from nas_server.delivery.http_answer import BadAnswerError
 from nas_server.keys import KeyRing
 from nas_server.logs import log_event
@@ -36,8 +35,8 @@ def agent_client(
     policy: DeliveryPolicy = DELIVERY,
 ) -> AgentClient:
     """Return what calls agents, at public addresses only unless ``allow_private``."""
-    make_socket = any_socket if allow_private else callbacks.public_socket
-    return AgentClient(timeout_s=timeout_s, make_socket=make_socket, most=most, policy=policy)
+    sift = list if allow_private else callbacks.public
+    return AgentClient(timeout_s=timeout_s, sift=sift, most=most, policy=policy)
 
 
 class Caller:

@@ -12,20 +12,25 @@ from aiohttp.abc import AbstractResolver
 
 Address = tuple[int, int, int, str, tuple[Any, ...]]
 """An entry as of `socket.getaddrinfo`: family, kind, protocol, name, address."""
-MakeSocket = Callable[[Address], socket.socket]
+Sift = Callable[[Sequence[Address]], Sequence[Address]]
+"""Leaves those that may be called, one at least; OSError when it is none of them."""
 
 
-async def addresses(host: str, port: int, resolver: AbstractResolver, most: int) -> list[Address]:
-    """Return what a host stands for, ``most`` of it; OSError when it stands for nothing."""
+async def addresses(
+    host: str, port: int, resolver: AbstractResolver, sift: Sift, most: int
+) -> list[Address]:
+    """Return what a host stands for and ``sift`` leaves, ``most`` of it; OSError for nothing."""
     try:
         ip = ipaddress.ip_address(host)
     except ValueError:
-        found = await resolver.resolve(host, port, socket.AF_UNSPEC)
-        return _in_turn([_address(each["family"], each["host"], port) for each in found])[:most]
-    return [_address(socket.AF_INET if ip.version == 4 else socket.AF_INET6, host, port)]
+        answers = await resolver.resolve(host, port, socket.AF_UNSPEC)
+        found = [_address(each["family"], each["host"], port) for each in answers]
+    else:
+        found = [_address(socket.AF_INET if ip.version == 4 else socket.AF_INET6, host, port)]
+    return _in_turn(sift(found))[:most]
 
 
-def _in_turn(found: list[Address]) -> list[Address]:
+def _in_turn(found: Sequence[Address]) -> list[Address]:
     """Return IPv6 and IPv4 alternating (RFC 8305): where one leads nowhere, the other is near."""
     first = [each for each in found if each[0] == found[0][0]]
     others = [each for each in found if each[0] != found[0][0]]
@@ -36,20 +41,18 @@ def _address(family: int, host: str, port: int) -> Address:
     return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port)
 
 
-async def connect(
-    found: Sequence[Address], make_socket: MakeSocket, next_s: float
-) -> socket.socket:
+async def connect(found: Sequence[Address], next_s: float) -> socket.socket:
     """Connect to whichever address answers first; the error of the last when none does.
 
     Each is tried for ``next_s`` before the next is tried beside it.
     """
     if len(found) == 1:
-        return await _connect_to(found[0], make_socket)
+        return await _connect_to(found[0])
     waiting: set[asyncio.Task[socket.socket]] = set()
     error: BaseException = OSError("the host has no address")
     try:
         for number, each in enumerate(found, 1):
-            waiting.add(asyncio.create_task(_connect_to(each, make_socket)))
+            waiting.add(asyncio.create_task(_connect_to(each)))
             last = number == len(found)
             while waiting:
                 done, waiting = await asyncio.wait(
@@ -78,20 +81,15 @@ async def _end(waiting: set["asyncio.Task[socket.socket]"]) -> None:
             done.close()
 
 
-async def _connect_to(address: Address, make_socket: MakeSocket) -> socket.socket:
-    sock = make_socket(address)
+async def _connect_to(address: Address) -> socket.socket:
+    family, kind, protocol, _, target = address
+    sock = socket.socket(family, kind, protocol)
     try:
         sock.setblocking(False)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, address[4])
+        await asyncio.get_running_loop().sock_connect(sock, target)
     except BaseException:
         sock.close()
         raise
     return sock
-
-
-def any_socket(address: Address) -> socket.socket:
-    """Make the socket for a connection to any address."""
-    family, kind, protocol, _, _ = address
-    return socket.socket(family, kind, protocol)

@@ -56,6 +56,12 @@ def slow_down(wait_s: int) -> RefusedError:
     return RefusedError(429, "slow_down", "too many requests", {"Retry-After": str(wait_s)})
 
 
+def too_many_armed(wait_s: int, most: int) -> RefusedError:
+    """Return the refusal of one more one-shot than an agent may have."""
+    told = f"this agent has {most} one-shots, as many as it may have; cancel some"
+    return RefusedError(429, "slow_down", told, {"Retry-After": str(wait_s)})
+
+
 def error_middleware(metrics: Metrics, retry_after_s: int) -> Middleware:
     """Return a middleware that lets nothing out but answers of the contract, and counts them.
 

@@ -10,7 +10,8 @@ import pytest
 
 from nas_server.delivery.agent_client import AgentClient, target
 from nas_server.delivery.agent_connection import AgentConnection
-from nas_server.delivery.connecting import Address, any_socket, connect
+from nas_server.delivery.caller import agent_client
+from nas_server.delivery.connecting import Address, connect
 from nas_server.delivery.http_answer import BadAnswerError
 from nas_server.policy import DeliveryPolicy
 from tests.support.hostile_agents import Wire, hostile_agent, hostile_tls_agent
@@ -206,9 +207,9 @@ def addresses(*ports: int) -> list[Address]:
 async def test_an_address_that_refuses_is_followed_by_the_next() -> None:
     async with hostile_agent(every_request) as agent:
         port = int(agent.url.rpartition(":")[2])
-        (await connect(addresses(1, 1, port), any_socket, 0.25)).close()
+        (await connect(addresses(1, 1, port), 0.25)).close()
     with pytest.raises(ConnectionRefusedError):
-        await connect(addresses(1, 1), any_socket, 0.25)
+        await connect(addresses(1, 1), 0.25)
 
 
 async def test_an_address_that_hangs_is_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,52 +217,64 @@ async def test_an_address_that_hangs_is_overtaken(monkeypatch: pytest.MonkeyPatc
     connect_to = loop.sock_connect
 
     async def hanging(sock: socket.socket, address: Any) -> None:
+        made.append(sock)
         if address[1] == 1:
             await asyncio.Event().wait()
         await connect_to(sock, address)
 
-    def kept(address: Address) -> socket.socket:
-        made.append(any_socket(address))
-        return made[-1]
-
     monkeypatch.setattr(loop, "sock_connect", hanging)
     async with hostile_agent(every_request) as agent:
         port = int(agent.url.rpartition(":")[2])
-        (await connect(addresses(1, port), kept, 0.01)).close()
+        (await connect(addresses(1, port), 0.01)).close()
     assert [sock.fileno() for sock in made] == [-1, -1]
 
 
 class Names:
     """A name server that an agent has set up."""
 
-    def __init__(self, families: Sequence[int]) -> None:
-        self.families = families
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self.hosts = hosts
 
     async def resolve(self, host: str, port: int, family: int) -> list[Any]:
-        hosts = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
-        return [
-            {"family": each, "host": hosts[socket.AddressFamily(each)]} for each in self.families
-        ]
+        families = {True: socket.AF_INET6, False: socket.AF_INET}
+        return [{"family": families[":" in each], "host": each} for each in self.hosts]
 
     async def close(self) -> None:
         pass
 
 
-async def test_of_a_name_with_many_addresses_a_few_are_tried_of_each_family() -> None:
-    """Each takes a descriptor, and whoever has a name may give it thousands."""
-    tried: list[Address] = []
+async def tried(
+    hosts: Sequence[str], allow_private: bool, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """Return which addresses are tried of a name that has these, none of which answers."""
+    asked: list[str] = []
 
-    def refusing(address: Address) -> socket.socket:
-        tried.append(address)
+    async def refusing(sock: socket.socket, address: Any) -> None:
+        asked.append(address[0])
         raise ConnectionRefusedError(111, "Connection refused")
 
-    many = [socket.AF_INET6] * 1_000 + [socket.AF_INET] * 1_000
-    async with AgentClient(timeout_s=30, make_socket=refusing) as client:
-        client._resolver = Names(many)  # type: ignore[assignment]  # as much as is asked of it
-        with pytest.raises(ConnectionRefusedError):
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", refusing)
+    async with agent_client(allow_private=allow_private, timeout_s=30) as client:
+        client._resolver = Names(hosts)  # type: ignore[assignment]  # as much as is asked of it
+        with pytest.raises(OSError, match=r"refused|private"):
             await client.post("http://agent.example", "", b"{}")
-    families = [family for family, *_ in tried]
-    assert families == [socket.AF_INET6, socket.AF_INET] * 2
+    return asked
+
+
+async def test_of_a_name_with_many_addresses_a_few_are_tried_of_each_family(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each takes a descriptor, and whoever has a name may give it thousands."""
+    many = ["::1"] * 1_000 + ["127.0.0.1"] * 1_000
+    assert await tried(many, True, monkeypatch) == ["::1", "127.0.0.1"] * 2
+
+
+async def test_a_public_address_is_tried_however_many_private_ones_a_name_has_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    private = ["fd00::1", "10.0.0.1", "127.0.0.1", "::1"] * 3
+    assert await tried([*private, "1.1.1.1"], False, monkeypatch) == ["1.1.1.1"]
+    assert await tried(private, False, monkeypatch) == []
 
 
 @pytest.mark.parametrize(

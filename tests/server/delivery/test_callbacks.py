@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nas_sdk.errors import InvalidRequestError
 from nas_server.delivery import callbacks
+from nas_server.delivery.connecting import Address
 
 
 @pytest.mark.parametrize(
@@ -49,9 +50,8 @@ from nas_server.delivery import callbacks
 )
 def test_private(address: str) -> None:
     assert callbacks.is_private(address)
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with pytest.raises(callbacks.PrivateAddressError):
-        callbacks.public_socket((family, socket.SOCK_STREAM, 6, "", (address, 443)))
+        callbacks.public([entry(address)])
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,12 @@ def test_private(address: str) -> None:
 )
 def test_public(address: str) -> None:
     assert not callbacks.is_private(address)
+    assert callbacks.public([entry("10.0.0.1"), entry(address)]) == [entry(address)]
+
+
+def entry(address: str) -> Address:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    callbacks.public_socket((family, socket.SOCK_STREAM, 6, "", (address, 443))).close()
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, 443)
 
 
 def test_a_slash_at_the_end_makes_no_difference() -> None:
