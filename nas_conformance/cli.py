@@ -42,7 +42,10 @@ class _UsageError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(_in_words(unknown))
     try:
         return _run(options)
     except _UsageError as error:
@@ -51,6 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("nas-conformance: interrupted", file=sys.stderr)
         return 130
+
+
+def _in_words(unknown: Sequence[str]) -> str:
+    """What was not understood, without values: one of them may be a token."""
+    named = [each.partition("=")[0] if each[:2] == "--" else each[:2] for each in unknown]
+    options = [name for name in named if name[:1] == "-"]
+    if not options:
+        return "a value belongs to no option (it is not repeated: it may be a secret)"
+    return f"unknown option {', '.join(options)}"
 
 
 def _run(options: argparse.Namespace) -> int:

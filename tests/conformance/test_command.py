@@ -386,7 +386,7 @@ def test_what_cannot_work_is_2_and_one_line(
             (["--clock-skew", bad], "is not a number of seconds, 0 or more")
             for bad in ("-0.1", "nan", "inf", "some")
         ),
-        (["--colour"], "unrecognized arguments: --colour"),
+        (["--colour"], "unknown option --colour;"),
     ],
 )
 def test_bad_options_are_2_and_one_line(options: list[str], said: str, capsys: Captured) -> None:
@@ -407,6 +407,20 @@ def test_a_token_that_no_request_can_carry_is_2_and_not_shown(
     out, err = capsys.readouterr()
     assert out == ""
     assert err == f"nas-conformance: {flag}: visible ASCII is needed, with no space or line end\n"
+
+
+@pytest.mark.parametrize("flag", ["--token", "--second-token", "--expired-token"])
+@pytest.mark.parametrize(
+    "wrong", ["-{flag}={it}", "{flag}s={it}", "{flag}s {it}", "{flag} x {it}", "-t{it}", "-t {it}"]
+)
+def test_a_token_in_a_mistaken_command_line_is_not_repeated(
+    flag: str, wrong: str, capsys: Captured
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--url", "http://127.0.0.1:9", *wrong.format(flag=flag, it="Canary").split()])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert "Canary" not in said.err
 
 
 def test_nobody_there_is_2(capsys: Captured) -> None:
