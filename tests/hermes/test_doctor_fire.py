@@ -54,6 +54,7 @@ def leaves_nothing(agent: Agent, before: set[str]) -> None:
     assert {each.name for each in outputs.glob("*")} <= before
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("version", VERSIONS)
 def test_all_the_way(version: str, new_agent: AgentMaker) -> None:
     agent = new_agent(version)

@@ -78,6 +78,7 @@ def test_a_token_that_nas_refuses(new_agent: AgentMaker, nas: NasProcess) -> Non
 SERVERS = [*((version, "gateway") for version in VERSIONS), (MAIN, "serve"), (FORWARDS, "serve")]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("version", "kind"), SERVERS)
 def test_it_leaves_no_warning_behind(version: str, kind: str, new_agent: AgentMaker) -> None:
     agent = new_agent(version)

@@ -48,6 +48,7 @@ def test_the_built_in_ticks_when_we_are_unavailable(
     assert agent.nas.calls(agent.access) == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("provider", ["", "builtin"])
 def test_inert_unless_chosen(version: str, provider: str, new_agent: AgentMaker) -> None:
@@ -59,6 +60,7 @@ def test_inert_unless_chosen(version: str, provider: str, new_agent: AgentMaker)
     assert agent.nas.calls(agent.access) == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("version", VERSIONS)
 def test_uninstall_leaves_no_trace(version: str, tmp_path: Path, new_agent: AgentMaker) -> None:
     environment = HermesEnvironment.create(version, tmp_path / "env")
@@ -75,6 +77,7 @@ def test_uninstall_leaves_no_trace(version: str, tmp_path: Path, new_agent: Agen
     assert hermes.python(RESOLVE) == BUNDLED
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_kill_switch_gives_hermes_its_own(version: str, new_agent: AgentMaker) -> None:
     hermes = replace(new_agent(version).hermes, extra={"CHRONOS_HOOK": "0"})

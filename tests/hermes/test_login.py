@@ -20,6 +20,8 @@ from tests.support.hermes_host import created
 from tests.support.hermes_login import LoginCommand, stored_login
 from tests.support.nas_process import NasProcess
 
+pytestmark = pytest.mark.sampled
+
 FAR = "2099-01-01T00:00:00+00:00"
 
 

@@ -89,7 +89,7 @@ def live_with(server: HermesServer, agent: Agent, seen: Seen, kind: str) -> None
     seen("re-arm")
     for job in (recurring, once):
         assert [fire.status for fire in agent.fires(job)] == [202]
-    assert agent.hermes.home.outputs(recurring) == [f"{often} ran"]
+    eventually(lambda: agent.hermes.home.outputs(recurring) == [f"{often} ran"], "its output")
     assert agent.hermes.runs(often) == agent.hermes.runs(one) == 1
 
 

@@ -27,6 +27,7 @@ def shown(agent: Agent, *command: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_healthy_chronos_is_no_stalled_ticker(version: str, new_agent: AgentMaker) -> None:
     agent = new_agent(version)

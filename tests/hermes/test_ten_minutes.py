@@ -106,6 +106,7 @@ def programs(environment: HermesEnvironment) -> Path:
     return directory
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("version", VERSIONS)
 def test_pasted_in_order_it_ends_with_a_run_from_zero(
     version: str,

@@ -48,6 +48,7 @@ def plain(main_agent: Agent) -> Iterator[Agent]:
     file.write_text(text)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_job_is_armed_with_it(version: str, new_agent: AgentMaker, tmp_path: Path) -> None:
     agent = new_agent(version)

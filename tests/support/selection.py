@@ -1,6 +1,7 @@
 """A pytest plugin: which tests run, and in which order.
 
 --fast           leaves out what needs hermes, a NATS cluster or a browser, or takes long
+--every-release  runs tests marked `sampled` on every release of hermes, and not on two of them
 --shuffle SEED   puts the files, and the tests of each, into another order
 
 Where tests run in several processes, each begins with its share of the longest, so that none of
@@ -8,11 +9,14 @@ them is left when the others have nothing to do any more.
 """
 
 import random
-from collections import Counter
+import zlib
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+
+from tests.support.hermes_env import VERSIONS
 
 _FIXTURES = {
     "hermes": {"with_hook", "stage"},
@@ -67,6 +71,7 @@ LONGEST = (
 )
 """What the tests are called that take longest, most of it waiting; the longest first."""
 _NEED = "need "
+_SAMPLED = "on other releases"
 _NEEDS_CLUSTER = _NEED + "a cluster"
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
@@ -75,16 +80,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """See the module."""
     group = parser.getgroup("selection")
     group.addoption("--fast", action="store_true", help="leave out what needs much or takes long")
+    group.addoption("--every-release", action="store_true", help="sample no releases of hermes")
     group.addoption("--shuffle", metavar="SEED", help="run files and tests in another order")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """See the module."""
+    config.addinivalue_line("markers", "sampled: of the releases of hermes it runs on two")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Pick and order."""
+    why: dict[pytest.Item, str] = {}
     if config.getoption("--fast"):
         why = {item: why_not(item) for item in items}
-        config.stash[_LEFT_OUT] = Counter(reason for reason in why.values() if reason)
-        config.hook.pytest_deselected(items=[item for item in items if why[item]])
-        items[:] = [item for item in items if not why[item]]
+    elif not config.getoption("--every-release"):
+        why = dict.fromkeys(not_sampled(items), _SAMPLED)
+    if left := [item for item in items if why.get(item)]:
+        config.stash[_LEFT_OUT] = Counter(why[item] for item in left)
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if not why.get(item)]
     if seed := config.getoption("--shuffle"):
         _shuffle(items, random.Random(seed))
     elif workers := getattr(config, "workerinput", {}).get("workercount"):
@@ -109,7 +124,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Say what was left out."""
     if left := config.stash.get(_LEFT_OUT, None):
         told = ", ".join(f"{count} {reason}" for reason, count in left.most_common())
-        terminalreporter.write_line(f"left out by --fast: {told}")
+        more = "; --every-release runs those" if _SAMPLED in left else ""
+        terminalreporter.write_line(f"left out: {told}{more}")
 
 
 def why_not(item: pytest.Item) -> str:
@@ -122,6 +138,27 @@ def why_not(item: pytest.Item) -> str:
         if asked & fixtures or imported & _NAMES[need]:
             return _NEED + need
     return ""
+
+
+def not_sampled(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The tests marked `sampled` on those releases that are not their two.
+
+    A test always has the same two, and all releases are met by some. A test that was picked for
+    one release, or for a few, is left as it was picked.
+    """
+    tests: defaultdict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            for version in VERSIONS:
+                if version in item.name:
+                    tests[item.nodeid.replace(version, "")][version].append(item)
+    left = []
+    for name, by_version in tests.items():
+        if len(by_version) == len(VERSIONS):
+            first = zlib.crc32(name.encode()) % len(VERSIONS)
+            others = (first + step for step in range(len(VERSIONS)) if step not in (0, 2))
+            left += [one for at in others for one in by_version[VERSIONS[at % len(VERSIONS)]]]
+    return left
 
 
 def _asked(item: pytest.Item) -> Iterator[str]:

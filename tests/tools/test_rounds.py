@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import selection
+from tests.support.hermes_env import VERSIONS
 from tools import rounds
 from tools.bootstrap import ROOT
 
@@ -49,8 +50,26 @@ def test_a_test_that_fails_by_chance_is_named(
     assert "test_sound failed" not in said
 
 
-def collected(pytester: pytest.Pytester, *options: str) -> list[str]:
-    pytester.makepyfile(test_needy=NEEDY)
+SAMPLED = """
+import pytest
+from tests.support.hermes_env import VERSIONS
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("other", range(8))
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sampled(version, other): ...
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("version", VERSIONS[:3])
+def test_picked(version): ...
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_of_all(version): ...
+"""
+
+
+def collected(pytester: pytest.Pytester, *options: str, source: str = NEEDY) -> list[str]:
+    pytester.makepyfile(test_needy=source)
     asked = ["--co", "-q", "-p", "no:asyncio", "-p", "tests.support.selection", *options]
     return pytester.runpytest_inprocess(*asked).outlines
 
@@ -61,7 +80,24 @@ def test_fast_leaves_out_what_needs_more_and_says_so(pytester: pytest.Pytester) 
         "test_of_a_store[memory]",
         "test_of_nothing",
     ]
-    assert "left out by --fast: 1 need a cluster, 1 need hermes" in said
+    assert "left out: 1 need a cluster, 1 need hermes" in said
+
+
+def test_of_every_release_two_are_sampled_and_all_are_met(pytester: pytest.Pytester) -> None:
+    said = collected(pytester, source=SAMPLED)
+    names = [line.rpartition("::")[2] for line in said if "::" in line]
+    for other in range(8):
+        assert sum(name.endswith(f"-{other}]") for name in names) == 2
+    for version in VERSIONS:
+        assert any(name.startswith(f"test_sampled[{version}-") for name in names)
+    assert sum(name.startswith("test_picked") for name in names) == 3
+    assert sum(name.startswith("test_of_all") for name in names) == 5
+    assert "left out: 24 on other releases; --every-release runs those" in said
+    assert names == [
+        line.rpartition("::")[2] for line in collected(pytester, source=SAMPLED) if "::" in line
+    ]
+    every = collected(pytester, "--every-release", source=SAMPLED)
+    assert sum("::test_sampled" in line for line in every) == 40
 
 
 def test_another_order_is_the_same_for_the_same_seed(pytester: pytest.Pytester) -> None:
