@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+import logging
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -18,9 +20,10 @@ from nas_server.http.gate import Gate
 from nas_server.http.oauth import OAuth
 from nas_server.http.throttle import Throttle
 from nas_server.keys import KeyRing
+from nas_server.logs import log_event
 from nas_server.metrics import CONTENT_TYPE, CountsCache, Metrics
 from nas_server.page.routes import Page
-from nas_server.policy import HttpPolicy, ServerConfig
+from nas_server.policy import ServerConfig
 from nas_server.quota import Quota
 from nas_server.schedule_ids import ScheduleIds
 from nas_server.store.base import PROBE, Store, StoreError
@@ -57,8 +60,8 @@ class Nas:
             body_s=settings.http.body_s,
         )
         self._share = partial(budget.share, settings.budget)
-        self._throttle = _throttle(settings.calls, settings.http)
-        self._quota = Quota(store, settings.one_shots, settings.quota)
+        self._throttle = _throttle(settings)
+        self._quota = Quota(store, self._throttle, settings.one_shots, settings.quota)
         self._schedule_ids = ScheduleIds()
         self._counts = CountsCache(store.counts, clock, settings.http.counts_ms)
         self.relay: Relay
@@ -139,9 +142,8 @@ class Nas:
             await self._body(request), allow_private=self._settings.allow_private_callbacks
         )
         now = self._clock()
-        most = self._settings.one_shots
-        if most and (wait_s := await self._quota.wait_s(agent.name, asked.job_id, now)):
-            raise answers.too_many_armed(wait_s, most)
+        if wait_s := await self._quota.wait_s(agent.name, asked.job_id, now):
+            raise answers.too_many_armed(wait_s, self._settings.one_shots)
         wanted = one_shot.fresh(
             agent.name,
             asked.job_id,
@@ -165,9 +167,17 @@ class Nas:
 
     async def _list(self, request: web.Request) -> web.Response:
         agent = await self._caller_of(request)
-        held = await self._store.armed(agent.name)
-        armed = [answers.listed(one) for one in held if agent.honours(one)]
-        return web.json_response({"armed": armed[: self._settings.one_shots or None]})
+        held = await self._quota.armed(agent.name, self._clock())
+        kept = [one for one in held if agent.honours(one)]
+        policy = self._settings.quota
+        if self._settings.one_shots and len(kept) > policy.listed:
+            log_event("list_cut", level=logging.WARNING, agent=agent.name, armed=len(kept))
+            del kept[policy.listed :]
+        if len(kept) <= policy.beside:
+            return web.json_response(answers.armed_list(kept))
+        # What takes long is done beside the loop, where others have their turns.
+        body = await asyncio.to_thread(lambda: json.dumps(answers.armed_list(kept)))
+        return web.json_response(text=body)
 
     async def _jwks(self, request: web.Request) -> web.Response:
         now = self._clock()
@@ -221,10 +231,12 @@ class Nas:
         return await request_body.body(request, request_body.JSON, self._settings.http.body_s)
 
 
-def _throttle(calls: int, policy: HttpPolicy) -> Throttle | None:
-    if not calls:
+def _throttle(settings: ServerConfig) -> Throttle | None:
+    if not (calls := settings.calls):
         return None
-    return Throttle(calls * policy.calls_burst_s, 1_000 / calls, policy.agents)
+    http, quota = settings.http, settings.quota
+    longest = quota.listed // quota.per_call
+    return Throttle(calls * http.calls_burst_s, 1_000 / calls, http.agents, longest)
 
 
 async def _to_page(request: web.Request) -> web.Response:

@@ -18,6 +18,8 @@ class HttpPolicy:
     """Of a provision or a cancel; one of the contract's longest fields has 4 KiB."""
     body_s: float = 30.0
     """How long a body may take to arrive, and an idle connection is kept open."""
+    taken_bytes: int = 65_536
+    """How much of its answers a caller has to take within `body_s`, while it is kept waiting."""
     request_s: float = 30.0
     """How long the head of a connection's first request may take to arrive."""
     calls_burst_s: int = 60
@@ -46,13 +48,22 @@ class HttpPolicy:
 class QuotaPolicy:
     """How an agent is held to the number of one-shots that it may have."""
 
-    unseen: int = 500
-    """So many may be beyond `ServerConfig.one_shots`: an agent with almost as many is not
-    counted at every arm."""
+    listed: int = 10_000
+    """Contract: a list has 10 000 at most."""
+    beside: int = 500
+    """A longer list is written beside the event loop."""
+    per_call: int = 100
+    """A list counts as one call more for so many one-shots."""
+    granted: int = 500
+    """How often an agent may arm until what it has is counted again, at the most."""
+    part: int = 20
+    """An agent that has room for less than one in so many is told from others by its jobs."""
     again_ms: int = 5_000
-    """How long nothing more is armed of an agent that has them."""
+    """How long it is known what such an agent has."""
+    almost: int = 16
+    """Of how many such agents at a time."""
     agents: int = 100_000
-    """How many agents are counted apart."""
+    """How many agents' arms are counted apart."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,9 +82,11 @@ class DeliveryPolicy:
     """How long an agent has to close TLS."""
     drain_s: float = 1.0
     """How long the rest of an answer is waited for, once its status is known."""
+    looked_at: int = 32
+    """How many of a name's addresses of each family are looked at. The name is the agent's, and
+    an answer may have thousands."""
     addresses: int = 4
-    """How many of a name's addresses are tried. Each takes a descriptor, and the name is the
-    agent's."""
+    """How many of them are tried. Each takes a descriptor."""
     next_address_s: float = 0.25
     """How long an address is tried before the next is tried beside it (RFC 8305)."""
 

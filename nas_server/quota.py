@@ -1,49 +1,102 @@
-"""How many one-shots an agent may have, so that none fills the store of all."""
+"""What agents have armed: how many they may have, and what it costs them to look.
 
+A long list takes the time of all. So the lists of an agent are read one after the other, and
+each counts as more calls the longer it is.
+"""
+
+import asyncio
 import math
 from collections import OrderedDict
+from typing import TypeVar
+from weakref import WeakValueDictionary
 
+import attrs
+
+from nas_sdk.protocol.one_shot import StoredOneShot
+from nas_server.http.throttle import Throttle
 from nas_server.policy import QuotaPolicy
 from nas_server.store.base import Store
 
+T = TypeVar("T")
+
+
+@attrs.frozen
+class _Almost:
+    """What an agent has that has all it may have, or almost."""
+
+    until_ms: int
+    """How long that is taken to be so."""
+    jobs: set[str]
+
 
 class Quota:
-    """Counts what agents arm, and now and then, what they have.
+    """Holds agents to a number of one-shots.
 
-    Between two looks into the store every arm counts as one more, though most replace
-    another: so an agent with few jobs is looked at once, and after thousands of arms.
+    What an agent has is counted, not at every arm, but when it has armed as often as it was
+    granted then. Where there is more than one server, each grants so much.
     """
 
-    def __init__(self, store: Store, most: int, policy: QuotaPolicy) -> None:
-        """Let the agents in ``store`` have ``most`` each."""
+    def __init__(
+        self, store: Store, throttle: Throttle | None, most: int, policy: QuotaPolicy
+    ) -> None:
+        """Let the agents in ``store`` have ``most`` each, 0 being any number."""
         self._store = store
+        self._throttle = throttle
         self._most = most
         self._policy = policy
-        self._room: OrderedDict[str, int] = OrderedDict()
-        """How often an agent may arm until it is looked at."""
-        self._full: OrderedDict[str, int] = OrderedDict()
-        """Until when nothing more of an agent is armed: a look at so many takes time."""
+        self._granted: OrderedDict[str, int] = OrderedDict()
+        self._almost: OrderedDict[str, _Almost] = OrderedDict()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def armed(self, agent: str, now: int) -> list[StoredOneShot]:
+        """Return what an agent has armed, when it is its turn."""
+        async with self._turn(agent):
+            return await self._read(agent, now)
 
     async def wait_s(self, agent: str, job_id: str, now: int) -> int:
         """Count an arm and return 0; or return in how many seconds to try it again."""
-        if not (room := self._room.pop(agent, 0)):
-            if (left := self._full.get(agent, now) - now) > 0:
-                return math.ceil(left / 1_000)
-            room = await self._look(agent, job_id, now)
-        if not room:
-            return math.ceil(self._policy.again_ms / 1_000)
-        _keep(self._room, agent, room - 1, self._policy.agents)
-        return 0
+        if not self._most or self._is_granted(agent):
+            return 0
+        async with self._turn(agent):
+            if self._is_granted(agent):  # to another arm, while this one waited
+                return 0
+            found = self._almost.get(agent)
+            if found is None or not 0 < found.until_ms - now <= self._policy.again_ms:
+                jobs = {each.job_id for each in await self._read(agent, now)}
+                room = self._most - len(jobs)
+                if room * self._policy.part >= self._most:
+                    self._almost.pop(agent, None)
+                    _keep(
+                        self._granted,
+                        agent,
+                        min(room, self._policy.granted) - 1,
+                        self._policy.agents,
+                    )
+                    return 0
+                found = _Almost(now + self._policy.again_ms, jobs)
+                _keep(self._almost, agent, found, self._policy.almost)
+            if job_id not in found.jobs and len(found.jobs) >= self._most:
+                return math.ceil((found.until_ms - now) / 1_000)
+            found.jobs.add(job_id)
+            return 0
 
-    async def _look(self, agent: str, job_id: str, now: int) -> int:
-        held = {each.job_id for each in await self._store.armed(agent)}
-        if len(held) < self._most:
-            return max(self._most - len(held), self._policy.unseen)
-        _keep(self._full, agent, now + self._policy.again_ms, self._policy.agents)
-        return int(job_id in held)
+    def _turn(self, agent: str) -> asyncio.Lock:
+        return self._turns.setdefault(agent, asyncio.Lock())
+
+    async def _read(self, agent: str, now: int) -> list[StoredOneShot]:
+        armed = await self._store.armed(agent)
+        if self._throttle is not None:
+            self._throttle.use_up(agent, len(armed) // self._policy.per_call, now)
+        return armed
+
+    def _is_granted(self, agent: str) -> bool:
+        granted = self._granted.get(agent, 0)
+        if granted:
+            self._granted[agent] = granted - 1
+        return granted > 0
 
 
-def _keep(kept: OrderedDict[str, int], agent: str, value: int, most: int) -> None:
+def _keep(kept: OrderedDict[str, T], agent: str, value: T, most: int) -> None:
     kept[agent] = value
     if len(kept) > most:
         kept.popitem(last=False)

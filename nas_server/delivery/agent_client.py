@@ -162,9 +162,7 @@ class AgentClient:
         if len(self._open) >= self._most():
             self._close_an_idle_one()
         policy = self._policy
-        found = await addresses(
-            place.host, place.port, self._resolver, self._sift, policy.addresses
-        )
+        found = await addresses(place.host, place.port, self._resolver, self._sift, policy)
         sock = await connect(found, policy.next_address_s)
         more: dict[str, Any] = {}
         if place.tls:

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
-from itertools import chain, zip_longest
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice, zip_longest
 from typing import Any
 
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from nas_server.policy import DeliveryPolicy
 
 Address = tuple[int, int, int, str, tuple[Any, ...]]
 """An entry as of `socket.getaddrinfo`: family, kind, protocol, name, address."""
@@ -17,17 +19,25 @@ Sift = Callable[[Sequence[Address]], Sequence[Address]]
 
 
 async def addresses(
-    host: str, port: int, resolver: AbstractResolver, sift: Sift, most: int
+    host: str, port: int, resolver: AbstractResolver, sift: Sift, policy: DeliveryPolicy
 ) -> list[Address]:
-    """Return what a host stands for and ``sift`` leaves, ``most`` of it; OSError for nothing."""
+    """Return a few of what a host stands for and ``sift`` leaves; OSError for nothing."""
     try:
         ip = ipaddress.ip_address(host)
     except ValueError:
         answers = await resolver.resolve(host, port, socket.AF_UNSPEC)
-        found = [_address(each["family"], each["host"], port) for each in answers]
+        found = [
+            _address(family, each["host"], port)
+            for family in dict.fromkeys(each["family"] for each in answers)
+            for each in _first(policy.looked_at, answers, family)
+        ]
     else:
         found = [_address(socket.AF_INET if ip.version == 4 else socket.AF_INET6, host, port)]
-    return _in_turn(sift(found))[:most]
+    return _in_turn(sift(found))[: policy.addresses]
+
+
+def _first(count: int, answers: Sequence[ResolveResult], family: int) -> Iterator[ResolveResult]:
+    return islice((each for each in answers if each["family"] == family), count)
 
 
 def _in_turn(found: Sequence[Address]) -> list[Address]:

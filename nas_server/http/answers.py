@@ -1,6 +1,7 @@
 """Error answers as the contract has them: OAuth-style JSON, whatever went wrong."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -34,8 +35,12 @@ class RefusedError(Exception):
         self.answer = (status, code, description, headers)
 
 
-def listed(one: StoredOneShot) -> dict[str, Any]:
-    """Return the entry of a one-shot in its agent's list."""
+def armed_list(armed: Sequence[StoredOneShot]) -> dict[str, Any]:
+    """Return the body that lists an agent's one-shots."""
+    return {"armed": [_listed(one) for one in armed]}
+
+
+def _listed(one: StoredOneShot) -> dict[str, Any]:
     entry = {"job_id": one.job_id, "fire_at": one.fire_at, "schedule_id": one.schedule_id}
     return {**entry, **fitting("ArmedOneShot", one.members)} if one.more else entry
 

@@ -99,7 +99,7 @@ class Gate:
 
     def __init__(self, room: Callable[[], int], policy: HttpPolicy = HTTP) -> None:
         """Let in as many at a time as ``room`` says."""
-        self._policy = policy
+        self.policy = policy
         self._room = room
         self._refused: set[_Refusal] = set()
         self._waiting: dict[asyncio.Protocol, asyncio.TimerHandle] = {}
@@ -112,17 +112,17 @@ class Gate:
 
         def protocol() -> asyncio.Protocol:
             if len(self.open) >= self._room():
-                return _Refusal(self._refused, self._policy)
+                return _Refusal(self._refused, self.policy)
             connection = _Connection(serve(), self)
             self.open.add(connection)  # now: of a burst, many come before the first is made
             return connection
 
-        return Accepting(listener, protocol, self._policy.again_s)
+        return Accepting(listener, protocol, self.policy.again_s)
 
     def await_request(self, protocol: asyncio.Protocol, transport: asyncio.BaseTransport) -> None:
         """End a connection on which no request arrives in time."""
         loop = asyncio.get_running_loop()
-        self._waiting[protocol] = loop.call_later(self._policy.request_s, transport.close)
+        self._waiting[protocol] = loop.call_later(self.policy.request_s, transport.close)
 
     def arrived(self, protocol: object) -> None:
         """Note that a request has arrived, or will not any more."""
@@ -142,18 +142,49 @@ class _Connection(asyncio.Protocol):
     def __init__(self, inner: asyncio.Protocol, gate: Gate) -> None:
         self._inner = inner
         self._gate = gate
+        self._transport: asyncio.Transport | None = None
+        self._look: asyncio.TimerHandle | None = None
         self.data_received = inner.data_received  # type: ignore[method-assign]  # no step more
-        self.pause_writing = inner.pause_writing  # type: ignore[method-assign]  # likewise
-        self.resume_writing = inner.resume_writing  # type: ignore[method-assign]  # likewise
         self.eof_received = inner.eof_received  # type: ignore[method-assign]  # likewise
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # A stream's is a Transport; that of uvloop is of no class that says so.
+        self._transport = cast("asyncio.Transport", transport)
         self._gate.await_request(self._inner, transport)
         self._inner.connection_made(transport)
 
     @override
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+        self._look_again()
+
+    @override
+    def resume_writing(self) -> None:
+        self._look_no_more()
+        self._inner.resume_writing()
+
+    def _look_again(self) -> None:
+        """Hang up on a caller that does not take its answers: aiohttp would wait for ever."""
+        transport, policy = self._transport, self._gate.policy
+        assert transport is not None
+        left = transport.get_write_buffer_size()
+
+        def look() -> None:
+            if left - transport.get_write_buffer_size() < policy.taken_bytes:
+                transport.abort()
+            else:
+                self._look_again()
+
+        self._look = asyncio.get_running_loop().call_later(policy.body_s, look)
+
+    def _look_no_more(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+
+    @override
     def connection_lost(self, error: Exception | None) -> None:
+        self._look_no_more()
         self._gate.open.discard(self)
         self._gate.arrived(self._inner)
         self._inner.connection_lost(error)

@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from contextlib import closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -21,7 +22,7 @@ from nas_sdk._core.instants import format_instant
 from nas_server import budget
 from nas_server.clock import system_clock
 from nas_server.delivery.caller import Caller
-from nas_server.http.gate import Gate
+from nas_server.http.gate import Gate, _Connection
 from nas_server.log_lines import LineHandler, Repeats
 from nas_server.policy import BudgetPolicy, DeliveryPolicy, HttpPolicy, LogPolicy
 from nas_server.store import MemoryStore
@@ -180,6 +181,71 @@ async def test_of_a_burst_no_more_are_let_in_than_there_is_room_for() -> None:
 
         await eventually(all_gone)
         server.close()
+
+
+class Answering(asyncio.Protocol):
+    """Answers whatever comes with a megabyte, as often as it can, like a caller's pipeline."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(b"x" * 1_000_000)
+
+
+async def test_who_asks_and_takes_no_answer_is_hung_up_on() -> None:
+    class Runner:
+        server = Answering
+
+    gates = Gate(lambda: 10, HttpPolicy(body_s=0.05))
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as caller:
+        server = gates.listen(Runner(), listener)  # type: ignore[arg-type]  # as above
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        caller.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(caller, listener.getsockname())
+        await loop.sock_sendall(caller, b"GET " * 8)
+
+        async def hung_up() -> bool:
+            return not gates.open
+
+        await eventually(hung_up)
+        server.close()
+
+
+@pytest.mark.parametrize(("taken", "goes_on"), [(65_536, True), (65_535, False)])
+async def test_who_takes_an_answer_slowly_is_heard_out(taken: int, goes_on: bool) -> None:
+    class Slow(asyncio.Transport):
+        left, aborted, looks = 1_000_000, False, 0
+
+        def get_write_buffer_size(self) -> int:
+            return self.left
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    transport = Slow()
+    connection = _Connection(asyncio.Protocol(), Gate(lambda: 10, HttpPolicy(body_s=0)))
+    connection.connection_made(transport)
+    connection.pause_writing()
+    transport.left -= taken
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert transport.aborted is not goes_on
+    await asyncio.sleep(0)
+    assert transport.aborted  # it takes no more
+
+
+@pytest.mark.parametrize("end", ["resume_writing", "connection_lost"])
+async def test_who_has_taken_an_answer_or_is_gone_is_not_looked_at(end: str) -> None:
+    connection = _Connection(asyncio.Protocol(), Gate(lambda: 10))
+    connection.connection_made(asyncio.Transport())
+    connection._transport = cast("Any", SimpleNamespace(get_write_buffer_size=lambda: 1))
+    connection.pause_writing()
+    assert connection._look is not None
+    assert not connection._look.cancelled()
+    getattr(connection, end)(*([None] if end == "connection_lost" else []))
+    assert connection._look.cancelled()
 
 
 async def test_who_has_gone_before_being_served_takes_no_place(

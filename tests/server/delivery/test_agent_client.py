@@ -269,6 +269,22 @@ async def test_of_a_name_with_many_addresses_a_few_are_tried_of_each_family(
     assert await tried(many, True, monkeypatch) == ["::1", "127.0.0.1"] * 2
 
 
+async def test_of_a_name_with_thousands_of_addresses_a_few_are_looked_at() -> None:
+    """Whether one is public takes time, and each try looks again."""
+    looked_at: list[str] = []
+
+    def none(found: Sequence[Address]) -> Sequence[Address]:
+        looked_at.extend(each[4][0] for each in found)
+        raise ConnectionRefusedError
+
+    hosts = [f"fd00::{n:x}" for n in range(3_000)] + ["10.0.0.1"] * 3_000
+    async with AgentClient(timeout_s=30, sift=none) as client:
+        client._resolver = Names(hosts)  # type: ignore[assignment]  # as above
+        with pytest.raises(ConnectionRefusedError):
+            await client.post("http://agent.example", "", b"{}")
+    assert looked_at == hosts[:32] + ["10.0.0.1"] * 32
+
+
 async def test_a_public_address_is_tried_however_many_private_ones_a_name_has_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

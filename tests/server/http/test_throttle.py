@@ -33,6 +33,19 @@ def test_a_clock_set_back_keeps_nobody_waiting_for_it() -> None:
     assert throttle.wait_s("a", 1_000) == 0
 
 
+def test_what_costs_more_uses_up_times_that_are_to_come_but_not_without_end() -> None:
+    throttle = Throttle(3, 1_000, known=9, beyond=4)
+    assert throttle.wait_s("a", 0) == 0
+    throttle.use_up("a", 5, 0)
+    assert throttle.wait_s("a", 0) == 4
+    assert [throttle.wait_s("a", 4_000) for _ in range(2)] == [0, 1]
+    throttle.use_up("a", 1_000, 4_000)
+    assert throttle.wait_s("a", 4_000) == 5
+    assert throttle.wait_s("a", 9_000) == 0
+    throttle.use_up("b", 5, 0)  # forgotten meanwhile
+    assert throttle.wait_s("b", 0) == 0
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
