@@ -108,6 +108,7 @@ function agents() {
 const keyOf = (one) => one.schedule_id;
 const nameOf = (one) => `${one.job_id} of ${one.agent}`;
 const label = ([shape, word]) => `${shape} ${word}`;
+const owner = () => (wanted.agent ? "" : "owner");
 const agentOf = (one) => ({ agent: one.agent, href: linkTo(one.agent) });
 
 function armedCells(one, row) {
@@ -116,7 +117,7 @@ function armedCells(one, row) {
   const again = one.attempts ? [attemptsInWords(one.attempts), ["fire time ", at(one.due_ms)]] : [];
   return [
     ["State", label(state), `main state ${state[2]}`],
-    ["Agent", [agentOf(one), one.callback_url]],
+    ["Agent", [agentOf(one), one.callback_url], owner()],
     ["Job", [one.job_id, credential(one)], "main job"],
     ["Fires", firing ? ["now", ...again] : [time(one.wake_ms, fromNow(one.wake_ms, now())), at(one.wake_ms), ...again], firing ? when() : when(one.wake_ms)],
     ["Last answer", one.last_answer || "–"],
@@ -133,7 +134,7 @@ function credential(one) {
 function deadCells(one, row) {
   return [
     ["State", label(STATES.dead), "main state bad"],
-    ["Agent", [agentOf(one), one.callback_url]],
+    ["Agent", [agentOf(one), one.callback_url], owner()],
     ["Job", [one.job_id, credential(one)], "main job"],
     ["Was to fire", [at(one.due_ms), fromNow(one.due_ms, now())], when(one.due_ms)],
     ["Why", [one.last_answer, `${attemptsInWords(one.attempts)} and no 2xx within a day`]],
@@ -145,7 +146,7 @@ function attemptCells(one) {
   const outcome = OUTCOMES[one.then];
   return [
     ["Outcome", label(outcome), `main state ${outcome[2]}`],
-    ["Agent", agentOf(one)],
+    ["Agent", agentOf(one), owner()],
     ["Job", one.job_id, "main job"],
     ["Attempt", String(one.number)],
     ["Began", [at(one.began_ms), ["for ", at(one.due_ms)]], when(one.began_ms, one.due_ms)],

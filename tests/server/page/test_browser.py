@@ -329,6 +329,7 @@ async def test_on_a_phone_a_row_opens_by_keyboard(running: Browser) -> None:
         page = somebody.page
         row = page.locator("#armed-rows tr").first
         await expect(row.get_by_role("button", name="Cancel")).to_be_hidden()
+        await expect(row.get_by_role("link", name="garden-watch")).to_be_visible()
         more = row.get_by_role("button", name="More about pump of garden-watch")
         await more.focus()
         await page.keyboard.press("Enter")
