@@ -1,8 +1,11 @@
 """At the limit of descriptors: callers are told, fires wait their turn, the log stays short."""
 
 import asyncio
+import errno
 import json
 import math
+import os
+import re
 import resource
 import selectors
 import socket
@@ -19,15 +22,19 @@ import pytest
 
 from nas_sdk import Arm, AsyncNasClient
 from nas_sdk._core.instants import format_instant
+from nas_sdk.protocol import one_shot
 from nas_server import budget
+from nas_server.accounts import Accounts
 from nas_server.clock import system_clock
+from nas_server.delivery.agent_client import AgentClient, Answer
 from nas_server.delivery.caller import Caller
 from nas_server.http.gate import Gate, _Connection
+from nas_server.keys import KeyRing
 from nas_server.log_lines import LineHandler, Repeats
 from nas_server.policy import BudgetPolicy, DeliveryPolicy, HttpPolicy, LogPolicy
 from nas_server.store import MemoryStore
 from tests.support.agent_stub import agent_stub, held
-from tests.support.nas_in_process import eventually, hosted
+from tests.support.nas_in_process import HandClock, eventually, hosted
 from tests.support.nas_server import nas_server
 from tests.support.patience import PATIENCE_S
 from tools.demo.process import tied
@@ -135,6 +142,35 @@ async def test_a_delivery_that_never_began_has_its_turn_again_and_not_a_lease_la
     async with hosted(MemoryStore(), delivery=soon) as nas, agent_stub(nas.clock) as agent:
         await nas.provision("job", 0, agent.url)
         await agent.until(1)  # though the clock stands still
+
+
+async def test_what_this_process_lacks_is_said_of_no_agent() -> None:
+    lacking = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+    class Failing(AgentClient):
+        number = 0
+
+        async def post(self, url: str, headers: str, body: bytes) -> Answer:
+            raise OSError(self.number, os.strerror(self.number))
+
+    store, clock = MemoryStore(), HandClock()
+    accounts = Accounts(store)
+    await accounts.add("agent", None, clock())
+    url, at = "http://agent.example", format_instant(clock())
+    one = one_shot.fresh("agent", "job", at, url, "key", "os_1", clock())
+    async with Failing(timeout_s=30) as client:
+        caller = Caller(client, accounts, KeyRing(store), issuer="http://nas.test", clock=clock)
+        for client.number in errno.errorcode:
+            if client.number in lacking:
+                with pytest.raises(OSError, match=re.escape(os.strerror(client.number))):
+                    await caller.call(one)
+            else:
+                told = await caller.call(one)
+                assert told is not None
+                assert (told.ended, told.note.partition(":")[0]) in (
+                    (False, "unreachable"),
+                    (False, "timeout"),
+                )
 
 
 async def test_half_a_request_ends() -> None:
@@ -246,6 +282,24 @@ async def test_who_has_taken_an_answer_or_is_gone_is_not_looked_at(end: str) -> 
     assert not connection._look.cancelled()
     getattr(connection, end)(*([None] if end == "connection_lost" else []))
     assert connection._look.cancelled()
+
+
+async def test_who_is_told_to_come_again_and_stays_is_hung_up_on() -> None:
+    class Runner:
+        server = asyncio.Protocol
+
+    gates = Gate(lambda: 0, HttpPolicy(refusal_s=0.05))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = gates.listen(Runner(), listener)  # type: ignore[arg-type]  # as above
+        with socket.create_connection(listener.getsockname(), timeout=PATIENCE_S) as staying:
+            assert await asyncio.to_thread(staying.recv, 12) == b"HTTP/1.1 503"
+            assert len(gates._refused) == 1
+
+            async def hung_up() -> bool:
+                return not gates._refused
+
+            await eventually(hung_up)
+        server.close()
 
 
 async def test_who_has_gone_before_being_served_takes_no_place(
@@ -378,7 +432,6 @@ def test_lines_are_lost_and_counted_when_there_is_no_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import logging
-    import os
 
     reading, writing = os.pipe()
     go_on, write = threading.Event(), os.write

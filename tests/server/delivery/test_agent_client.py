@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,13 @@ async def test_tls_is_read_as_little(tmp_path: Path) -> None:
         await eventually(closed)
 
 
+async def test_tls_is_verified_and_never_renegotiated(client: AgentClient) -> None:
+    context = client._tls()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert ssl.OP_NO_RENEGOTIATION in context.options  # an agent could ask for one without end
+
+
 @pytest.mark.parametrize("coding", [b"", b"Transfer-Encoding: chunked\r\n"])
 async def test_a_long_page_over_tls_is_an_answer(tmp_path: Path, coding: bytes) -> None:
     """Such as that of a proxy before an agent that is down; it is not read to its end."""
@@ -237,7 +245,8 @@ class Names:
 
     async def resolve(self, host: str, port: int, family: int) -> list[Any]:
         families = {True: socket.AF_INET6, False: socket.AF_INET}
-        return [{"family": families[":" in each], "host": each} for each in self.hosts]
+        known = [{"family": families[":" in each], "host": each} for each in self.hosts]
+        return [each for each in known if family in (socket.AF_UNSPEC, each["family"])]
 
     async def close(self) -> None:
         pass
@@ -259,6 +268,13 @@ async def tried(
         with pytest.raises(OSError, match=r"refused|private"):
             await client.post("http://agent.example", "", b"{}")
     return asked
+
+
+@pytest.mark.parametrize("hosts", [["::1"], ["127.0.0.1"], ["::1", "127.0.0.1"]])
+async def test_an_agent_is_called_whichever_family_its_addresses_are_of(
+    hosts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await tried(hosts, True, monkeypatch) == hosts
 
 
 async def test_of_a_name_with_many_addresses_a_few_are_tried_of_each_family(

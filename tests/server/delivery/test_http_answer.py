@@ -125,3 +125,16 @@ def test_a_body_that_is_not_there_whole_says_nothing(length: int) -> None:
     reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length + said)
     reader.end()
     assert (reader.status, reader.over, reader.body) == (200, True, b"")
+
+
+@pytest.mark.parametrize("size", range(1, 34))
+def test_a_chunked_body_is_whole_however_it_is_chunked_and_cut(size: int) -> None:
+    said = b'{"status": "gone", "job_id": "x"}'
+    chunks = [said[at : at + size] for at in range(0, len(said), size)]
+    wire = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    wire += b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in chunks) + b"0\r\n\r\n"
+    for cut in range(len(wire)):
+        reader = AnswerReader()
+        reader.feed(wire[:cut])
+        reader.feed(wire[cut:])
+        assert (reader.over, reader.body) == (True, said)
