@@ -222,6 +222,18 @@ async def test_a_login_that_is_not_renewed_for_long_is_over() -> None:
         assert error(await client.refresh(told["refresh_token"])) == (400, "invalid_grant")
 
 
+async def test_a_login_lasts_from_its_last_renewal() -> None:
+    async with hosted(MemoryStore()) as nas:
+        client = Client(nas)
+        told = await client.log_in()
+        for days in (89, 89, 10):
+            nas.clock.now += days * DAY
+            status, told = await client.refresh(told["refresh_token"])
+            assert status == 200, told
+        nas.clock.now += 90 * DAY
+        assert error(await client.refresh(told["refresh_token"])) == (400, "invalid_grant")
+
+
 async def test_a_login_that_is_refused(store: Store) -> None:
     async with hosted(store) as nas:
         client, logins = Client(nas), nas.nas.oauth.logins

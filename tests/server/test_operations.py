@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import aiohttp
 import pytest
 
 from nas_server import keys
+from nas_server.metrics import Metrics
 from nas_server.policy import HttpPolicy
 from nas_server.store import MemoryStore, Store, StoreError
 from nas_server.store.base import ALL, Counts, Which
@@ -324,6 +326,59 @@ async def test_health_and_metrics(nas: Hosted, monkeypatch: pytest.MonkeyPatch) 
         "nas_store_up 1.0",
         'nas_requests_total{operation="provision",status="200"} 1.0',
     } <= set(await scraped(nas))
+
+
+def test_every_line_of_the_metrics() -> None:
+    metrics, now = Metrics(), 1_000_000
+    for status in (200, 200, 404):
+        metrics.answered("list", status)
+    for lateness_ms in (400, 1_500, None):
+        metrics.began(lateness_ms)
+    metrics.ended("202")
+
+    def lines(counts: Counts | None, *, up: bool) -> dict[str, float]:
+        text = metrics.render(counts, up=up, now=now).decode()
+        told = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in told if "_created" not in name}
+
+    parts = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0)
+    within = [*map(str, parts), "+Inf"]
+    usual = {
+        'nas_requests_total{operation="list",status="200"}': 2,
+        'nas_requests_total{operation="list",status="404"}': 1,
+        'nas_fire_attempts_total{outcome="202"}': 1,
+        **{
+            f'nas_fire_lateness_seconds_bucket{{le="{s}"}}': (float(s) > 0.4) + (float(s) > 1.5)
+            for s in within
+        },
+        "nas_fire_lateness_seconds_count": 2,
+        "nas_fire_lateness_seconds_sum": 1.9,
+        "nas_deliveries_under_way": 2,
+    }
+    held = {
+        'nas_one_shots{state="armed"}': 7,
+        'nas_one_shots{state="due"}': 2,
+        'nas_one_shots{state="dead"}': 3,
+    }
+    counts = Counts(armed=7, due=2, dead=3, oldest_due_ms=now - 1_500)
+    assert lines(counts, up=True) == {
+        **usual,
+        **held,
+        "nas_overdue": 2,
+        "nas_overdue_oldest_seconds": 1.5,
+        "nas_store_up": 1,
+    }
+    assert lines(Counts(armed=7, due=0, dead=3), up=False) == {
+        **usual,
+        **held,
+        'nas_one_shots{state="due"}': 0,
+        "nas_overdue": 0,
+        "nas_overdue_oldest_seconds": 0,
+        "nas_store_up": 0,
+    }
+    unknown = lines(None, up=True)
+    assert math.isnan(unknown.pop("nas_overdue"))
+    assert unknown == {**usual, "nas_overdue_oldest_seconds": 0, "nas_store_up": 0}
 
 
 @pytest.mark.parametrize("hangs", [False, True])

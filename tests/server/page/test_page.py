@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from nas_sdk._core.instants import format_instant
@@ -17,6 +18,7 @@ from nas_server import history
 from nas_server.page import files
 from nas_server.page.access import Access
 from nas_server.page.contract import contract_html, render
+from nas_server.page.facts import lateness
 from nas_server.policy import PagePolicy
 from nas_server.store import Counts, MemoryStore, SqliteStore, Store, TooManyError, Which
 from nas_server.store.base import ALL, Histogram
@@ -100,6 +102,25 @@ async def test_the_dead_are_shown_with_their_reason_and_raised_again() -> None:
         state = await admin.state()
         assert state["dead"]["rows"] == []
         assert [one["job_id"] for one in state["armed"]["rows"]] == ["job"]
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (0, (0, None, None, None)),
+        (1, (1, 1, 1, 1)),
+        (2, (2, 1, 1, 2)),
+        (101, (101, 51, 100, 101)),
+        (1_001, (1_001, 501, 991, 1_001)),
+    ],
+)
+def test_how_late_first_attempts_were(count: int, told: tuple[int | None, ...]) -> None:
+    begun = [(1, late) for late in range(count, 0, -1)] + [(2, 10**6)] * count
+    attempts = [
+        history.Attempt("a", "j", "s", "", 0, number, 7, 7 + late, 10**9, "202", "done")
+        for number, late in begun
+    ]
+    assert attrs.astuple(lateness(attempts)) == told
 
 
 async def test_fire_now_and_cancel(store: Store) -> None:
