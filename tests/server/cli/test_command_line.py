@@ -2,27 +2,43 @@
 
 import asyncio
 import json
+import logging
 import os
+import resource
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType
 
+import attrs
 import httpx
 import pytest
 
 from nas_sdk import Arm, IdentityRejectedError, NasClient, RateLimitedError, UnauthorizedError
 from nas_sdk._core.instants import format_instant
+from nas_sdk.protocol import one_shot
+from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
+from nas_server import logs
+from nas_server.__main__ import main
+from nas_server.accounts import Accounts
+from nas_server.app import Nas
+from nas_server.cli import admin, serving
 from nas_server.cli.admin import without_password
+from nas_server.cli.options import DEFAULTS, PREFIX
 from nas_server.clock import system_clock
+from nas_server.policy import ServerConfig
+from nas_server.store import open_store
 from tests.server.cli.conftest import Terminal
 from tests.support.agent_stub import AgentStub, agent_stub, held
+from tests.support.durations import DAY, HOUR
 from tests.support.hermes_host import eventually as wait_for
 from tests.support.nas_in_process import eventually
 from tests.support.nas_server import NasServer, NasServerError, nas_server
 from tests.support.patience import PATIENCE_S
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -100,6 +116,151 @@ async def test_status_says_how_late_fires_were(tmp_path: Path) -> None:
             assert told["of"] == 1
             assert 0 <= told["p50_ms"] == told["worst_ms"]
             assert ", of the last 1\n" in server.command("status")
+
+
+async def filled(url: str) -> list[str]:
+    """Make a store with something of everything that `status` tells; return who was given up."""
+    now = system_clock()
+    store = await open_store(url, serving=True)
+
+    async def armed(job: str, due_ms: int) -> StoredOneShot:
+        at = format_instant(due_ms)
+        one = one_shot.fresh("a", job, at, "http://127.0.0.1:9", job, f"os_{job}", due_ms - DAY)
+        await store.provision(one, due_ms - DAY)
+        return one
+
+    async def attempted(at: int, note: str, *, ended: bool) -> None:
+        for each in await store.due(at, 1_000):
+            result = DeliveryResult(ended=ended, note=note, retry_after_ms=0)
+            await store.settle(each, result, at)
+
+    try:
+        accounts = Accounts(store)
+        for name in ("a", "b", "revoked"):
+            await accounts.add(name, None, now)
+        await accounts.revoke("revoked")
+        dead = []
+        for days, note in ((3, "503"), (4, "unreachable: Connection refused")):
+            one = await armed(f"dead{days}", now - days * DAY)
+            await attempted(one.due_ms, "timeout", ended=False)
+            await attempted(one.due_ms + DAY, note, ended=False)
+            dead.append(one.fire_at)
+        for n in range(101):
+            await armed(f"fired{n}", now - HOUR - 10 * n)
+        await attempted(now - HOUR, "202", ended=True)
+        for n in range(3):
+            await armed(f"later{n}", now + HOUR)
+        for n in range(2):
+            await armed(f"due{n}", now - HOUR)
+        return dead
+    finally:
+        await store.close()
+
+
+def test_status_of_a_store_with_everything(
+    tmp_path: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:{tmp_path / 'nas.db'}"
+    newer, older = asyncio.run(filled(url))
+    kid = json.loads(terminal.run("keys", "rotate", "--json", "--store", url)[1])["kid"]
+    assert terminal.run("admin", "token", "--store", url)[0] == 0
+    told = json.loads(terminal.run("status", "--json", "--store", url)[1])
+    assert told == {
+        "store": url,
+        "agents": 2,
+        "armed": 5,
+        "due": 2,
+        "storage": "ok",
+        "lateness": {"of": 101, "p50_ms": 500, "p99_ms": 990, "worst_ms": 1_000},
+        "keys": [kid],
+        "page": True,
+        "dead_count": 2,
+        "dead": [
+            {"agent": "a", "job_id": "dead3", "fire_at": newer, "attempts": 2, "last": "503"},
+            {
+                "agent": "a",
+                "job_id": "dead4",
+                "fire_at": older,
+                "attempts": 2,
+                "last": "unreachable: Connection refused",
+            },
+        ],
+    }
+    monkeypatch.setattr(admin, "SHOWN", 1)
+    shown = terminal.run("status", "--store", url)[1].splitlines()
+    assert [line.split(None, 1) for line in shown] == [
+        ["store", url],
+        ["agents", "2"],
+        ["armed", "5"],
+        ["due", "2"],
+        ["storage", "ok"],
+        ["dead", "2"],
+        ["late", "median 500 ms, 99 % 990 ms, worst 1000 ms, of the last 101"],
+        ["keys", kid],
+        ["page", "on"],
+        ["a", f"dead3  {newer}  2  503"],
+        ["and", "1 more that were given up before"],
+    ]
+
+
+@attrs.define
+class Started:
+    """A server as it is about to serve."""
+
+    url: str
+    page: str
+    nas: Nas
+    descriptors: tuple[int, int]
+
+
+def test_every_option_of_serve_has_its_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {
+        "host": "127.0.0.2",
+        "port": str(free_port()),
+        "store": f"sqlite:{tmp_path / 'other.db'}",
+        "issuer": "https://nas.example.com",
+        "admin_token": "a-token-that-somebody-made-up",
+        "allow_private_callbacks": "true",
+        "per_agent": "3",
+        "calls": "7",
+        "one_shots": "11",
+        "grace": "1.5",
+        "log_level": "error",
+    }
+    assert given.keys() == DEFAULTS.keys()
+    started: list[Started] = []
+
+    async def noted(listener: socket.socket, url: str, page: str, nas: Nas) -> None:
+        assert logs.LOGGER.level == logging.ERROR
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
+        started.append(Started(url, page, nas, descriptors))
+
+    monkeypatch.setattr(serving, "_serve", noted)
+    interval, (few, most) = sys.getswitchinterval(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few - 1, most))
+    for name, value in given.items():
+        monkeypatch.setenv(f"{PREFIX}{name.upper()}", value)
+    try:
+        assert main(["serve"]) == 0
+        assert sys.getswitchinterval() == pytest.approx(0.0005)
+    finally:
+        sys.setswitchinterval(interval)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+    (server,) = started
+    assert server.url == f"http://127.0.0.2:{given['port']}"
+    assert server.page == f"{server.url}/admin/"
+    assert server.nas._settings == ServerConfig(
+        issuer="https://nas.example.com",
+        allow_private_callbacks=True,
+        per_agent=3,
+        calls=7,
+        one_shots=11,
+        grace_s=1.5,
+    )
+    assert (tmp_path / "other.db").exists()
+    assert server.descriptors == (most, most)  # each delivery under way takes one
 
 
 def test_a_store_is_shown_without_its_password() -> None:
