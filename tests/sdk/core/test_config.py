@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_sdk import AsyncNasClient, ConfigurationError, NasClient
-from nas_sdk._core.config import LIMIT_MAX
+from nas_sdk._core.config import LIMIT_MAX, trust
 from nas_sdk._transport.proxies import is_excepted, proxy_for
 from nas_sdk.webhooks import AsyncFireVerifier, FireVerifier, JwksCache
+from tests.support.tls import self_signed
 
 CLIENTS = st.sampled_from([NasClient, AsyncNasClient])
 NO_NUMBER = st.one_of(st.text(), st.booleans(), st.binary(), st.lists(st.integers()), st.dates())
@@ -161,6 +162,28 @@ def test_certificates_that_cannot_be_read(
             made(make)
     with pytest.raises(ConfigurationError, match=r"^SSL_CERT_FILE: no certificates .*pem"):
         JwksCache("https://nas.test/jwks")
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_certificates_of_the_environment_are_read_again_once_they_are_renewed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "authority.pem" if name == "SSL_CERT_FILE" else tmp_path
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv(name, str(path))
+    seen = []
+    for number in range(2):
+        _, public = self_signed(tmp_path)
+        (tmp_path / "authority.pem").write_bytes(public)
+        os.utime(path, ns=(number, number))
+        trusted = trust(httpx.URL("https://nas.test"))
+        assert trust(httpx.URL("https://nas.test")) is trusted  # to read them takes long
+        if name == "SSL_CERT_FILE":
+            assert trusted.get_ca_certs(binary_form=True) == [
+                ssl.PEM_cert_to_DER_cert(public.decode())
+            ]
+        seen.append(trusted)
+    assert seen[0] is not seen[1]
 
 
 @pytest.mark.parametrize("verify", [True, False, 7, b"x", object], ids=str)

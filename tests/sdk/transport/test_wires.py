@@ -1,5 +1,6 @@
 """Requests and answers in pieces: of any size, at any byte."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -173,6 +174,25 @@ def test_the_next_address_of_a_host_is_tried_when_one_refuses(several: list[str]
         url = server.url.replace("127.0.0.1", "nas.test")
         with NasClient(url, "agent-token", allow_http=True) as nas:
             assert nas.provision(*PROVISION).schedule_id == "os_1"
+
+
+async def test_an_address_of_a_host_that_hangs_is_overtaken(
+    several: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    connect = loop.sock_connect
+
+    async def hanging(sock: socket.socket, address: Any) -> None:
+        if address[0] == "127.0.0.2":
+            await asyncio.Event().wait()
+        await connect(sock, address)
+
+    monkeypatch.setattr(loop, "sock_connect", hanging)
+    with loopback(lambda _: ANSWER) as server:
+        several += ["127.0.0.2", "127.0.0.1"]
+        url = server.url.replace("127.0.0.1", "nas.test")
+        async with AsyncNasClient(url, "agent-token", allow_http=True, max_attempts=1) as nas:
+            assert (await nas.provision(*PROVISION)).schedule_id == "os_1"
 
 
 def test_a_host_without_an_address_is_no_answer(several: list[str]) -> None:
