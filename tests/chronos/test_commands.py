@@ -16,8 +16,10 @@ from chronos_plugin.cli import check_hermes, check_nas, doctor, hermes_env, main
 from chronos_plugin.cli.check_arms import arms
 from chronos_plugin.cli.check_nas import fire
 from chronos_plugin.cli.findings import Finding, skipped
+from chronos_plugin.cli.formatting import moment
 from chronos_plugin.cli.status_report import PROBE
 from chronos_plugin.plugin_runtime import PluginRuntime
+from chronos_plugin.serving_status import ServingStatus
 from chronos_plugin.store import Store
 from nas_sdk import NasClient, NasConnectionError
 from nas_sdk.reconcile.desired import WATCHDOG
@@ -291,6 +293,45 @@ def test_status_is_1_for_whatever_is_wrong_though_no_job_has_a_problem(
     else:
         world.hermes.told_sidelined = "one gateway serves every profile"
     assert main(["status", *form]) == 1
+
+
+def test_status_of_a_job_that_fired(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cron").mkdir()
+    world.hermes.stores[tmp_path] = {}
+    world.hermes.at = tmp_path
+    world.hermes.add("j1", 7_205, name="digest", schedule_display="daily")
+    world.boot().request_reconcile()
+    world.runtime.sleep(5)
+    now = world.runtime.time()
+    status_folder = store_marks.status_folder(tmp_path)
+    ServingStatus(status_folder).fired("j1", due=now - 100, at=now - 39.75)
+    assert main(["status", "--json"]) == 0
+    (job,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert job == {
+        "job_id": "j1",
+        "name": "digest",
+        "schedule": "daily",
+        "next_run": now + 7_200,
+        "armed": now + 7_200,
+        "last_fire": now - 39.75,
+        "lateness": 60.25,
+        "problem": None,
+        "why": None,
+    }
+    assert main(["status"]) == 0
+    _, line, *_ = capsys.readouterr().out.splitlines()
+    assert re.split(r"  +", line) == [
+        "digest",
+        "j1",
+        "daily",
+        moment(now + 7_200, now),
+        "yes",
+        "40 s ago",
+        "60 s",
+        "-",
+    ]
 
 
 def test_tail_goes_back_to_the_log_before(

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from chronos_plugin.cli.formatting import distance, length, moment, table
+from chronos_plugin.cli.formatting import clock, distance, length, moment, table
 from nas_sdk._core.instants import parse_instant
 from tests.support.ends_of_time import ENDS_OF_TIME
 
@@ -35,6 +35,18 @@ def test_moment() -> None:
     assert moment(NOON + 240, NOON) == "12:04 (in 4 min)"
     assert moment(NOON + 86_400, NOON) == "Fri 12:00 (in 24 h)"
     assert moment(NOON - 30 * 86_400, NOON) == "2026-05-19 (30 d ago)"
+
+
+def test_a_weekday_alone_is_never_that_of_today_and_says_a_time_once() -> None:
+    for hour in range(24):
+        now = NOON - 12 * 3_600 + hour * 3_600
+        today = time.strftime("%a", time.localtime(now))
+        for way in (1, -1):
+            shown = [clock(now + way * ahead * 3_600, now) for ahead in range(14 * 24)]
+            days = [text for text in shown if text[0].isalpha()]
+            assert len(days) >= 5 * 24
+            assert len(set(days)) == len(days)
+            assert not [text for text in days if text.startswith(today)]
 
 
 @pytest.mark.parametrize("fire_at", ENDS_OF_TIME)

@@ -1,7 +1,12 @@
 """`chronos login`: how auth.json is written; a real hermes reads it in tests/hermes."""
 
+import fcntl
 import json
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -44,3 +49,37 @@ def test_no_password_in_the_url_of_nas_is_repeated(
         login._portal_url(None if written else url)
     assert SECRET not in str(refused.value)
     assert "user info" in str(refused.value)
+
+
+def test_the_login_of_hermes_is_locked_while_it_is_read_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("agent-token")
+    monkeypatch.setattr(hermes_env, "host", lambda: SimpleNamespace(home=lambda: tmp_path))
+    monkeypatch.setattr(hermes_env, "written", dict)
+    monkeypatch.setattr(hermes_env, "shared_login", lambda: tmp_path / "shared.json")
+    locked: list[bool] = []
+
+    def is_locked() -> bool:
+        with (tmp_path / "auth.lock").open("w") as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+
+    def noting(step: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*given: Any) -> Any:
+            locked.append(is_locked())
+            return step(*given)
+
+        return noted
+
+    for step in (login._read, login._write):
+        monkeypatch.setattr(login, step.__name__, noting(step))
+    url = "https://nas.example.com"
+    assert login.login(Namespace(portal_url=url, token_file=str(token))) == 0
+    assert locked == [True, True]
+    assert not is_locked()
+    assert "agent-token" in (tmp_path / "auth.json").read_text()

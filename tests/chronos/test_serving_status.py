@@ -75,6 +75,15 @@ def test_only_the_owner_may_read_who_serves(records: ServingStatus) -> None:
     ]
 
 
+def test_only_the_owner_may_read_what_fired(records: ServingStatus) -> None:
+    before = os.umask(0)
+    try:
+        records.fired("a", 1.0, 2.0)
+    finally:
+        os.umask(before)
+    assert records.folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_to_serve_is_said_once(records: ServingStatus) -> None:
     records.serve("/mine", "1", 1.0)
     records.serve("/mine", "1", 2.0)

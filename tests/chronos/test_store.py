@@ -364,6 +364,17 @@ def test_that_there_was_a_store_is_remembered(tmp_path: Path) -> None:
     assert list(store_marks.status_folder(tmp_path).iterdir()) == []
 
 
+@pytest.mark.parametrize("note", [store_marks.store_seen, store_marks.store_believed_empty])
+def test_only_the_owner_may_read_what_is_noted(note: Any, tmp_path: Path) -> None:
+    (tmp_path / "cron").mkdir()
+    before = os.umask(0)
+    try:
+        note(tmp_path)
+    finally:
+        os.umask(before)
+    assert store_marks.status_folder(tmp_path).stat().st_mode & 0o777 == 0o700
+
+
 GONE = store.Store(problem="jobs.json is not there", is_missing=True)
 
 
