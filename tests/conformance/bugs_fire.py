@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nas_sdk._core.instants import format_instant, parse_instant
 from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.app import Nas
+from nas_server.delivery.agent_client import AgentClient, Answer
 from nas_server.delivery.caller import Caller
 from nas_server.keys import KeyRing
 from tests.conformance.bugs_rules import Rules
@@ -61,6 +62,26 @@ def _list_aud(keys: KeyRing, claims: Claims, now: int) -> str:
 
 def _slash_iss(keys: KeyRing, claims: Claims, now: int) -> str:
     return _token(keys, claims | {"iss": f"{claims['iss']}/"}, now)
+
+
+def _bare_aud(keys: KeyRing, claims: Claims, now: int) -> str:
+    return _token(keys, claims | {"aud": claims["aud"].removeprefix("agent:")}, now)
+
+
+def _as_text(nas: Nas) -> None:
+    """Fires that do not say they are JSON."""
+
+    async def meddle(app: web.Application) -> AsyncIterator[None]:
+        client = nas.relay._caller._client
+        post = client.post
+
+        def as_text(url: str, headers: str, body: bytes) -> Awaitable[Answer]:
+            return post(url, headers.replace("application/json", "text/plain"), body)
+
+        setattr(client, AgentClient.post.__name__, as_text)
+        yield
+
+    nas.app.cleanup_ctx.append(meddle)
 
 
 def calling(change: Callable[[Call, StoredOneShot], Any]) -> Callable[[Nas], None]:
@@ -227,6 +248,7 @@ FIRE_BUGS = [
         "fire.delivered",
         change=calling(_other_instant),
     ),
+    Bug("as-text", "another media type", "fire.delivered", change=_as_text),
     Bug("minute-floor", "a floor of one minute", "fire.delivered", Rounded),
     Bug("no-base-path", "the callback URL's path dropped", "fire.path", change=calling(_no_base)),
     Bug("early", "0.4 s early", "fire.not-early", Early),
@@ -247,12 +269,25 @@ FIRE_BUGS = [
         change=minting(lambda keys, claims, now: "opaque-0123456789"),
     ),
     Bug("list-aud", "aud as a list", "fire.claims", change=minting(_list_aud)),
+    Bug("bare-aud", "aud without agent:", "fire.claims", change=minting(_bare_aud)),
     Bug("slash-iss", "iss with a slash at its end", "fire.claims", change=minting(_slash_iss)),
     Bug(
         "long-life",
         "a token for ten minutes",
         "fire.claims",
         change=minting(lambda keys, claims, now: _token(keys, claims, now, life=600)),
+    ),
+    Bug(
+        "short-life",
+        "a token for half a minute",
+        "fire.claims",
+        change=minting(lambda keys, claims, now: _token(keys, claims, now, life=30)),
+    ),
+    Bug(
+        "old-iat",
+        "iat before the token was minted",
+        "fire.claims",
+        change=minting(lambda keys, claims, now: _token(keys, claims, now - 20_000)),
     ),
     Bug("same-token", "the first token sent again", "fire.fresh-token", change=_reuse()),
     Bug("one-aud", "one audience for all agents", "fire.audience", change=saying(aud="agent:all")),

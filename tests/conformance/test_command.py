@@ -76,6 +76,17 @@ def test_a_failure_is_1_and_says_what_was_sent_what_came_and_what_to_do(capsys: 
     assert nas.token not in out
 
 
+def test_an_interrupt_is_130_and_one_line(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: Any, **more: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(suite, "run", interrupted)
+    assert main(["--url", "http://127.0.0.1:1", "--token", "x"]) == 130
+    assert capsys.readouterr() == ("", "nas-conformance: interrupted\n")
+
+
 def test_the_steps_of_a_story_are_told_and_few(capsys: Captured) -> None:
     run_against(PLANTED["remembers-replaced"], "--only", "model.story", "--seed", "7")
     out, _ = capsys.readouterr()

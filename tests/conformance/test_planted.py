@@ -32,7 +32,7 @@ def test_bugs_of_the_relay_are_caught_by_name() -> None:
         return failed(run_kit(bug, only=["fire.*"]))
 
     # Many runs at a time, in one test: they wait for fires most of it.
-    with ThreadPoolExecutor(14) as pool:
+    with ThreadPoolExecutor(16) as pool:
         found = dict(zip([bug.name for bug in ON_FIRE], pool.map(caught, ON_FIRE), strict=True))
     missed = {bug.name: found[bug.name] for bug in ON_FIRE if bug.caught_by not in found[bug.name]}
     assert missed == {}

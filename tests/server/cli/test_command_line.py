@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType
@@ -30,7 +31,7 @@ from nas_server.cli.admin import without_password
 from nas_server.cli.options import DEFAULTS, PREFIX
 from nas_server.clock import system_clock
 from nas_server.policy import ServerConfig
-from nas_server.store import open_store
+from nas_server.store import Store, open_store
 from tests.server.cli.conftest import Terminal
 from tests.support.agent_stub import AgentStub, agent_stub, held
 from tests.support.durations import DAY, HOUR
@@ -446,6 +447,36 @@ def test_wrong_use_is_one_line(tmp_path: Path, terminal: Terminal) -> None:
     assert "true or false" in terminal.complaint(
         "status", NAS_SERVER_ALLOW_PRIVATE_CALLBACKS="maybe"
     )
+
+
+@pytest.fixture
+def small(tmp_path: Path, terminal: Terminal) -> str:
+    """The URL of a store with one agent."""
+    url = f"sqlite:{tmp_path / 'nas.db'}"
+    assert terminal.run("agent", "add", "a", "--create", "--store", url)[0] == 0
+    return url
+
+
+def test_an_interrupt_is_130(
+    small: str, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupted(store: Store, options: Namespace) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(admin, "status", interrupted)
+    assert terminal.run("status", "--store", small) == (130, "", "")
+
+
+@pytest.mark.parametrize("buffering", [1, -1])
+def test_a_reader_that_has_gone_is_1_and_no_traceback(
+    small: str, buffering: int, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", buffering) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert terminal.run("status", "--store", small) == (1, "", "")
+        stdout.write("what is written after it is lost")
 
 
 def test_an_empty_variable_says_nothing(tmp_path: Path, terminal: Terminal) -> None:
