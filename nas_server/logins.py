@@ -63,6 +63,8 @@ class Pending:
     until_ms: int
     agent: str = ""
     """For whom it was approved."""
+    generation: int | None = None
+    """Of that agent's credentials, the one that was approved to be replaced."""
     denied: bool = False
 
 
@@ -124,7 +126,7 @@ class Logins:
     async def approve(self, user_code: str, name: str, now: int) -> AgentAccount:
         """Let the program log in as that agent; AccountError."""
         agent = await self._accounts.provisioned(name)
-        await self._decide(user_code, now, agent=name)
+        await self._decide(user_code, now, agent=name, generation=agent.generation)
         return agent
 
     async def deny(self, user_code: str, now: int) -> None:
@@ -167,10 +169,12 @@ class Logins:
             agent = await self._accounts.provisioned(pending.agent)
             credential, grant = self._issue(handle, agent, pending.client_id, now, mint)
             await self._accounts.change(
-                agent.name, lambda known: _given(known, credential, agent.name)
+                agent.name, lambda known: _given(known, credential, pending)
             )
         except AccountError:
-            raise GrantError("access_denied", "the agent is not provisioned any more") from None
+            raise GrantError(
+                "access_denied", "the agent was revoked, or its credential replaced, meanwhile"
+            ) from None
         log_event("login", agent=agent.name, client=pending.client_id, address=pending.address)
         return attrs.evolve(grant, scope=pending.scope)
 
@@ -224,7 +228,7 @@ def _over() -> GrantError:
     return GrantError("invalid_grant", "the login is over or was replaced; log in again")
 
 
-def _given(known: AgentAccount | None, credential: Credential, name: str) -> AgentAccount:
-    if known is None or known.revoked:
-        raise AccountError(name)
+def _given(known: AgentAccount | None, credential: Credential, pending: Pending) -> AgentAccount:
+    if known is None or known.revoked or known.generation != pending.generation:
+        raise AccountError(pending.agent)
     return known.given(credential, keep_armed=True)

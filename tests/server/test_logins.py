@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
@@ -267,6 +268,73 @@ async def test_what_cannot_be_approved() -> None:
         with pytest.raises(AccountError, match="no login waits"):
             await logins.approve(started["user_code"], "agent", nas.clock())
         await nas.nas.accounts.revoke("agent")
+        assert error(await client.collect(started)) == (400, "access_denied")
+
+
+async def rotated(client: Client) -> None:
+    await client.nas.nas.accounts.rotate("agent")
+
+
+async def compromised(client: Client) -> None:
+    await client.nas.nas.accounts.rotate("agent", keep_armed=False)
+
+
+async def revoked(client: Client) -> None:
+    await client.nas.nas.accounts.revoke("agent")
+
+
+async def back(client: Client) -> None:
+    await revoked(client)
+    await client.nas.nas.accounts.add("agent", None, client.nas.clock())
+
+
+async def back_as_another(client: Client) -> None:
+    await revoked(client)
+    await client.nas.nas.accounts.add("agent", "i-2", client.nas.clock())
+
+
+async def logged_in(client: Client) -> None:
+    await client.log_in()
+
+
+@pytest.mark.parametrize(
+    "replace", [rotated, compromised, revoked, back, back_as_another, logged_in]
+)
+async def test_an_approval_ends_with_the_credential_that_it_was_to_replace(
+    store: Store, replace: Callable[[Client], Awaitable[None]]
+) -> None:
+    async with hosted(store) as nas:
+        client = Client(nas)
+        started = await client.start()
+        await nas.nas.oauth.logins.approve(started["user_code"], "agent", nas.clock())
+        await replace(client)
+        before = await nas.nas.accounts.find("agent")
+        assert error(await client.collect(started)) == (400, "access_denied")
+        assert await nas.nas.accounts.find("agent") == before
+        assert error(await client.collect(started)) == (400, "expired_token")
+
+
+async def test_an_approval_outlives_a_renewal(store: Store) -> None:
+    async with hosted(store) as nas:
+        client = Client(nas)
+        told = await client.log_in()
+        started = await client.start()
+        await nas.nas.oauth.logins.approve(started["user_code"], "agent", nas.clock())
+        assert (await client.refresh(told["refresh_token"]))[0] == 200
+        status, told = await client.collect(started)
+        assert status == 200
+        assert await client.may_list(told["access_token"]) == 200
+
+
+async def test_an_approval_that_does_not_say_what_it_replaces_is_refused() -> None:
+    store = MemoryStore()
+    async with hosted(store) as nas:
+        client = Client(nas)
+        started = await client.start()
+        await nas.nas.oauth.logins.approve(started["user_code"], "agent", nas.clock())
+        ((key, record),) = (await store.scan("device")).items()
+        del record["generation"]
+        await store.write("device", key, record)
         assert error(await client.collect(started)) == (400, "access_denied")
 
 
