@@ -137,10 +137,8 @@ class Nas:
             self.relay.force_stop()
 
     async def _provision(self, request: web.Request) -> web.Response:
-        agent = await self._caller_of(request)
-        asked = bodies.parse_provision(
-            await self._body(request), allow_private=self._settings.allow_private_callbacks
-        )
+        agent, body = await self._caller_and_body(request)
+        asked = bodies.parse_provision(body, allow_private=self._settings.allow_private_callbacks)
         now = self._clock()
         if wait_s := await self._quota.wait_s(agent.name, asked.job_id, now):
             raise answers.too_many_armed(wait_s, self._settings.one_shots)
@@ -160,8 +158,8 @@ class Nas:
         return web.json_response({"schedule_id": schedule_id})
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        agent = await self._caller_of(request)
-        job_id = bodies.parse_cancel(await self._body(request))
+        agent, body = await self._caller_and_body(request)
+        job_id = bodies.parse_cancel(body)
         await self._store.cancel(agent.name, job_id, self._clock())
         return web.json_response({"ok": True})
 
@@ -211,24 +209,31 @@ class Nas:
         text = self.metrics.render(counts, up=up, now=self._clock())
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
+    async def _caller_and_body(self, request: web.Request) -> tuple[AgentAccount, bytes]:
+        """Return who calls, as of when all that is sent is there, and the body."""
+        agent = await self._caller_of(request)
+        came_at_once = request.content.is_eof()
+        body = await request_body.body(request, request_body.JSON, self._settings.http.body_s)
+        return (agent if came_at_once else await self._identify(request)), body
+
     async def _caller_of(self, request: web.Request) -> AgentAccount:
         """Return the agent the bearer token stands for; an error answer otherwise."""
+        agent = await self._identify(request)
+        if self._throttle and (wait_s := self._throttle.wait_s(agent.name, self._clock())):
+            raise answers.slow_down(wait_s)
+        return agent
+
+    async def _identify(self, request: web.Request) -> AgentAccount:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise answers.unauthorized("a bearer token is needed")
         try:
-            agent = await self.accounts.identify(token, self._clock())
+            return await self.accounts.identify(token, self._clock())
         except InvalidTokenError:
             raise answers.unauthorized("the token is expired or unknown", known=True) from None
         except UnprovisionedError:
             raise answers.identity_rejected() from None
-        if self._throttle and (wait_s := self._throttle.wait_s(agent.name, self._clock())):
-            raise answers.slow_down(wait_s)
-        return agent
-
-    async def _body(self, request: web.Request) -> bytes:
-        return await request_body.body(request, request_body.JSON, self._settings.http.body_s)
 
 
 def _throttle(settings: ServerConfig) -> Throttle | None:
