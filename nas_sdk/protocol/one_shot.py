@@ -20,6 +20,8 @@ LEASE_MS: Final = 60_000
 """How long one delivery attempt may take before it counts as lost (the call itself: 30 s)."""
 REMEMBER_MS: Final = 600_000
 """How long the dedup key of a delivered one-shot is remembered."""
+CLOCKS_MS: Final = 60_000
+"""A key that was delivered by a clock so much ahead, or before one was set back, is remembered."""
 GIVE_UP_MS: Final = 86_400_000
 """How long after its first attempt a one-shot that is never accepted is marked dead."""
 KEEP_DEAD_MS: Final = 7 * GIVE_UP_MS
@@ -165,6 +167,17 @@ def arm(
     if delivered is not None:
         return delivered, False
     return wanted.schedule_id, True
+
+
+def remembered(delivered: tuple[int, str] | None, now: int) -> str | None:
+    """Return the schedule id of a key that was ``delivered``, while that is remembered.
+
+    It is kept with the time until which it is to be. That is no time of this clock if it is
+    too far ahead: the key would be taken for armed until the clock comes there.
+    """
+    if delivered is None or not now < delivered[0] <= now + REMEMBER_MS + CLOCKS_MS:
+        return None
+    return delivered[1]
 
 
 def _is_same(wanted: StoredOneShot, current: StoredOneShot) -> bool:

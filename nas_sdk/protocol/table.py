@@ -51,9 +51,9 @@ class OneShotTable:
     def arm(self, wanted: StoredOneShot, now: int) -> str:
         """Arm ``wanted``, a one-shot before any attempt; return the schedule id to answer."""
         self._forget(now)
-        until, delivered = self._delivered.get((wanted.agent, wanted.dedup_key), (now, None))
+        kept = self._delivered.get((wanted.agent, wanted.dedup_key))
         current = self.get(wanted.agent, wanted.job_id)
-        schedule_id, write = one_shot.arm(wanted, current, delivered if until > now else None)
+        schedule_id, write = one_shot.arm(wanted, current, one_shot.remembered(kept, now))
         if write:
             self._put(wanted)
         return schedule_id

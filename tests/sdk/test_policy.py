@@ -41,6 +41,7 @@ STATED = {
         "a request that was delayed on its way fires nothing twice",
         "was delivered and accepted within the last 10 minutes",
     ),
+    "protocol.one_shot.CLOCKS_MS": Limit(60_000, "clocks are set by seconds, mistakes by hours"),
     "protocol.one_shot.GIVE_UP_MS": Limit(
         86_400_000,
         "an agent that is away for a night still gets its fire",

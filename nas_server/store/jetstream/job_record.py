@@ -65,8 +65,7 @@ class JobRecord:
 
     def remembered(self, dedup_key: str, now: int) -> str | None:
         """Return the schedule id under which a key was delivered, while that is remembered."""
-        until, schedule_id = self.delivered.get(dedup_key, (now, None))
-        return schedule_id if until > now else None
+        return one_shot.remembered(self.delivered.get(dedup_key), now)
 
     def remember(self, tried: StoredOneShot, now: int) -> "JobRecord":
         """Return the record with the key of ``tried`` delivered, without keys that are over."""

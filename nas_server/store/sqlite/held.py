@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from nas_sdk.protocol import one_shot
 from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server.history import Attempt
 from nas_server.store.base import Counts, Which
@@ -86,8 +87,7 @@ class HeldOneShots:
 
     def remembered(self, agent: str, dedup_key: str, now: int) -> str | None:
         """Return the schedule id of a delivered key that is remembered here."""
-        until, schedule_id = self._delivered.get((agent, dedup_key), (now, None))
-        return schedule_id if until > now else None
+        return one_shot.remembered(self._delivered.get((agent, dedup_key)), now)
 
     def waking(self, now: int) -> Iterator[tuple[str, str, int]]:
         """Take out agent, job id and time of those whose time has come."""

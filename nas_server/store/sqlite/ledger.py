@@ -38,8 +38,8 @@ class Ledger:
         if held is None and rows.put_first(self._db, wanted, now):
             self._name(wanted)
             return one_shot.arm(wanted, None, None)[0]
-        delivered, row = rows.known(self._db, wanted, now)
-        remembered = held or delivered
+        delivered, row = rows.known(self._db, wanted)
+        remembered = held or one_shot.remembered(delivered, now)
         current = self.held.current(wanted.agent, wanted.job_id, row)
         schedule_id, write = one_shot.arm(wanted, current, remembered)
         if write:

@@ -31,9 +31,10 @@ _PUT_FIRST: Final = (
     "ON CONFLICT DO NOTHING"
 )
 _KNOWN: Final = (  # in one statement: each is a change of threads
-    f"SELECT {_COLUMNS}, (SELECT schedule_id FROM delivered "  # noqa: S608 - as above
-    "WHERE agent = ? AND dedup_key = ? AND until_ms > ?) "
-    "FROM (SELECT 1) LEFT JOIN one_shots ON agent = ? AND job_id = ?"
+    f"SELECT {_COLUMNS}, until_ms, delivered_id FROM (SELECT 1) "  # noqa: S608 - as above
+    "LEFT JOIN one_shots ON agent = ? AND job_id = ? "
+    "LEFT JOIN (SELECT until_ms, schedule_id AS delivered_id FROM delivered "
+    "WHERE agent = ? AND dedup_key = ?)"
 )
 
 SLICE: Final = 100
@@ -70,7 +71,10 @@ def put(db: sqlite3.Connection, one: StoredOneShot) -> None:
 
 
 def put_first(db: sqlite3.Connection, one: StoredOneShot, now: int) -> bool:
-    """Keep ``one`` if its job has nothing, and its dedup key is not remembered; tell whether."""
+    """Keep ``one`` if its job has nothing, and its dedup key is certainly not remembered.
+
+    Tell whether it was kept; `known` gives what there is to decide on otherwise.
+    """
     asked = (*_values_of(one), one.agent, one.dedup_key, now)
     return db.execute(_PUT_FIRST, asked).rowcount == 1
 
@@ -172,12 +176,13 @@ def bury(db: sqlite3.Connection, now: int) -> None:
 
 
 def known(
-    db: sqlite3.Connection, wanted: StoredOneShot, now: int
-) -> tuple[str | None, StoredOneShot | None]:
-    """Return the schedule id remembered for the dedup key, and what the job has."""
-    names = (wanted.agent, wanted.dedup_key, now, wanted.agent, wanted.job_id)
-    *row, schedule_id = db.execute(_KNOWN, names).fetchone()
-    return schedule_id, None if row[0] is None else _one_shot(row)
+    db: sqlite3.Connection, wanted: StoredOneShot
+) -> tuple[tuple[int, str] | None, StoredOneShot | None]:
+    """Return when and as what the dedup key was delivered, and what the job has."""
+    names = (wanted.agent, wanted.job_id, wanted.agent, wanted.dedup_key)
+    *row, until, schedule_id = db.execute(_KNOWN, names).fetchone()
+    delivered = None if until is None else (until, schedule_id)
+    return delivered, None if row[0] is None else _one_shot(row)
 
 
 def end(db: sqlite3.Connection, one: StoredOneShot) -> bool:

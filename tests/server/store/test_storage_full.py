@@ -222,6 +222,8 @@ async def test_a_key_that_was_delivered_meanwhile_is_remembered(
     unwritable.clear()
     assert await store.provision(one, T + 1) == held.schedule_id
     assert await store.armed("a") == []
+    anew = shot("job")
+    assert await store.provision(anew, T - 3_600_000) == anew.schedule_id  # the clock was wrong
 
 
 async def test_a_server_without_room_fires_and_says_storage_full(store: SqliteStore) -> None:

@@ -73,6 +73,19 @@ async def test_delivered_keys_are_remembered_and_forgotten(store: Store) -> None
     assert await arm(store, shot(), now=T + 10 * MINUTE) != [first]
 
 
+@pytest.mark.parametrize("ahead", [1, 1_000, MINUTE, MINUTE + 1, 10 * MINUTE, 180 * MINUTE, DAY])
+async def test_a_key_delivered_by_a_clock_that_was_ahead_is_remembered_for_no_longer(
+    store: Store, ahead: int
+) -> None:
+    # By a minute, clocks of servers may differ: what they deliver is not to be armed again.
+    (first,) = await arm(store, shot())
+    (held,) = await store.due(T + ahead, 1)
+    await store.settle(held, ACCEPTED, T + ahead)
+    assert (await arm(store, shot(), now=T) == [first]) == (ahead <= MINUTE)
+    assert len(await store.armed("a")) == (ahead > MINUTE)
+    assert await arm(store, shot(), now=T + 11 * MINUTE) != [first]
+
+
 async def test_a_re_arm_during_a_delivery_wins(store: Store) -> None:
     await arm(store, shot())
     (held,) = await store.due(T, 1)

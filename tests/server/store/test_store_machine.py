@@ -86,6 +86,10 @@ class StoreMachine(RuleBasedStateMachine):
     def time_passes(self, ms: int) -> None:
         self.now += ms
 
+    @rule(ms=st.sampled_from([1, MINUTE, 11 * MINUTE, DAY]))
+    def the_clock_is_set_back(self, ms: int) -> None:
+        self.now -= ms
+
     @rule(agent=agents, job=jobs, due=st.sampled_from([0, 1, 2, 4, 6, 200_000]))
     def provision(self, agent: str, job: str, due: int) -> None:
         at = format_instant(T + due * 1_000)
@@ -98,7 +102,7 @@ class StoreMachine(RuleBasedStateMachine):
         until, schedule_id = self.delivered.get((agent, key), (0, ""))
         if current and current.key == key and not current.dead:
             assert answer == current.schedule_id
-        elif until > self.now:
+        elif self.now < until <= self.now + 11 * MINUTE:
             assert answer == schedule_id
         else:
             assert answer == wanted.schedule_id
@@ -176,8 +180,8 @@ class StoreMachine(RuleBasedStateMachine):
                 continue
             model.lease_until = None
             model.dead = self.now >= model.first + DAY
-            again = min(self.now + int(wait), model.first + DAY)
-            model.not_before = self.now if model.dead else again
+            again = max(self.now, min(self.now + int(wait), model.first + DAY))
+            model.not_before = again if early else max(model.due, again)
             self.bury()
 
     def at_its_time(self, one: StoredOneShot) -> None:
