@@ -32,7 +32,7 @@ from nas_server.store.histogram import histogram, in_order
 from nas_server.store.jetstream.alarms import Alarms
 from nas_server.store.jetstream.batched_reads import BatchedReads
 from nas_server.store.jetstream.history import NatsHistory
-from nas_server.store.jetstream.job_record import Job, JobRecord
+from nas_server.store.jetstream.job_record import Job, JobRecord, token
 from nas_server.store.jetstream.job_records import JobRecords
 from nas_server.store.jetstream.leases import AT_ONCE, Leases
 from nas_server.store.jetstream.link import ConflictError, JetStreamClient
@@ -154,6 +154,8 @@ class JetStreamStore(Store):
             record = await self._jobs.read(job)
             with contextlib.suppress(ConflictError):
                 if not fits(record):
+                    if not record.revision:  # then it makes no room, and its note takes some
+                        self._room.take(len(token(job[1])))
                     await self._jobs.confirm(record)
                     return False
                 await self._jobs.change(record, None, now)

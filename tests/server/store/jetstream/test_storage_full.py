@@ -1,5 +1,6 @@
 """At an operator's limit nothing more is armed, what is due fires, and a cancel makes room."""
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from nas_server.clock import system_clock
 from nas_server.store.base import StorageFullError
 from nas_server.store.jetstream.room import Room
 from nas_server.store.jetstream.store import JetStreamStore
-from tests.support.jetstream_store import Receiver, delivering, new_url
+from tests.support.jetstream_store import Receiver, delivering, new_url, prompt_store
 from tests.support.nas_in_process import eventually
 from tests.support.nats_cluster import NatsCluster, nats_cluster
 
@@ -111,6 +112,40 @@ async def test_a_cancel_makes_room_and_each_process_says_so(cluster: NatsCluster
     await store.provision(shot("again", AHEAD), system_clock())
     await beside.close()
     await store.close()
+
+
+async def test_cancels_of_nothing_leave_room_for_what_is_due(cluster: NatsCluster) -> None:
+    store = await JetStreamStore.open(new_url(cluster))
+    await store.cancel("a", "never", system_clock())
+    first, *jobs = await fill(store, AHEAD)
+    records, now = await store._jobs.count(), system_clock()
+    refused: set[type] = set()
+    for start in range(0, 6_000, 100):  # a note for each would take twice what is kept back
+        unknown = (f"unknown{n}" for n in range(start, start + 100))
+        cancels = (store.cancel("a", job, now) for job in unknown)
+        refused |= set(map(type, await asyncio.gather(*cancels, return_exceptions=True)))
+    assert refused == {StorageFullError}
+    assert await store._jobs.count() == records
+    for job in ("never", first, first):
+        await store.cancel("a", job, now)
+    for one in await store.armed("a"):
+        await store.fire_now("a", one.job_id, one.schedule_id, now)
+    receiver = Receiver()
+    async with delivering(store, receiver):
+        await receiver.until(len(jobs))
+    assert receiver.jobs() == set(jobs)
+    await store.close()
+
+
+async def test_a_cancel_of_nothing_takes_room_and_one_more_of_it_none(
+    nats_one: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(Room, "take", lambda _, size: taken.append(size))
+    async with prompt_store(nats_one) as store:
+        for _ in range(3):
+            await store.cancel("a", "job" * 80, AHEAD)
+    assert taken == [240]
 
 
 async def test_a_refusal_by_the_cluster_is_the_same_error(
