@@ -5,6 +5,7 @@ and the program exchanges the long one for tokens. From then on the login is the
 credential, and what it had before is void. Only hashes are kept.
 """
 
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from nas_server.accounts import AccountError, Accounts, AgentAccount, Credential
 from nas_server.http.throttle import Throttle
 from nas_server.logs import log_event
 from nas_server.policy import LOGINS, LoginPolicy
-from nas_server.store.base import Record, Store
+from nas_server.store.base import Record, Store, StoreError
 
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 """Of user codes: no vowels, and nothing that looks like a digit."""
@@ -157,13 +158,16 @@ class Logins:
             if self._polls.wait_s(key, now):
                 raise GrantError("slow_down", f"ask every {self._policy.interval_s} s")
             raise GrantError("authorization_pending", "nobody has approved it yet")
-        if not await self._store.swap(_KIND, key, record, None):
-            raise GrantError("invalid_grant", "the code was used")
-        if pending.denied:
-            raise GrantError("access_denied", "the login was refused")
-        return await self._begin(pending, now, mint)
+        told = await self._begin(pending, now, mint)
+        with contextlib.suppress(StoreError):  # what is left gives nothing: see `_given`
+            await self._store.swap(_KIND, key, record, None)
+        if isinstance(told, GrantError):
+            raise told
+        return told
 
-    async def _begin(self, pending: Pending, now: int, mint: Mint) -> Grant:
+    async def _begin(self, pending: Pending, now: int, mint: Mint) -> Grant | GrantError:
+        if pending.denied:
+            return GrantError("access_denied", "the login was refused")
         handle = f"nas_refresh_{secrets.token_hex(16)}"
         try:
             agent = await self._accounts.provisioned(pending.agent)
@@ -172,9 +176,9 @@ class Logins:
                 agent.name, lambda known: _given(known, credential, pending)
             )
         except AccountError:
-            raise GrantError(
+            return GrantError(
                 "access_denied", "the agent was revoked, or its credential replaced, meanwhile"
-            ) from None
+            )
         log_event("login", agent=agent.name, client=pending.client_id, address=pending.address)
         return attrs.evolve(grant, scope=pending.scope)
 

@@ -1,7 +1,9 @@
 """The login of an agent: RFC 8628 as hermes speaks it, and refresh tokens used once."""
 
 import asyncio
+import itertools
 import json
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -183,6 +185,9 @@ async def test_of_many_who_collect_one_gets_the_tokens(store: Store) -> None:
         await nas.nas.oauth.logins.approve(started["user_code"], "agent", nas.clock())
         answers = await asyncio.gather(*(client.collect(started) for _ in range(8)))
         assert sorted(status for status, _ in answers) == [200] + [400] * 7
+        (won,) = (told for status, told in answers if status == 200)
+        assert await client.may_list(won["access_token"]) == 200
+        assert len(await store.scan("token")) == 2
 
 
 async def test_what_replaces_a_login_ends_it(store: Store) -> None:
@@ -324,6 +329,55 @@ async def test_an_approval_outlives_a_renewal(store: Store) -> None:
         status, told = await client.collect(started)
         assert status == 200
         assert await client.may_list(told["access_token"]) == 200
+
+
+@pytest.mark.parametrize("decided", ["approve", "deny"])
+async def test_whatever_write_fails_a_decision_is_heard_in_the_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch, decided: str
+) -> None:
+    write, swap = store.write, store.swap
+    left = math.inf
+
+    def count() -> None:
+        nonlocal left
+        left -= 1
+        if left == -1:
+            raise StoreError("there is no leader")
+
+    async def failing_write(*given: Any) -> None:
+        count()
+        await write(*given)
+
+    async def failing_swap(*given: Any) -> bool:
+        count()
+        return await swap(*given)
+
+    async with hosted(store) as nas:
+        client, logins = Client(nas), nas.nas.oauth.logins
+        monkeypatch.setattr(store, "write", failing_write)
+        monkeypatch.setattr(store, "swap", failing_swap)
+        for n in itertools.count():
+            left = math.inf
+            started = await client.start()
+            if decided == "approve":
+                await logins.approve(started["user_code"], "agent", nas.clock())
+            else:
+                await logins.deny(started["user_code"], nas.clock())
+            left = n
+            status, told = await client.collect(started)
+            failed = left < 0
+            left = math.inf
+            if status == 503:
+                status, told = await client.collect(started)
+            if decided == "approve":
+                assert (n, status) == (n, 200)
+                assert await client.may_list(told["access_token"]) == 200
+            else:
+                assert (n, told["error"]) == (n, "access_denied")
+            if not failed:
+                break
+            nas.clock.now += 10_000  # before one address may begin another
+        assert n >= (6 if decided == "approve" else 1)
 
 
 async def test_an_approval_that_does_not_say_what_it_replaces_is_refused() -> None:
