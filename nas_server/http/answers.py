@@ -12,7 +12,7 @@ from nas_sdk.errors import InvalidRequestError
 from nas_sdk.protocol.one_shot import StoredOneShot
 from nas_server.logs import log_event
 from nas_server.metrics import Metrics
-from nas_server.store.base import StoreError
+from nas_server.store.base import StoreError, TooOftenError
 
 DESCRIPTION_LIMIT: Final = 1_024
 
@@ -96,6 +96,8 @@ def _answer_to(error: Exception, request: web.Request, retry_after_s: int) -> we
             return _error(400, "invalid_request", error.message)
         case web.HTTPException():
             return refused(error)
+        case TooOftenError():
+            return _error(429, "slow_down", error.told, {"Retry-After": str(error.wait_s)})
         case StoreError():
             log_event("store_failed", level=logging.ERROR, reason=str(error), path=request.path)
             headers = {"Retry-After": str(retry_after_s)}

@@ -46,6 +46,17 @@ class TooManyError(StoreError):
     """The store does not put so many one-shots in order; those of one agent can be had."""
 
 
+class TooOftenError(StoreError):
+    """A job was delivered so often of late that it is not armed again before some time."""
+
+    told = "this job fired too often within 10 minutes"
+
+    def __init__(self, wait_s: int) -> None:
+        """Have it armed again in ``wait_s`` seconds."""
+        super().__init__(self.told)
+        self.wait_s = wait_s
+
+
 @attrs.frozen
 class Counts:
     """How much a store holds."""
@@ -102,7 +113,10 @@ class Store(Protocol):
     """
 
     async def provision(self, wanted: StoredOneShot, now: int) -> str:
-        """Arm ``wanted`` by the rules and return the schedule id to answer."""
+        """Arm ``wanted`` by the rules and return the schedule id to answer.
+
+        A store may refuse with TooOftenError rather than forget a delivered key too soon.
+        """
 
     async def cancel(self, agent: str, job_id: str, now: int) -> None:
         """Remove the job's one-shot, if it has one."""

@@ -161,7 +161,7 @@ STATED = {
     "store.jetstream.link._NOT_STORED": Limit(10_077, "a code of NATS"),
     "store.jetstream.alarms.DEFER_AT_ONCE": Limit(64, "alarms put off at a time"),
     "store.jetstream.alarms._LAST_MS": Limit(7_258_118_400_000, "the year 2200"),
-    "store.jetstream.job_record.KEYS": Limit(1_000, "delivered keys remembered of one job"),
+    "store.jetstream.job_record.KEYS": Limit(60, "delivered keys of a job in 10 minutes"),
     "store.jetstream.job_record._SLACK_S": Limit(60, "the cluster's clock may differ"),
     "store.jetstream.link.PAUSE_S": Limit(0.05, "between two tries"),
     "store.jetstream.link.PAGE": Limit(1_000, "a server gives 1,024 at once"),

@@ -13,8 +13,11 @@ from nas_sdk.protocol.one_shot import StoredOneShot
 
 Job = tuple[str, str]
 """An agent, and the id of a job there."""
-KEYS: Final = 1_000
-"""The most delivered keys remembered of one job: a message has its limits."""
+KEYS: Final = 60
+"""With so many delivered keys a job is not armed again: all are in each of its writes.
+
+The contract lets none be forgotten sooner. An agent fires a job every minute, or half a minute.
+"""
 
 _SLACK_S: Final = 60
 
@@ -72,7 +75,12 @@ class JobRecord:
         kept = {key: each for key, each in self.delivered.items() if each[0] > now}
         kept.pop(tried.dedup_key, None)
         kept[tried.dedup_key] = (now + one_shot.REMEMBER_MS, tried.schedule_id)
-        return attrs.evolve(self, delivered=dict([*kept.items()][-KEYS:]))
+        return attrs.evolve(self, delivered=kept)
+
+    def wait_ms(self, now: int) -> int:
+        """Return for how long the job is armed under no other key, because of too many."""
+        kept = [each for each in self.delivered.values() if one_shot.remembered(each, now)]
+        return sorted(until for until, _ in kept)[-KEYS] - now if len(kept) >= KEYS else 0
 
     def encode(self) -> bytes:
         """Return what is stored."""

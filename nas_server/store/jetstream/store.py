@@ -6,6 +6,7 @@ in the cluster brings each record to the attention of one process when its time 
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from random import random
 from typing import Final, Self
@@ -26,6 +27,7 @@ from nas_server.store.base import (
     Store,
     StoreError,
     TooManyError,
+    TooOftenError,
     Which,
 )
 from nas_server.store.histogram import histogram, in_order
@@ -113,6 +115,8 @@ class JetStreamStore(Store):
             record = await self._jobs.read((wanted.agent, wanted.job_id))
             delivered = record.remembered(wanted.dedup_key, now)
             schedule_id, write = one_shot.arm(wanted, record.one, delivered)
+            if write and (wait_ms := record.wait_ms(now)):
+                raise TooOftenError(math.ceil(wait_ms / 1_000))
             with contextlib.suppress(ConflictError):
                 if write:
                     await self._jobs.change(record, wanted, now)
