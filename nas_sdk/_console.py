@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -43,6 +44,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 def run(program: str, extra: Extra, act: Callable[[], int]) -> int:
     """The exit status of `act`; 2 and one line on stderr when the extra is missing.
 
+    130 for an interrupt and 141 where nobody reads the output any more, as a shell has them.
     What the terminal has no letters for is printed in ASCII.
     """
     codecs.register_error(_PLAIN, _plain)
@@ -50,7 +52,15 @@ def run(program: str, extra: Extra, act: Callable[[], int]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_PLAIN)
     try:
-        return act()
+        status = act()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # as of `... | head -1`; Python flushes again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except ModuleNotFoundError as error:
         if not extra.is_missing(error):
             raise

@@ -30,18 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     args = command_line().parse_args(argv)
     try:
-        status = _try(args, argv)
-        sys.stdout.flush()
-        return status
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # as of `chronos tail | head -1`; Python flushes again at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-
-
-def _try(args: argparse.Namespace, argv: list[str]) -> int:
-    try:
         return _run(args, argv)
     except BrokenPipeError:
         raise

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -35,21 +34,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, 2 with one line on stderr, or 1 when nobody reads stdout."""
+    """Run a command; return 0, or 2 with one line on stderr."""
     try:
         chosen = _parse(arguments)
         with asyncio.Runner(loop_factory=chosen.loop) as runner:
             runner.run(chosen.run(chosen))
-        if sys.stdout is not None:
-            sys.stdout.flush()
     except (OptionError, StoreError, AccountError) as error:
         print(f"nas-server: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever read along has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 

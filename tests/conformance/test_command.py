@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import socket
 import subprocess
@@ -340,6 +341,19 @@ def test_any_retry_after_of_a_429_is_borne(asked: str, capsys: Captured) -> None
     bug = Bug("busy", "a 429", "", change=answering(change))
     assert run_against(bug, "--only", "shape.provision")[0] == 0
     assert (refused, "1 passed, 0 failed" in capsys.readouterr().out) == ([asked], True)
+
+
+@pytest.mark.parametrize("buffering", [1, -1])
+def test_a_reader_that_has_gone_is_141_and_no_traceback(
+    buffering: int, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", buffering) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(["--list"]) == 141
+        stdout.write("what is written after it is lost")
+    assert capsys.readouterr().err == ""
 
 
 def test_list_names_every_check(capsys: Captured) -> None:

@@ -468,14 +468,14 @@ def test_an_interrupt_is_130(
 
 
 @pytest.mark.parametrize("buffering", [1, -1])
-def test_a_reader_that_has_gone_is_1_and_no_traceback(
+def test_a_reader_that_has_gone_is_141_and_no_traceback(
     small: str, buffering: int, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w", buffering) as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        assert terminal.run("status", "--store", small) == (1, "", "")
+        assert terminal.run("status", "--store", small) == (141, "", "")
         stdout.write("what is written after it is lost")
 
 
