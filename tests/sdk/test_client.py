@@ -607,16 +607,20 @@ async def test_one_line_a_call(
     kind: str, nas: InMemoryNas, caplog: pytest.LogCaptureFixture
 ) -> None:
     call = nas_driver(kind, nas)
+    told = {"X-Request-Id": "r-1"}
     with caplog.at_level(logging.DEBUG, "nas_sdk"):
+        nas.fail_next(body={"ok": True}, headers=told, delay=0.25)
         await call("cancel", "job-1")
-        nas.fail_next(400)
+        nas.fail_next(400, headers=told, delay=2)
         await error_of(call("list_armed"))
         nas.fail_next(503)
         await call("list_armed")
     lines = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, _ in lines] == ["DEBUG", "DEBUG", "INFO", "DEBUG"]
-    assert lines[0][1].startswith("POST /api/agent-cron/cancel 200 attempts=1 ms=")
-    assert lines[1][1].startswith("GET /api/agent-cron/list BadRequestError attempts=1 ms=")
+    assert lines[0][1] == "POST /api/agent-cron/cancel 200 attempts=1 ms=250.0 request_id=r-1"
+    assert lines[1][1] == (
+        "GET /api/agent-cron/list BadRequestError attempts=1 ms=2000.0 request_id=r-1"
+    )
     assert lines[2][1].startswith("list_armed: NAS answered 503 ")
     assert lines[3][1].startswith("GET /api/agent-cron/list 200 attempts=2 ms=")
 

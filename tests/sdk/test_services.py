@@ -23,6 +23,22 @@ from tests.support.both_clients import KINDS, PROVISION, Driver, answering, driv
 from tests.support.loopback import Seen, http_answer, loopback
 
 SECRET = "s3cr3t-value"
+OURS = (
+    "Accept",
+    "accept-encoding",
+    "Authorization",
+    "Connection",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Type",
+    "host",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+    "User-Agent",
+)
+"""What the client sets itself: another one of these misleads whoever reads the request."""
 
 
 @pytest.fixture(params=KINDS)
@@ -49,9 +65,7 @@ async def test_headers_of_a_client_and_of_a_call(kind: str, nas: InMemoryNas) ->
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Authorization": SECRET},
-        {"host": SECRET},
-        {"Content-Length": SECRET},
+        *({name: SECRET} for name in OURS),
         {"X-Key": f"{SECRET}\r\nX-More: 1"},
         {"X-Key": f"{SECRET}é"},
         {"X Key": SECRET},
@@ -158,6 +172,7 @@ async def test_clients_that_are_gone_leave_nothing_behind_in_the_context(kind: s
         await call("list_armed")
         assert call.client.last_response is not None
 
+    gc.collect()  # what other tests left makes room at the first call
     await call_one()
     gc.collect()
     before = len(copy_context()), len(base_client._LASTS.get())

@@ -91,6 +91,12 @@ async def test_an_item_that_fails_says_what_it_has_cost(kind: str, nas: InMemory
         assert outcome.elapsed == outcome.error.elapsed > 0
 
 
+async def test_an_item_that_succeeds_says_what_it_has_cost(kind: str, nas: InMemoryNas) -> None:
+    nas.fail_next(delay=2.5)
+    [outcome] = await nas_driver(kind, nas)("cancel_many", ["a"])
+    assert (outcome.ok, outcome.attempts, outcome.elapsed) == (True, 1, 2.5)
+
+
 @pytest.mark.parametrize("kind_of_error", [IdentityRejectedError, UnauthorizedError, TokenError])
 async def test_what_no_item_can_escape_stops_the_batch(
     kind: str, nas: InMemoryNas, kind_of_error: type[Exception]

@@ -112,6 +112,10 @@ def test_any_list_of_exceptions_can_be_read(no_proxy: str, host: str) -> None:
         ("nas.test", "banas.test", False),
         ("nas.test:443", "nas.test", True),
         ("nas.test:80", "nas.test", False),
+        ("*.nas.test", "a.nas.test", True),
+        ("*.nas.test", "banas.test", False),
+        ("NAS.Test", "nas.test", True),
+        ("nas.test", "NAS.Test", True),
         ("*", "nas.test", True),
         (" , [, ]:, ://", "nas.test", False),
     ],
@@ -137,6 +141,25 @@ def test_this_machine_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.test")
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert proxy_for(httpx.URL("http://127.0.0.1:8787"), None) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "url"),
+    [
+        ("HTTPS_PROXY", "proxy.test:3128", "http://proxy.test:3128"),
+        ("ALL_PROXY", "proxy.test:3128", "http://proxy.test:3128"),
+        ("HTTPS_PROXY", "https://proxy.test", "https://proxy.test"),
+        ("HTTP_PROXY", "http://proxy.test", None),
+    ],
+)
+def test_a_proxy_of_the_environment(
+    name: str, value: str, url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for usual in [key for key in os.environ if key.lower().endswith("_proxy")]:
+        monkeypatch.delenv(usual)
+    monkeypatch.setenv(name, value)
+    proxy = proxy_for(httpx.URL("https://nas.test"), None)
+    assert (proxy and str(proxy.url)) == url
 
 
 def unusable(directory: Path) -> dict[str, Path]:

@@ -1,3 +1,5 @@
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
@@ -102,10 +104,21 @@ def test_what_is_fit_for_the_wire_or_no_time_stays_as_it_is(text: str) -> None:
     assert with_offset(text) == text
 
 
+@pytest.fixture
+def in_berlin() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     "naive", ["2026-06-18T12:34:56", "2026-06-18 12:34:56.000", "20260618T123456", "2026-01-18"]
 )
-def test_a_naive_time_gets_this_machine_s_offset(naive: str) -> None:
+@pytest.mark.usefixtures("in_berlin")
+def test_a_naive_time_gets_this_machine_s_offset_of_today(naive: str) -> None:
+    """Not that of its own day: of these times some are in summer and some in winter."""
     zone = datetime.now().astimezone().tzinfo
     expected = datetime.fromisoformat(naive).replace(tzinfo=zone).timestamp()
     assert parse_instant(with_offset(naive)) == round(expected * 1000)

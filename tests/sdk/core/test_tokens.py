@@ -53,13 +53,20 @@ def test_a_token_that_expires_does_not_show_itself() -> None:
         assert SECRET not in shown
 
 
-def test_a_token_that_came_expired_is_used_for_a_while() -> None:
+@pytest.mark.parametrize(
+    ("lives", "used"),
+    [(3_600.0, 3_570.0), (31.0, 1.0), (30.0, 30.0), (1.0, 30.0), (0.0, 30.0), (-60.0, 30.0)],
+)
+def test_a_token_is_replaced_30_seconds_before_it_expires(lives: float, used: float) -> None:
+    """One that has no more than those is used for 30 seconds all the same."""
     clock = VirtualClock()
-    source = Source(AccessToken(SECRET, clock.time() - 60.0))
+    source = Source(AccessToken(SECRET, clock.time() + lives))
     tokens = Tokens(source, clock)
-    assert [tokens.get(None).value, tokens.get(None).value] == [SECRET, SECRET]
+    tokens.get(None)
+    clock.sleep(used - 0.5)
+    tokens.get(None)
     assert source.calls == 1
-    clock.sleep(30.0)
+    clock.sleep(0.5)
     tokens.get(None)
     assert source.calls == 2
 

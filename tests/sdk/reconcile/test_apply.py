@@ -315,6 +315,20 @@ def test_converge_arms_and_cancels(nas: InMemoryNas, count: int) -> None:
     }
 
 
+def test_progress_is_told_of_arms_and_then_of_cancels(nas: InMemoryNas) -> None:
+    for one in jobs(10):
+        nas.arm(f"orphan-{one.job_id}", one.fire_at)
+    told: list[tuple[int, int]] = []
+    with nas.client() as client:
+        converge(
+            client,
+            jobs(9),
+            callback_url=CALLBACK,
+            on_progress=lambda done, total: told.append((done, total)),
+        )
+    assert told == [(done, total) for total in (9, 10) for done in range(1, total + 1)]
+
+
 def test_converge_reads_what_is_desired_after_the_list(nas: InMemoryNas) -> None:
     nas.arm("kept", "2026-01-01T01:00:00Z")
     nas.arm("orphan", "2026-01-01T01:00:00Z")
