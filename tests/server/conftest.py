@@ -1,10 +1,12 @@
 """Every test that asks for `store` runs on every store."""
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from aiohttp.web_request import BaseRequest
 
 from nas_server.store import MemoryStore, SqliteStore, Store
 from tests.support.jetstream_store import half, prompt_store
@@ -53,3 +55,11 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     else:
         async with prompt_store(request.getfixturevalue(request.param)) as opened_there:
             yield opened_there
+
+
+@pytest.fixture(params=["one address", "one network"])
+def one_caller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All requests are those of one host: it has one address, or all of an IPv6 network."""
+    if request.param == "one network":
+        addresses = (f"2001:db8:1:2::{number:x}" for number in itertools.count(1))
+        monkeypatch.setattr(BaseRequest, "remote", property(lambda _: next(addresses)))

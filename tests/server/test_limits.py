@@ -31,6 +31,7 @@ from nas_server.delivery.caller import Caller
 from nas_server.http.gate import Gate, _Connection
 from nas_server.keys import KeyRing
 from nas_server.log_lines import LineHandler, Repeats
+from nas_server.logs import JsonLines
 from nas_server.policy import BudgetPolicy, DeliveryPolicy, HttpPolicy, LogPolicy
 from nas_server.store import MemoryStore
 from tests.support.agent_stub import agent_stub, held
@@ -442,16 +443,17 @@ def test_lines_are_lost_and_counted_when_there_is_no_room(
 
     monkeypatch.setattr(os, "write", slow)
     handler = LineHandler(writing, LogPolicy(room=2))
+    handler.setFormatter(JsonLines())
     for n in range(10):
         handler.emit(logging.LogRecord("x", logging.INFO, "", 0, f"line {n}", None, None))
     go_on.set()
     handler.close()
     os.close(writing)
     with os.fdopen(reading) as lines:
-        told = lines.read().splitlines()
-    assert told[0] == "line 0"
-    assert told[-1] == "lines_lost"
-    assert len(told) <= 4
+        *told, lost = [json.loads(line) for line in lines]
+    assert told[0]["event"] == "line 0"
+    assert len(told) <= 3
+    assert (lost["event"], lost["count"]) == ("lines_lost", 10 - len(told))
 
 
 async def test_where_there_was_no_descriptor_for_a_caller_the_next_is_heard() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import math
+from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,11 +18,21 @@ from nas_server.http.oauth import (
     REFRESH_HEADER,
 )
 from nas_server.logins import Logins
+from nas_server.page.access import Access
 from nas_server.store import MemoryStore, Record, Store, StoreError
 from tests.support.durations import DAY
 from tests.support.nas_in_process import Hosted, hosted
 
 CLIENT = "hermes-cli"
+OF_GRANTS = (
+    "access_denied",
+    "authorization_pending",
+    "expired_token",
+    "invalid_grant",
+    "refresh_token_reused",
+    "slow_down",
+)
+"""Errors that hang on a secret that was sent: no cache is to keep them, as no token."""
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -35,7 +46,8 @@ class Client:
         status, body, received = await self.nas.call(
             "POST", f"/api/oauth/{path}", data=form, headers=headers
         )
-        assert status != 200 or received["Cache-Control"] == "no-store"
+        if status == 200 or (status == 400 and body["error"] in OF_GRANTS):
+            assert (received["Cache-Control"], received["Pragma"]) == ("no-store", "no-cache")
         return status, body
 
     async def start(self) -> dict[str, Any]:
@@ -422,6 +434,34 @@ async def test_only_hashes_are_kept_and_nothing_is_shown(store: Store) -> None:
         assert [each for each in hashes if each in repr(agent)] == []
 
 
+async def test_no_secret_can_be_guessed() -> None:
+    """Each has 256 random bits, beside its prefix or what it is found by."""
+    store = MemoryStore()
+    access = Access(store)
+    async with hosted(store) as nas:
+
+        async def made(name: str) -> list[str]:
+            client, now = Client(nas), nas.clock()
+            _, first = await nas.nas.accounts.add(name, None, now)
+            _, second = await nas.nas.accounts.rotate(name)
+            admin = await access.new_token()
+            session = await access.login(admin, now)
+            assert session is not None
+            code = (await client.start())["device_code"]
+            told = await client.log_in(name)
+            refresh = told["refresh_token"]
+            again = (await client.refresh(refresh))[1]["refresh_token"]
+            claims = jwt.decode(told["access_token"], options={"verify_signature": False})
+            tokens = [each.removeprefix("nas_") for each in (first, second)]
+            dotted = [each.partition(".")[2] for each in (code, refresh, again)]
+            return [*tokens, *dotted, admin.removeprefix("nas_admin_"), session, claims["jti"]]
+
+        secrets = [urlsafe_b64decode(f"{text}=") for name in "ab" for text in await made(name)]
+    assert {len(secret) for secret in secrets} == {32}
+    for one, other in itertools.combinations(secrets, 2):
+        assert sum(a == b for a, b in zip(one, other, strict=True)) < 10
+
+
 async def test_who_asks_too_often_is_slowed_down() -> None:
     async with hosted(MemoryStore()) as nas:
         client = Client(nas)
@@ -433,6 +473,7 @@ async def test_who_asks_too_often_is_slowed_down() -> None:
             assert error(await client.collect(started))[1] == "authorization_pending"
 
 
+@pytest.mark.usefixtures("one_caller")
 async def test_logins_that_wait_are_bounded() -> None:
     store = MemoryStore()
     async with hosted(store) as nas:
@@ -459,6 +500,7 @@ async def too_many(nas: Hosted) -> tuple[int, dict[str, str]]:
     return status, headers
 
 
+@pytest.mark.usefixtures("one_caller")
 async def test_who_guesses_is_slowed_down_and_nobody_else() -> None:
     async with hosted(MemoryStore()) as nas:
         client = Client(nas)

@@ -1,5 +1,6 @@
 """The log of a server that runs in a process with other things in it."""
 
+import json
 import logging
 from typing import Any
 
@@ -26,3 +27,15 @@ def test_what_is_configured_for_a_server_ends_with_it(capfd: pytest.CaptureFixtu
     logs.log_event("after", level=logging.WARNING)
     told = capfd.readouterr().err
     assert told.count('"event": "seen"') == told.count('"library": "nats"') == told.count("\n") - 1
+
+
+def test_a_warning_is_logged_once_for_each_thing_that_it_is_about(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with logs.configured("info"):
+        for job in ("a", "a", "b", "a"):
+            logs.log_event("fire_failed", level=logging.WARNING, job_id=job)
+            logs.log_event("fire", job_id=job)
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    for event, jobs in (("fire_failed", ["a", "b"]), ("fire", ["a", "a", "b", "a"])):
+        assert [each["job_id"] for each in told if each["event"] == event] == jobs

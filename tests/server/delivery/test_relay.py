@@ -13,6 +13,7 @@ from typing import Any
 
 import jwt
 import pytest
+from aiohttp import web
 
 from nas_sdk._core.instants import format_instant
 from nas_sdk.protocol import one_shot
@@ -101,6 +102,36 @@ async def test_a_fire_is_delivered_once_and_is_over(nas: Hosted, agent: AgentStu
     await settled(nas, set())
     (fire,) = agent.fires
     assert (fire.job_id, fire.at_ms, fire.path) == ("job", due, "/api/cron/fire")
+
+
+async def test_the_log_says_how_late_a_fire_was_and_how_long_it_took(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", LOGGER.name)
+    async with hosted(MemoryStore()) as nas, agent_stub(nas.clock) as agent:
+
+        async def slow(request: web.Request) -> web.StreamResponse:
+            nas.clock.now += 40
+            return await accepted(request)
+
+        agent.usual = slow
+        schedule_id = await nas.provision("job", 60_000, agent.url)
+        due = nas.clock.now + 60_000
+        nas.advance(60_007)
+        await agent.until(1)
+        await settled(nas, set())
+    [fire] = [told for told in caplog.records if told.getMessage() == "fire"]
+    assert fire.__dict__["fields"] == {
+        "agent": "agent",
+        "job_id": "job",
+        "schedule_id": schedule_id,
+        "fire_at": format_instant(due),
+        "attempt": 1,
+        "outcome": "202",
+        "late_ms": 7,
+        "took_ms": 40,
+        "dead": False,
+    }
 
 
 async def test_the_token_is_as_the_contract_has_it(nas: Hosted, agent: AgentStub) -> None:

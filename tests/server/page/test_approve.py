@@ -55,6 +55,14 @@ async def test_the_link_that_hermes_shows_leads_there_through_the_login(admin: A
     assert (again.status, "no login waits" in await again.text()) == (409, True)
 
 
+async def test_it_says_how_long_ago_and_from_where_a_login_was_asked_for(admin: Admin) -> None:
+    await admin.log_in()
+    started = await start(admin)
+    admin.nas.clock.now += 61_500
+    shown = await (await admin.ask("GET", f"approve?code={started['user_code']}")).text()
+    assert "asked to log in 61 s ago, from <code>127.0.0.1</code>, with the code" in shown
+
+
 async def test_it_can_be_refused(admin: Admin) -> None:
     await admin.log_in()
     started = await start(admin)

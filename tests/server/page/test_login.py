@@ -125,6 +125,7 @@ async def test_a_stranger_who_logs_out_makes_the_store_write_nothing() -> None:
         assert store.writes == before
 
 
+@pytest.mark.usefixtures("one_caller")
 async def test_tries_with_what_is_not_the_token_are_few(admin: Admin) -> None:
     answers = [(await admin.log_in("wrong")).status for _ in range(5)]
     assert answers == [403] * 5

@@ -17,11 +17,13 @@ from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server import history
 from nas_server.page import files
 from nas_server.page.access import Access
+from nas_server.page.chart import lateness_chart
 from nas_server.page.contract import contract_html, render
 from nas_server.page.facts import lateness
+from nas_server.page.timeline import timeline
 from nas_server.policy import PagePolicy
 from nas_server.store import Counts, MemoryStore, SqliteStore, Store, TooManyError, Which
-from nas_server.store.base import ALL, Histogram
+from nas_server.store.base import ALL, AgentHistogram, Histogram
 from tests.server.page.conftest import Admin, administered
 from tests.support.agent_stub import agent_stub
 from tests.support.agent_stub import held as held_until
@@ -38,6 +40,10 @@ def shot(admin: Admin, job: str, in_ms: int, agent: str = "agent") -> StoredOneS
     at = format_instant(now + in_ms)
     url = "http://127.0.0.1:9"
     return one_shot.fresh(agent, job, at, url, f"{job}:{at}", one_shot.new_schedule_id(), now)
+
+
+def begun(at: int, late: int, number: int = 1) -> history.Attempt:
+    return history.Attempt("a", "j", "s", "", 0, number, at - late, at, 10**15, "202", "done")
 
 
 async def told(admin: Admin, what: str) -> dict[str, Any]:
@@ -115,12 +121,41 @@ async def test_the_dead_are_shown_with_their_reason_and_raised_again() -> None:
     ],
 )
 def test_how_late_first_attempts_were(count: int, told: tuple[int | None, ...]) -> None:
-    begun = [(1, late) for late in range(count, 0, -1)] + [(2, 10**6)] * count
-    attempts = [
-        history.Attempt("a", "j", "s", "", 0, number, 7, 7 + late, 10**9, "202", "done")
-        for number, late in begun
+    firsts = [begun(7, late) for late in range(count, 0, -1)]
+    seconds = [begun(7, 10**6, number=2)] * count
+    assert attrs.astuple(lateness(firsts + seconds)) == told
+
+
+def test_the_chart_has_the_worst_and_the_median_of_each_half_hour() -> None:
+    now = 10 * DAY
+    within = [(now, 10), (now, 1_000), (now - 1, 60_000), (now - DAY + 1, 1_000)]
+    without = [begun(at, 7) for at in (now - DAY, now + 1)] + [begun(now, 7, number=2)]
+    chart = lateness_chart([*(begun(at, late) for at, late in within), *without], now)
+    height = dict(re.findall(r'y="([\d.]+%)" dy="-3">([^<]+)<', chart))
+    bar = r'<rect class="(\w+)" x="([\d.]+%)" width="1\.667%" y="([\d.]+%)"[^>]+><title>([^<]+)<'
+    bars = [(kind, x, height[y], said) for kind, x, y, said in re.findall(bar, chart)]
+    old = "up to 24 h ago: 1 first attempts, median 1000 ms, worst 1000 ms"
+    new = "up to 0.5 h ago: 3 first attempts, median 1000 ms, worst 60000 ms"
+    assert bars == [
+        ("worst", "0.000%", "1 s", old),
+        ("median", "0.000%", "1 s", old),
+        ("worst", "97.917%", "1 min", new),
+        ("median", "97.917%", "1 s", new),
     ]
-    assert attrs.astuple(lateness(attempts)) == told
+    assert "4 first attempts, median 1000 ms, worst 60000 ms" in chart
+
+
+@pytest.mark.parametrize(("armed", "beyond"), [(10, 3), (7, 0), (5, 0)])
+def test_what_fires_later_than_the_timeline_goes_is_counted(armed: int, beyond: int) -> None:
+    found = Histogram([AgentHistogram("a", 7, {5: 1, 0: 2})], 4)
+    assert timeline(found, 7, 6, armed) == {
+        "from_ms": 7,
+        "to_ms": 7 + 6 * 60 * MINUTE,
+        "bins": 72,
+        "agents": [{"agent": "a", "armed": 3, "next_ms": 7, "bins": [(0, 2), (5, 1)]}],
+        "others": 4,
+        "beyond": beyond,
+    }
 
 
 async def test_fire_now_and_cancel(store: Store) -> None:
@@ -340,8 +375,12 @@ async def test_a_store_that_does_not_sort_so_many_still_shows_agents() -> None:
         assert (mine["armed"]["of"], mine["too_many"]) == (1, False)
 
 
-async def test_the_store_is_asked_once_for_all_who_look() -> None:
-    page = PagePolicy(fresh_s=3_600.0)
+@pytest.mark.parametrize(
+    "page",
+    [PagePolicy(fresh_s=3_600.0), PagePolicy(fresh_s=0.0, share=10**9)],
+    ids=["for a while", "for as long as it took many times over"],
+)
+async def test_the_store_is_asked_once_for_all_who_look(page: PagePolicy) -> None:
     asked: list[int] = []
 
     class Counting(MemoryStore):
