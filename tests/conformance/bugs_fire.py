@@ -291,8 +291,15 @@ FIRE_BUGS = [
     ),
     Bug("same-token", "the first token sent again", "fire.fresh-token", change=_reuse()),
     Bug("one-aud", "one audience for all agents", "fire.audience", change=saying(aud="agent:all")),
-    Bug("5xx-final", "no retry after a 5xx", "fire.retry-5xx", change=ending("5")),
-    Bug("4xx-final", "no retry after a 4xx", "fire.retry-4xx", change=ending("4")),
+    *(
+        Bug(
+            f"{code}-final",
+            f"no retry after a {code}",
+            f"fire.retry-{code[0]}xx",
+            change=ending(code),
+        )
+        for code in ("500", "503", "400", "401", "404")
+    ),
     Bug(
         "drop-final",
         "no retry after a lost connection",
@@ -303,8 +310,14 @@ FIRE_BUGS = [
     Bug("hurried", "Retry-After ignored", "fire.retry-after", change=calling(_hurried)),
     Bug("hands-over", "unlisted once it is tried", "fire.listed", HandsOver),
     Bug("twice", "an accepted fire sent again", "fire.ends-accepted", Twice),
-    Bug(
-        "410-retried", "a 410 does not end it", "fire.ends-gone", change=ending("410", ended=False)
+    *(
+        Bug(
+            f"{code}-retried",
+            f"a {code} does not end it",
+            "fire.ends-gone",
+            change=ending(code, ended=False),
+        )
+        for code in ("204", "410")
     ),
     Bug(
         "duplicate-retried",

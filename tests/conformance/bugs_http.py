@@ -261,8 +261,26 @@ REFUSALS = [
         "request.missing-field",
         change=editing(_fill_key),
     ),
+    Bug(
+        "cancels-no-id",
+        "a cancel without a job_id taken",
+        "request.missing-field",
+        change=editing(lambda body: body.setdefault("job_id", "none"), "/cancel"),
+    ),
     Bug("converts", "a number taken as job_id", "request.wrong-type", change=editing(_to_text)),
+    Bug(
+        "converts-cancel",
+        "the same in cancel",
+        "request.wrong-type",
+        change=editing(_to_text, "/cancel"),
+    ),
     Bug("cuts-ids", "a job_id of 129 characters cut", "request.job-id", change=editing(_short_ids)),
+    Bug(
+        "cuts-ids-cancel",
+        "the same in cancel",
+        "request.job-id",
+        change=editing(_short_ids, "/cancel"),
+    ),
     Bug("strips-ids", "a line feed after job_id", "request.job-id", change=editing(_strip_ids)),
     Bug(
         "space-for-t",

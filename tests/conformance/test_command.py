@@ -182,6 +182,11 @@ def test_json_is_for_scripts(capsys: Captured) -> None:
     assert failure["response"].startswith("404 application/json")
 
 
+def outcomes(suite: ElementTree.Element) -> dict[str | None, list[tuple[str, str | None]]]:
+    """By check, what JUnit XML says of it; nothing of one that passed."""
+    return {case.get("name"): [(each.tag, each.get("message")) for each in case] for case in suite}
+
+
 def test_junit_is_for_ci(tmp_path: Path, capsys: Captured) -> None:
     file = tmp_path / "report.xml"
     run_against(
@@ -190,9 +195,12 @@ def test_junit_is_for_ci(tmp_path: Path, capsys: Captured) -> None:
     suite = ElementTree.parse(file).getroot()
     counts = {name: suite.get(name) for name in ("tests", "failures", "skipped")}
     assert counts == {"tests": "4", "failures": "1", "skipped": "1"}
-    failure = suite.find(".//testcase[@name='unknown']/failure")
-    assert failure is not None
-    assert failure.get("message") == "the status is 404, not 200"
+    assert outcomes(suite) == {
+        "armed": [],
+        "unknown": [("failure", "the status is 404, not 200")],
+        "then-arm": [],
+        "expired": [("skipped", "needs --expired-token")],
+    }
 
 
 def test_what_a_check_needs_is_said(capsys: Captured) -> None:
@@ -249,7 +257,9 @@ def test_a_check_that_itself_fails_is_no_success(
         "not run",
         "the kit failed: ZeroDivisionError: of its own",
     )
-    assert ElementTree.parse(file).getroot().get("failures") == "1"
+    junit = ElementTree.parse(file).getroot()
+    assert junit.get("failures") == "1"
+    assert outcomes(junit) == {"unknown": [("failure", told["reason"])]}
 
 
 GIVEN: dict[str, tuple[str | None, dict[str, Any]]] = {

@@ -3,6 +3,7 @@ is ever lost to a race with them."""
 
 import asyncio
 import base64
+import random
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from nas_sdk.protocol.one_shot import DeliveryResult, StoredOneShot
 from nas_server.clock import system_clock
 from nas_server.policy import JetStreamPolicy
 from nas_server.store.base import StoreError
-from nas_server.store.jetstream.alarms import Alarms
+from nas_server.store.jetstream.alarms import Alarms, _deferred
 from nas_server.store.jetstream.job_record import Alarm, Job, JobRecord
 from nas_server.store.jetstream.setup import CONSUMER
 from nas_server.store.jetstream.store import JetStreamStore
@@ -425,6 +426,32 @@ async def test_the_slot_of_what_is_cancelled_goes_in_its_time(nats_one: NatsClus
         await store.cancel("a", "job", now)
         headers = await headers_of(store, store._link.names.state, "one", "a", "job")
     assert f"Nats-TTL: {10 * MINUTE // 1_000 + 60}s".encode() in headers
+
+
+async def test_what_was_given_up_goes_after_a_week(nats_one: NatsCluster) -> None:
+    now = system_clock() + 1_000
+    async with opened(new_url(nats_one), EVER_AHEAD) as store:
+        held = await given_up(store, now)
+        await store.settle(held, DeliveryResult(False, "503"), now + DAY)
+        mark, slot = [
+            await headers_of(store, store._link.names.state, kind, "a", "job")
+            for kind in ("dead", "one")
+        ]
+    assert b"Nats-TTL: 604800s" in mark
+    assert b"Nats-TTL: 604860s" in slot
+
+
+@pytest.mark.parametrize(
+    ("deferred", "longest"), [(0, 5_000), (1, 10_000), (5, 160_000), (6, 300_000), (99, 300_000)]
+)
+def test_an_alarm_is_put_off_for_longer_each_time_and_five_minutes_at_most(
+    deferred: int, longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarm = Alarm("id", "a", "job", 7, 1, deferred)
+    for chance, share in ((0.0, 0.5), (0.5, 0.75), (1.0, 1.0)):
+        monkeypatch.setattr(random, "random", lambda drawn=chance: drawn)
+        put_off = _deferred(alarm, 1_000_000, JetStreamPolicy())
+        assert (put_off.wake_ms, put_off.deferred) == (1_000_000 + longest * share, deferred + 1)
 
 
 async def test_the_old_alarm_is_there_until_the_slot_names_the_new_one(

@@ -176,6 +176,18 @@ async def test_all_is_kept_on_three_servers_where_there_are_three(
         await client.close()
 
 
+async def test_attempts_are_kept_for_a_day_and_so_many(nats_one: NatsCluster) -> None:
+    async with opened(new_url(nats_one), JetStreamPolicy()) as store:
+        found = await store._link.api(f"STREAM.INFO.{store._link.names.history}", {})
+    limits = ("max_age", "max_msgs_per_subject", "max_msgs", "discard")
+    assert [found["config"][name] for name in limits] == [
+        24 * 3_600 * 1_000_000_000,
+        500,
+        200_000,
+        "old",
+    ]
+
+
 async def test_processes_that_start_together_agree(nats_three: NatsCluster) -> None:
     url = new_url(nats_three)
     stores = await asyncio.gather(*(open_store(url, serving=True) for _ in range(4)))
