@@ -275,6 +275,19 @@ def test_doctor_says_why_a_store_may_not_name_all_jobs(world: World) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("number", "rest"), [(1, ""), (3, ""), (4, " and 1 more"), (7, " and 4 more")]
+)
+def test_doctor_names_three_jobs_and_counts_the_rest(world: World, number: int, rest: str) -> None:
+    for each in range(number):
+        world.hermes.add(f"j{each}", 3600)
+    [found] = [
+        each.reason for each in arms(hermes_env.onlooker(), [], active=True) if each.check == "arms"
+    ]
+    named = ", ".join(f"j{each} (j{each}), due in 60 min" for each in range(min(number, 3)))
+    assert found.partition(": ")[2] == named + rest
+
+
 @pytest.mark.parametrize("wrong", ["inactive", "paused", "sidelined", "damaged", "unanswered"])
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_status_is_1_for_whatever_is_wrong_though_no_job_has_a_problem(
@@ -344,6 +357,20 @@ def test_tail_goes_back_to_the_log_before(
     for lines, told in ((2, ["one", "two"]), (1, ["two"]), (0, [])):
         assert main(["tail", "--no-follow", "-n", str(lines)]) == 0
         assert [each.split()[-1] for each in capsys.readouterr().out.splitlines()] == told
+
+
+def test_tail_shows_what_the_provider_and_the_sdk_below_it_say(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.hermes.stores[tmp_path] = {}
+    world.hermes.at = tmp_path
+    ours = ["cron.chronos - one", "nas_sdk - two", "nas_sdk.webhooks: three", "cron.chronos: four"]
+    others = ["cron.scheduler - five", "agent: nas_sdk is installed", "cron.chronos_too - six"]
+    lines = [f"2026-01-01 00:00:00,000 INFO {said}" for said in (*ours, *others)]
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "agent.log").write_text("\n".join(lines) + "\n")
+    assert main(["tail", "--no-follow"]) == 0
+    assert capsys.readouterr().out.splitlines() == lines[: len(ours)]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), NasConnectionError("no answer")])

@@ -35,8 +35,10 @@ class Looked:
         self.reconcilers = {(kept, "", False): object()} if kept else {}
         self.host = SimpleNamespace(homes=lambda: self._now)
         self.healed: list[list[Path]] = []
+        self.slept: list[float] = []
 
     def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
         try:
             self._now = next(self._homes)
         except StopIteration:
@@ -61,6 +63,7 @@ def test_a_look_converges_once_and_again_for_a_new_profile(
 ) -> None:
     process = Looked([ROOT], [ROOT], [ROOT, PROFILE], [ROOT, PROFILE])
     assert watch(hook, process, monkeypatch) == [[ROOT], [ROOT, PROFILE]]
+    assert process.slept == [3.0, 60.0, 60.0, 60.0, 60.0]
 
 
 def test_homes_that_an_event_was_about_are_left_to_it(

@@ -385,3 +385,28 @@ def test_an_error_about_no_job_in_particular_is_kept_by_hermes_too(
     world.runtime.sleep(60)
     (kept,) = world.hermes.problems.values()
     assert f"NAS answered {status}" in kept
+    assert not kept.endswith((" ", ";"))
+
+
+def test_what_a_person_has_to_do_about_it_is_kept_by_hermes_too(world: World) -> None:
+    world.hermes.add("j1", 3600)
+    world.nas.fail_next(403, times=1000)
+    world.provider().on_jobs_changed()
+    (kept,) = world.hermes.problems.values()
+    assert kept.endswith("; restore the hosted credential in the portal; a new login does not help")
+
+
+@pytest.mark.parametrize(
+    ("command", "is_told"), [("list", True), ("ls", True), ("status", True), ("add", False)]
+)
+def test_whoever_looks_at_the_jobs_is_told_what_is_wrong(
+    world: World,
+    command: str,
+    is_told: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world.hermes.problems[HOME] = "chronos: nothing is armed"
+    monkeypatch.setattr("sys.argv", ["hermes", "cron", command])
+    world.provider().is_available()
+    assert capsys.readouterr().err == ("chronos: nothing is armed\n" if is_told else "")
