@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 FIRES_MAX: Final = 256 * 1024
-"""Bytes of fires that are kept, at least half of them."""
+"""Bytes of fires that are kept; when there are more, the last half of so many stays."""
 
 
 class Running(NamedTuple):
@@ -52,7 +52,7 @@ class ServingStatus:
 
     def serve(self, module: str, version: str, now: float) -> None:
         """Say that this process serves, until it ends. Once; another call changes nothing."""
-        with self._lock, contextlib.suppress(OSError, ImportError):
+        with self._lock, contextlib.suppress(OSError, ImportError, ValueError):
             if self._held is None:
                 self.folder.mkdir(mode=0o700, exist_ok=True)
                 self._sweep()
@@ -62,7 +62,7 @@ class ServingStatus:
 
     def fired(self, job_id: str, due: float, at: float) -> None:
         """Note that a job's fire is run."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             self.folder.mkdir(mode=0o700, exist_ok=True)
             with self._fires.open("a", encoding="utf-8") as file:  # a line at a time: whole
                 file.write(json.dumps({"job_id": job_id, "due": due, "at": at}) + "\n")
@@ -76,8 +76,11 @@ class ServingStatus:
 
     def fires(self) -> Mapping[str, Fired]:
         """The last fire of every job that had one, by job id."""
-        lines = (each for each in _read(self._fires) if {"job_id", "due", "at"} <= each.keys())
-        return {each["job_id"]: Fired(each["due"], each["at"]) for each in lines}
+        found = {}
+        for each in _read(self._fires):
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                found[each["job_id"]] = Fired(float(each["due"]), float(each["at"]))
+        return found
 
     def _processes(self) -> list[Path]:
         return list(self.folder.glob("*-*.json"))
@@ -89,9 +92,9 @@ class ServingStatus:
 
     def _sweep_fires(self) -> None:
         if self._fires.exists() and self._fires.stat().st_size > FIRES_MAX:
-            lines = self._fires.read_text("utf-8").splitlines(keepends=True)
+            _, _, kept = self._fires.read_bytes()[-FIRES_MAX // 2 :].partition(b"\n")
             fresh = self._fires.with_suffix(f".{os.getpid()}")
-            fresh.write_text("".join(lines[len(lines) // 2 :]), "utf-8")
+            fresh.write_bytes(kept)
             fresh.replace(self._fires)
 
 

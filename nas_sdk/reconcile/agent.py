@@ -87,7 +87,10 @@ class AgentReconciler(Reconciler):
         """Called at every reconcile that takes it that there are no jobs."""
 
     def on_fire(self, job_id: str, due: float, now: float) -> None:
-        """Called when a job is about to run; `due` and `now` are in seconds since the epoch."""
+        """Called when a job is about to run; `due` and `now` are in seconds since the epoch.
+
+        What it raises is logged.
+        """
 
     def describe_failed(self) -> list[str]:
         """What `status.failed_jobs` is to a person: `the watchdog` if nothing else failed."""
@@ -115,7 +118,10 @@ class AgentReconciler(Reconciler):
         # Whatever key this fire had, NAS arms nothing under it for a while; by NAS's clock, which
         # may be ahead of this one, it may be that of a try that is still to come here.
         self.note_try(job_id, latest_try_at_nas(round(due * 1000), int(now * 1000)))
-        self.on_fire(job_id, due, now)
+        try:
+            self.on_fire(job_id, due, now)
+        except Exception as error:  # the job is to run all the same
+            self.log.warning("the fire of job %s is not noted: %s", job_id, error)
 
     def look_again(self, seconds: float) -> None:
         """Reconcile in so many seconds, also if that was done in the meantime."""

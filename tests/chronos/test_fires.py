@@ -447,3 +447,17 @@ def test_a_job_is_looked_for_in_every_home_that_uses_chronos(
     world.hermes.config = {"active": False}
     monkeypatch.setattr(world.hermes, "can_switch", lambda: True)
     assert home_of("theirs") == HOME
+
+
+def test_a_fire_that_cannot_be_noted_runs_its_job(
+    later_world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    later_world.hermes.add("j1", 0, every=60)
+    provider = later_world.provider()
+
+    def fired(job_id: str, due: float, at: float) -> None:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(provider.process.reconciler().serving_status, "fired", fired)
+    assert provider.claim_fire("j1") is not None
+    assert "the fire of job j1 is not noted: no such thing" in caplog.text

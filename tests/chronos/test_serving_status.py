@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -149,3 +149,42 @@ def test_without_a_place_to_write_nothing_is_said(tmp_path: Path) -> None:
     assert records.running() == []
     assert records.fires() == {}
     assert not (tmp_path / "missing").exists()
+
+
+def _directory(fires: Path) -> None:
+    fires.mkdir()
+
+
+def _not_permitted(fires: Path) -> None:
+    fires.write_bytes(b"")
+    fires.chmod(0)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a byte that is no UTF-8, in a large file": lambda it: it.write_bytes(b"\xff\n" * 150_000),
+    "half a line": lambda it: it.write_bytes(b'{"job_id": "x", "du'),
+    "one line of 300 KiB": lambda it: it.write_bytes(b"x" * 300 * 1024),
+    "lines of other things": lambda it: it.write_bytes(
+        b'[]\n{"job_id": [], "due": 1, "at": 2}\n{"job_id": "y", "due": "soon", "at": null}\n'
+    ),
+    "a directory": _directory,
+    "no permission": _not_permitted,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_file_of_fires_keeps_nobody_from_serving_or_firing(
+    records: ServingStatus, damage: Callable[[Path], object]
+) -> None:
+    records.folder.mkdir()
+    file = records.folder / "fires.jsonl"
+    damage(file)
+    records.serve("/mine", "1", 1.0)
+    records.fired("a", 1.0, 2.0)
+    records.fired("b", 3.0, 4.0)
+    assert [each.pid for each in records.running()] == [os.getpid()]
+    found = records.fires()
+    assert found.keys() <= {"a", "b"}
+    if file.is_file() and os.access(file, os.W_OK):
+        assert found["b"] == Fired(3.0, 4.0)
+        assert file.stat().st_size < 256 * 1024
