@@ -163,9 +163,9 @@ class _TwoPhase(_Provider):
         reconciler = self.process.reconciler()
         if job_id == reconciler.watchdog_id:
             met = reconciler.wait(reconciler.request(), HOLD_BEFORE_ANSWER_SECONDS)
-            if not (met or reconciler.status.fatal_error):
-                reason = reconciler.status.last_error
-                raise NotArmedError(f"the next watchdog is not armed: {reason}")
+            status = reconciler.status
+            if job_id in status.failed_jobs or not (met or status.fatal_error):
+                raise NotArmedError(f"the next watchdog is not armed: {status.last_error}")
             return None
         by_a_person = options.get("force") or options.get("manual")
         if not by_a_person and self.process.host.is_paused():

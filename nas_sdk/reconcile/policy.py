@@ -19,6 +19,8 @@ class ReconcilePolicy:
     """Where the doubling ends."""
     login_wait: float = 30.0
     """The least wait after the token was refused or could not be had."""
+    refused_wait: float = 900.0
+    """How long NAS is left alone with what it refuses for good, as far as it tells."""
     retry_after_max: float = 3600.0
     """The longest wait that NAS may ask for: a mistaken date must not disarm an agent for good."""
     arm: float = 15.0

@@ -231,6 +231,8 @@ class Reconciler(ABC):
             for error in errors:
                 self.log.warning("this cannot be armed: %s", error)
             self._worker.complete(ticket)
+            if errors:  # or it was a gateway in front of NAS that refused them for a while
+                self.request(self.policy.refused_wait)
 
     def _retry(self, errors: Sequence[BaseException]) -> None:
         """Come back after the wait NAS asked for and one of our own."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -461,3 +462,36 @@ def test_a_fire_that_cannot_be_noted_runs_its_job(
     monkeypatch.setattr(provider.process.reconciler().serving_status, "fired", fired)
     assert provider.claim_fire("j1") is not None
     assert "the fire of job j1 is not noted: no such thing" in caplog.text
+
+
+def watchdog_of(provider: Any) -> str:
+    return str(provider.process.reconciler().watchdog_id)
+
+
+def test_the_watchdogs_fire_is_not_accepted_while_nas_refuses_the_next_one(
+    later_world: World,
+) -> None:
+    world = later_world
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 3600)
+    provider = world.provider()
+    world.nas.fail_next(400, operation="provision", times=1000)  # a gateway in front of NAS
+    with pytest.raises(NotArmedError, match="the next watchdog is not armed: provision"):
+        provider.claim_fire(watchdog_of(provider))
+    world.nas.faults.clear()
+    assert provider.claim_fire(watchdog_of(provider)) is None
+    assert {"j1", watchdog_of(provider)} == set(world.armed())
+
+
+def test_another_job_that_nas_refuses_does_not_keep_the_watchdogs_fire_coming(
+    later_world: World,
+) -> None:
+    world = later_world
+    world.hermes.config = {"watchdog": True}
+    provider = world.provider()
+    world.hermes.add("j1", 3600)
+    provider.reconcile()
+    world.hermes.add("bad", 7200)
+    world.nas.fail_next(400, operation="provision")
+    assert provider.claim_fire(watchdog_of(provider)) is None
+    assert provider.process.reconciler().status.failed_jobs == ("bad",)

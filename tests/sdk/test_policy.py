@@ -80,6 +80,7 @@ STATED = {
     "reconcile.policy.ReconcilePolicy.backoff_first": Limit(1.0, "after a failure"),
     "reconcile.policy.ReconcilePolicy.backoff_longest": Limit(60.0, "where the doubling ends"),
     "reconcile.policy.ReconcilePolicy.login_wait": Limit(30.0, "a login is not asked in a circle"),
+    "reconcile.policy.ReconcilePolicy.refused_wait": Limit(900.0, "a refusal may pass, slowly"),
     "reconcile.policy.ReconcilePolicy.retry_after_max": Limit(3600.0, "as NAS bears an agent's"),
     "reconcile.policy.ReconcilePolicy.arm": Limit(15.0, "one arm ahead of the reconcile"),
     "reconcile.policy.ReconcilePolicy.rounds": Limit(3, "a store that changes without end"),

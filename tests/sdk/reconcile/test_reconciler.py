@@ -291,3 +291,17 @@ def test_what_a_caller_s_code_raises_is_told_and_tried_again(
     jobs.problem = None
     runtime.sleep(30)
     assert set(nas.armed()) == {"j1"}
+
+
+def test_what_nas_refuses_is_tried_again_after_a_quarter_of_an_hour(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    nas.fail_next(400, times=1000)
+    assert jobs.wait(jobs.request(), 60)
+    runtime.sleep(1_799)
+    assert jobs.began == [0, 900]
+    nas.faults.clear()
+    runtime.sleep(1)
+    assert set(nas.armed()) == {"j1"}
+    runtime.sleep(7_200)
+    assert jobs.began == [0, 900, 1_800]
