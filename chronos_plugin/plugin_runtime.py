@@ -77,6 +77,7 @@ class HomeReconciler(AgentReconciler):
     @override
     def on_status(self) -> None:
         """Have hermes's own commands know what is not armed, and why; or that all is."""
+        self._process.end_ticker(self)
         status = self.status
         wrong = status.failed_jobs or status.problem or status.fatal_error or status.last_error
         what = ", ".join(self.describe_failed()) or "jobs"
@@ -157,7 +158,8 @@ class PluginRuntime:
         self.host, self.runtime = host or Host(), runtime or Runtime()
         self.client_options = client_options
         self.serving = False  # a server, which lives on, and not a command at a prompt
-        self.ticking = False  # hermes's built-in ticker has taken over
+        self._ticker_ends = threading.Event()  # hermes's built-in one, which has not begun yet
+        self._ticker_ends.set()
         self.stop_event = threading.Event()
         self._ticker: tuple[Path, Mapping[str, object]] | None = None
         self.reconcilers: dict[tuple[Path, str, bool], HomeReconciler] = {}
@@ -181,15 +183,25 @@ class PluginRuntime:
         self.serving, self.stop_event = True, stop_event
         self._ticker = self.host.home(), ticker_options
 
+    def is_ticking(self) -> bool:
+        """Whether hermes's built-in ticker fires the jobs."""
+        return not self._ticker_ends.is_set()
+
     def fall_back(self, home: Path) -> None:
         """Have hermes's built-in ticker fire a home's jobs, if its scheduler runs here."""
         with self._lock:
-            if self.ticking or self._ticker is None or self._ticker[0] != home:
+            if self.is_ticking() or self._ticker is None or self._ticker[0] != home:
                 return
-            self.ticking, options = True, self._ticker[1]
-        from . import ticker
+            from . import ticker
 
-        ticker.run(self, options)
+            self._ticker_ends = ticker.run(self, self._ticker[1])
+
+    def end_ticker(self, reconciler: HomeReconciler) -> None:
+        """Have that ticker end if NAS has all there is to arm for its home again."""
+        with self._lock:  # a rejection met just now starts one after this
+            is_its = self._ticker is not None and self._ticker[0] == reconciler.home
+            if is_its and not reconciler.status.last_error:
+                self._ticker_ends.set()
 
     def request_reconcile(self, *, woken: bool = True) -> None:
         """Reconcile every home of this installation soon, after a fire unless not `woken`.
@@ -209,7 +221,8 @@ class PluginRuntime:
                 if (settings := self.host.settings(home)).active:
                     reconciler = self.reconciler(settings)
                     reconciler.woken = woken or reconciler.woken
-                    reconciler.request(reconciler.policy.delay if woken else 0.0)
+                    request = reconciler.try_again if woken else reconciler.request
+                    request(reconciler.policy.delay if woken else 0.0)
             except Exception as error:
                 log.warning("the jobs of %s cannot be armed: %s", home, error)
 

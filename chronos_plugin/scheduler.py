@@ -109,7 +109,7 @@ class _Provider:
             reconciler.wait(reconciler.request(), PROMPT_SECONDS)
             and job["id"] not in reconciler.status.failed_jobs
         )
-        if not armed and not (reconciler.status.fatal_error and self.process.ticking):
+        if not armed and not (reconciler.status.fatal_error and self.process.is_ticking()):
             from .prompt import not_armed
 
             message = not_armed(reconciler, job["id"])
@@ -162,9 +162,9 @@ class _TwoPhase(_Provider):
         """
         reconciler = self.process.reconciler()
         if job_id == reconciler.watchdog_id:
-            met = reconciler.wait(reconciler.request(), HOLD_BEFORE_ANSWER_SECONDS)
+            met = reconciler.wait(reconciler.try_again(), HOLD_BEFORE_ANSWER_SECONDS)
             status = reconciler.status
-            if job_id in status.failed_jobs or not (met or status.fatal_error):
+            if not met or job_id in status.failed_jobs:
                 raise NotArmedError(f"the next watchdog is not armed: {status.last_error}")
             return None
         by_a_person = options.get("force") or options.get("manual")

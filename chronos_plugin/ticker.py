@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
+
+from nas_sdk._typing import override
 
 from .host import log
 from .host_base import HostBase
@@ -13,9 +16,26 @@ if TYPE_CHECKING:
     from .plugin_runtime import PluginRuntime
 
 
-def run(process: PluginRuntime, options: Mapping[str, object]) -> None:
-    """Have it fire the jobs for as long as the process serves. Returns at once."""
-    log.warning("hermes's built-in ticker fires the jobs until hermes is started again")
-    ticker = process.host.schedulers().InProcessCronScheduler
-    start = partial(HostBase(ticker).call, "start", ticker(), process.stop_event, **options)
+class _Stop(threading.Event):
+    """Is set, too, when hermes stops; only then before `wait` has waited."""
+
+    def __init__(self, hermes_stops: threading.Event) -> None:
+        super().__init__()
+        self._hermes_stops = hermes_stops
+
+    @override
+    def is_set(self) -> bool:
+        return super().is_set() or self._hermes_stops.is_set()
+
+    @override
+    def wait(self, timeout: float | None = None) -> bool:
+        return self.is_set() or self._hermes_stops.wait(timeout) or self.is_set()
+
+
+def run(process: PluginRuntime, options: Mapping[str, object]) -> threading.Event:
+    """Have it fire the jobs until the event is set, or hermes stops. Returns at once."""
+    log.warning("hermes's built-in ticker fires the jobs until all are armed again")
+    ticker, stop = process.host.schedulers().InProcessCronScheduler, _Stop(process.stop_event)
+    start = partial(HostBase(ticker).call, "start", ticker(), stop, **options)
     process.runtime.spawn(start, "chronos-ticker")
+    return stop

@@ -51,7 +51,8 @@ class Status:
     failed_jobs: tuple[str, ...] = ()
     """The job ids whose write failed, or whose fire time cannot be read."""
     fatal_error: bool = False
-    """NAS does not know this agent, or cannot be reached as configured: nothing is sent."""
+    """NAS does not know this agent, or cannot be reached as configured: nothing is sent for
+    `ReconcilePolicy.refused_wait`, unless `try_again` is called."""
     problem: str = ""
     """Why not everything that should be armed may be known; empty when it is."""
 
@@ -77,7 +78,7 @@ class Reconciler(ABC):
     ) -> None:
         """`callback_url` is the agent's public base URL. Nothing starts before `request`.
 
-        `on_fatal_error` is called once when nothing more is sent, `is_stopping` tells whether
+        `on_fatal_error` is called when `status` comes to have one, `is_stopping` tells whether
         failures are not tried again any more, and `on_progress` is called as
         `NasClient.provision_many` does while many are sent; `policy` says how patient it is.
         """
@@ -108,8 +109,16 @@ class Reconciler(ABC):
         """Ask for a reconcile that begins in `delay` seconds at the latest; returns a ticket."""
         return self._worker.request(delay)
 
+    def try_again(self, delay: float = 0.0) -> int:
+        """As `request`, also after a fatal error: for a sign that NAS knows this agent again."""
+        self._worker.resume()
+        return self.request(delay)
+
     def wait(self, ticket: int, timeout: float) -> bool:
-        """Wait up to `timeout` seconds for a request to succeed, and tell whether it did."""
+        """Wait up to `timeout` seconds for a request to succeed, and tell whether it did.
+
+        Tells at once that it did not after a fatal error.
+        """
         return self._worker.wait(ticket, timeout)
 
     def stop(self) -> None:
@@ -129,7 +138,7 @@ class Reconciler(ABC):
             client = self.client().with_options(deadline=self.policy.arm)
             client.provision(job_id, fire_at, self.callback_url, dedup_key=key)
         except FATAL_ERRORS as error:
-            self._stop_for_good(error)
+            self._pause(error)
             raise
         self.note_try(job_id, due_ms(fire_at))
 
@@ -171,9 +180,8 @@ class Reconciler(ABC):
             self.log.warning("nothing is cancelled: %s", report.problem)
         failed = (*(outcome.job_id for outcome in report.failed), *report.plan.unusable)
         text = (str(errors[0]) or type(errors[0]).__name__) if errors else report.problem
-        if not self.status.fatal_error:  # which another thread may have met meanwhile
-            self.status = Status(text, failed_jobs=failed, problem=report.problem)
-        self._settle(ticket, errors)
+        if before.fatal_error or not self.status.fatal_error:  # or it was met meanwhile
+            self._settle(ticket, Status(text, "", failed, problem=report.problem), errors)
         try:
             self.on_status()
         except Exception as error:  # the next try is asked for, and this thread is to make it
@@ -220,12 +228,14 @@ class Reconciler(ABC):
         if armed or cancelled:
             self.log.info("armed %d, cancelled %d, failed %d", armed, cancelled, len(failed))
 
-    def _settle(self, ticket: int, errors: Sequence[BaseException]) -> None:
+    def _settle(self, ticket: int, status: Status, errors: Sequence[BaseException]) -> None:
         fatal = [error for error in errors if isinstance(error, FATAL_ERRORS)]
         passing = [error for error in errors if not isinstance(error, PERMANENT_ERRORS)]
         if fatal:
-            self._stop_for_good(fatal[0])
-        elif passing:
+            self._pause(fatal[0], status)
+            return
+        self.status = status
+        if passing:
             self._retry(passing)
         else:
             for error in errors:
@@ -249,13 +259,16 @@ class Reconciler(ABC):
         asked = (error.retry_after or 0.0) if isinstance(error, StatusError) else 0.0
         return min(asked, self.policy.retry_after_max)
 
-    def _stop_for_good(self, error: BaseException) -> None:
+    def _pause(self, error: BaseException, status: Status | None = None) -> None:
         hint = HINT if isinstance(error, IdentityRejectedError) else "correct that setting"
-        again = self.status.fatal_error
-        self.status = attrs.evolve(self.status, last_error=str(error), hint=hint, fatal_error=True)
-        self._worker.stop()
+        again, wait = self.status.fatal_error, self.policy.refused_wait
+        self.status = attrs.evolve(
+            status or self.status, last_error=str(error), hint=hint, fatal_error=True
+        )
+        self._worker.pause(wait)
         if not again:
-            self.log.warning("nothing more is armed by this process: %s; %s", error, hint)
+            text = "nothing is armed: %s; %s; again in %.0f s, or when NAS fires a job"
+            self.log.warning(text, error, hint, wait)
             self._on_fatal_error()
 
 

@@ -24,13 +24,13 @@ class Worker:
         name: str,
         policy: ReconcilePolicy = DEFAULT,
     ) -> None:
-        """`act` gets the ticket that it serves, and then calls `complete` or `retry`."""
+        """`act` gets the ticket that it serves, and calls `complete`, `retry` or `pause`."""
         self._act, self._runtime, self._name = act, runtime, name
         self._policy = policy
         self._requested = self._completed = self._failures = 0
         self._next: float | None = None
         self._not_before = 0.0
-        self._stopped = False
+        self._paused = self._stopped = False
         self.forked()
         process.register(self)
 
@@ -57,8 +57,12 @@ class Worker:
 
     def wait(self, ticket: int, timeout: float) -> bool:
         """Wait up to `timeout` seconds for a request to succeed, and tell whether it did."""
+
+        def is_over() -> bool:
+            return self._completed >= ticket or self._paused or self._stopped
+
         with self._condition:
-            self._condition.wait_for(lambda: self._completed >= ticket or self._stopped, timeout)
+            self._condition.wait_for(is_over, timeout)
             return self._completed >= ticket
 
     @property
@@ -69,7 +73,7 @@ class Worker:
     def complete(self, ticket: int) -> None:
         """The requests up to this one are satisfied."""
         with self._condition:
-            self._completed, self._failures = ticket, 0
+            self._completed, self._failures, self._paused = ticket, 0, False
             self._condition.notify_all()
 
     def retry(self, asked: float) -> float:
@@ -78,10 +82,24 @@ class Worker:
         step = min(self._policy.backoff_longest, doubled)
         wait = asked + step * (0.5 + random.random() / 2)  # noqa: S311 - jitter, no secret
         with self._condition:
-            self._failures += 1
+            self._failures, self._paused = self._failures + 1, False
             self._not_before = self._runtime.monotonic() + asked
         self.request(wait)
         return wait
+
+    def pause(self, seconds: float) -> None:
+        """Act again in so many seconds, whatever is requested; whoever waits is told."""
+        with self._condition:
+            self._paused = True
+            self._not_before = self._runtime.monotonic() + seconds
+            self._condition.notify_all()
+        self.request(seconds)
+
+    def resume(self) -> None:
+        """Act at the next request, also in a pause."""
+        with self._condition:
+            if self._paused:
+                self._paused, self._not_before = False, 0.0
 
     def stop(self) -> None:
         """Act no more; whoever waits is told."""

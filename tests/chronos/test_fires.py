@@ -495,3 +495,20 @@ def test_another_job_that_nas_refuses_does_not_keep_the_watchdogs_fire_coming(
     world.nas.fail_next(400, operation="provision")
     assert provider.claim_fire(watchdog_of(provider)) is None
     assert provider.process.reconciler().status.failed_jobs == ("bad",)
+
+
+def test_the_watchdogs_fire_is_not_accepted_while_nas_does_not_know_the_agent(
+    later_world: World,
+) -> None:
+    world = later_world
+    world.hermes.config = {"watchdog": True}
+    world.hermes.add("j1", 3600)
+    provider = world.provider()
+    world.nas.fail_next(403, times=1000)
+    provider.reconcile()
+    with pytest.raises(NotArmedError, match="the next watchdog is not armed: list_armed"):
+        provider.claim_fire(watchdog_of(provider))
+    assert len(world.nas.requests) == 2
+    world.nas.faults.clear()
+    assert provider.claim_fire(watchdog_of(provider)) is None
+    assert {"j1", watchdog_of(provider)} == set(world.armed())

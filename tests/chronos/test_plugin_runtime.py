@@ -159,9 +159,10 @@ def test_an_unknown_agent_falls_back_to_the_ticker_once(
     provider = world.provider(world.boot())
     provider.start(stop, adapters=adapters, loop=loop, interval=60)
     world.runtime.sleep(1)
-    assert world.hermes.tickers == [
-        {"stop_event": stop, "adapters": adapters, "loop": loop, "interval": 60}
-    ]
+    (ticker,) = world.hermes.tickers
+    assert {**ticker, "stop_event": None} == {
+        **{"stop_event": None, "adapters": adapters, "loop": loop, "interval": 60}
+    }
     sent = len(world.nas.requests)
     provider.on_jobs_changed()
     provider.reconcile()
@@ -208,6 +209,69 @@ def test_an_unknown_agent_at_a_prompt_starts_no_ticker(
     assert "restore the hosted credential in the portal" in said[1]
     assert all(len(line) <= 80 for line in said)
     assert world.hermes.tickers == []
+
+
+def test_the_ticker_ends_when_everything_is_armed_again_and_may_come_back(world: World) -> None:
+    process = served(world)
+    world.hermes.add("j1", 7200)
+    for number in (1, 2):
+        world.nas.fail_next(403, times=1000)
+        reconciler = process.reconciler()
+        assert not reconciler.wait(reconciler.request(), 60)
+        world.runtime.sleep(1)
+        assert len(world.hermes.tickers) == number
+        stop = world.hermes.tickers[-1]["stop_event"]
+        world.nas.faults.clear()
+        world.nas.fail_next(503, times=4)
+        world.runtime.sleep(900)  # the next look has begun
+        assert not stop.is_set()
+        assert not stop.wait(0)
+        world.runtime.sleep(30)
+        assert stop.is_set()
+        assert stop.wait(60)
+        assert "j1" in world.armed()
+    assert all(ticker["stop_event"].is_set() for ticker in world.hermes.tickers)
+
+
+def test_the_ticker_ends_with_hermes_and_starts_with_it(world: World) -> None:
+    process = world.boot()
+    world.nas.fail_next(403, times=1000)
+    for number in (1, 2):
+        stop = threading.Event()
+        world.provider(process).start(stop)
+        world.runtime.sleep(1)
+        assert len(world.hermes.tickers) == number
+        stop.set()
+        assert world.hermes.tickers[-1]["stop_event"].wait(60)
+
+
+def test_another_profile_that_is_known_ends_no_ticker(world: World) -> None:
+    process = served(world)
+    world.nas.fail_next(403)
+    reconciler = process.reconciler()
+    reconciler.wait(reconciler.request(), 60)
+    other = process.reconciler(world.hermes.settings(OTHER))
+    world.hermes.stores[OTHER] = {}
+    assert other.wait(other.request(), 60)
+    world.runtime.sleep(1)
+    assert not world.hermes.tickers[0]["stop_event"].is_set()
+
+
+def test_a_verified_fire_is_a_sign_that_the_agent_is_known_again(world: World) -> None:
+    process = served(world)
+    world.hermes.add("j1", 7200)
+    world.nas.fail_next(403, times=3)
+    world.provider(process).reconcile()
+    for _ in range(2):
+        process.request_reconcile()
+        world.runtime.sleep(60)
+    assert len(world.nas.requests) == 3
+    process.request_reconcile(woken=False)
+    world.runtime.sleep(60)
+    assert len(world.nas.requests) == 3
+    process.request_reconcile()
+    world.runtime.sleep(5)
+    assert set(world.armed()) == {"j1"}
 
 
 def test_a_job_made_where_the_ticker_has_taken_over_needs_no_arm(world: World) -> None:

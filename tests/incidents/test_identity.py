@@ -47,6 +47,24 @@ def test_incident_08_nas_does_not_know_the_agent(stage: Stage) -> None:
         assert server.answers()
 
 
+def test_incident_08_nas_knows_the_agent_again(stage: Stage) -> None:
+    """403 invalid_client: the credential is restored
+
+    That the ticker ends then is held by the provider's own tests.
+    """
+    job = stage.agent.hermes.create_job("hourly", "every 1h")
+    known, token = stage.nas.double.tokens, stage.agent.access.token
+    agent, known[token] = known[token], None
+    with stage.serving("gateway") as server:
+        log = stage.agent.hermes.home.root / "gateway.log"
+        stage.eventually(lambda: "built-in ticker fires the jobs" in log.read_text(), "the ticker")
+        known[token] = agent
+        stage.nas.double.forget()
+        with promised("a fire of NAS has everything armed again"):
+            assert stage.fire(server, job) < 300
+            stage.await_armed(job)
+
+
 def test_incident_13_two_profiles_of_one_identity(stage: Stage) -> None:
     """two profiles share one identity at NAS"""
     profile = stage.agent.profile("work")

@@ -10,7 +10,7 @@ import pytest
 
 from nas_sdk import NasClient
 from nas_sdk._core.instants import parse_instant
-from nas_sdk.errors import IdentityRejectedError
+from nas_sdk.errors import ConfigurationError, IdentityRejectedError
 from nas_sdk.reconcile import Desired, OneShot, Reconciler
 from nas_sdk.testing import InMemoryNas
 from tests.support.virtual_runtime import VirtualRuntime
@@ -166,7 +166,8 @@ def test_an_arm_tells_its_caller_that_nas_does_not_know_the_agent(
         jobs.arm("j1", AT)
     assert jobs.status.fatal_error
     jobs.request()
-    assert runtime.spawned == []
+    runtime.sleep(899)
+    assert jobs.began == [0]
 
 
 def test_a_converge_under_way_does_not_take_back_that_nothing_is_sent_any_more(
@@ -305,3 +306,70 @@ def test_what_nas_refuses_is_tried_again_after_a_quarter_of_an_hour(
     assert set(nas.armed()) == {"j1"}
     runtime.sleep(7_200)
     assert jobs.began == [0, 900, 1_800]
+
+
+def test_an_agent_that_nas_does_not_know_asks_every_quarter_of_an_hour(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    nas.fail_next(403, times=1000)
+    assert not jobs.wait(jobs.request(), 60)
+    for _ in range(100):
+        runtime.sleep(60)
+        before = runtime.time()
+        assert not jobs.wait(jobs.request(), 60)
+        assert runtime.time() == before
+    assert len(nas.requests) == 1 + 6_000 // 900
+    assert caplog.text.count("restore the hosted credential in the portal") == 1
+    nas.faults.clear()
+    runtime.sleep(900)
+    assert set(nas.armed()) == {"j1"}
+    assert not jobs.status.fatal_error
+    assert jobs.wait(jobs.request(), 60)
+
+
+def test_a_sign_that_the_agent_is_known_again_is_followed_at_once(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    nas.fail_next(403, times=2)
+    assert not jobs.wait(jobs.request(), 60)
+    assert not jobs.wait(jobs.try_again(), 60)
+    assert len(nas.requests) == 2
+    assert jobs.wait(jobs.try_again(), 60)
+    assert set(nas.armed()) == {"j1"}
+    assert jobs.began == [0, 0, 0]
+
+
+def test_such_a_sign_does_not_end_the_patience_that_nas_asked_for(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    nas.fail_next(403)
+    nas.fail_next(429, headers={"Retry-After": "40"})
+    assert not jobs.wait(jobs.request(), 60)
+    jobs.try_again()
+    runtime.sleep(1)
+    jobs.try_again()
+    runtime.sleep(38)
+    assert jobs.began == [0, 0]
+    runtime.sleep(10)
+    assert set(nas.armed()) == {"j1"}
+
+
+def test_what_a_configuration_forbids_is_looked_at_again(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    jobs.problem = ConfigurationError("verify: no such file")
+    assert not jobs.wait(jobs.request(), 60)
+    assert jobs.status.fatal_error
+    jobs.problem = None
+    runtime.sleep(900)
+    assert set(nas.armed()) == {"j1"}
+
+
+def test_one_that_was_stopped_sends_nothing_whatever_the_sign(
+    jobs: Jobs, nas: InMemoryNas, runtime: VirtualRuntime
+) -> None:
+    jobs.stop()
+    assert not jobs.wait(jobs.try_again(), 60)
+    jobs.arm("j1", AT)
+    runtime.sleep(3_600)
+    assert nas.requests == []
