@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nas_sdk.reconcile.desired import watchdog_id
 
 from .host import log
-from .store import Job
+from .store import Job, Store
 from .store_marks import is_believed_empty, was_store_seen
 
 if TYPE_CHECKING:
@@ -17,15 +17,14 @@ if TYPE_CHECKING:
 
 
 class StoreError(RuntimeError):
-    """Another profile's job store cannot be read."""
+    """The job store of a profile cannot be read."""
 
 
 def stored(host: Host, home: Path) -> Collection[Job]:
     """The jobs of another profile. Raises StoreError where they are unknown."""
-    store, was_seen = host.store(home), was_store_seen(home)
-    if store.problem and not (store.is_missing and not was_seen):
-        raise StoreError(store.problem)
-    is_unsure = was_seen and not store.jobs and not is_believed_empty(home)
+    store = host.store(home)
+    _check(store, home)
+    is_unsure = was_store_seen(home) and not store.jobs and not is_believed_empty(home)
     if is_unsure and host.settings(home).active:
         raise StoreError(
             f"the store of {home} is empty; only its own reconcile tells if that is so"
@@ -46,6 +45,24 @@ def home_of(host: Host, job_id: str) -> Path:
     return here
 
 
+def check_gone(host: Host, job_id: str) -> None:
+    """Raise StoreError for a job that no home has, and one that cannot be read may have."""
+    stores = {home: host.store(home) for home in host.homes()}
+    if not any(_holds(store, home, job_id) for home, store in stores.items()):
+        for home, store in stores.items():
+            if host.settings(home).active:
+                _check(store, home)
+
+
+def _check(store: Store, home: Path) -> None:
+    """Raise StoreError where a store may have jobs that cannot be read."""
+    if store.problem and not (store.is_missing and not was_store_seen(home)):
+        raise StoreError(store.problem)
+
+
 def _has(host: Host, home: Path, job_id: str) -> bool:
-    jobs = host.store(home).jobs
-    return job_id == watchdog_id(str(home)) or any(job["id"] == job_id for job in jobs)
+    return _holds(host.store(home), home, job_id)
+
+
+def _holds(store: Store, home: Path, job_id: str) -> bool:
+    return job_id == watchdog_id(str(home)) or any(job["id"] == job_id for job in store.jobs)

@@ -159,6 +159,7 @@ class _TwoPhase(_Provider):
 
         Raises NotArmedError for the watchdog's until the next one is armed: NAS keeps it so
         long. Raises PausedError for any other while hermes is paused: not every release asks.
+        Raises StoreError for a job that is not to be found where not every store can be read.
         """
         reconciler = self.process.reconciler()
         if job_id == reconciler.watchdog_id:
@@ -181,6 +182,9 @@ class _TwoPhase(_Provider):
             if claimed and not by_a_person:
                 reconciler.fires.claimed(job_id)
             return claimed
+        from .profiles import check_gone
+
+        check_gone(self.process.host, job_id)
         return None
 
     @_in_its_home

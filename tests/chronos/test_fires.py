@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from chronos_plugin import profiles
-from chronos_plugin.host import Host
+from chronos_plugin.host import ChronosConfig, Host
 from chronos_plugin.scheduler import NotArmedError, PausedError
+from chronos_plugin.store import Store
 from nas_sdk.reconcile import EarlyFireError
 from tests.chronos.conftest import World
 from tests.support.fake_hermes import HOME
@@ -512,3 +514,81 @@ def test_the_watchdogs_fire_is_not_accepted_while_nas_does_not_know_the_agent(
     world.nas.faults.clear()
     assert provider.claim_fire(watchdog_of(provider)) is None
     assert {"j1", watchdog_of(provider)} == set(world.armed())
+
+
+UNREADABLE = (
+    Store(problem="jobs.json is not JSON"),
+    Store(problem="jobs.json cannot be read: Too many open files"),
+    Store(problem="1 of 1 jobs in the store cannot be read"),
+)
+
+
+@pytest.mark.parametrize("store", UNREADABLE, ids=lambda store: store.problem)
+@pytest.mark.parametrize("whose", ["its own", "another profile's"])
+def test_a_fire_is_not_accepted_while_the_store_that_may_have_its_job_cannot_be_read(
+    later_world: World, store: Store, whose: str
+) -> None:
+    world, other = later_world, HOME / "profiles" / "other"
+    world.hermes.stores[other] = {}
+    world.hermes.add("j1", 0, home=HOME if whose == "its own" else other)
+    world.hermes.add("elsewhere", 0, home=other if whose == "its own" else HOME)
+    provider = world.provider()
+    world.hermes.broken[HOME if whose == "its own" else other] = store
+    with pytest.raises(profiles.StoreError, match=re.escape(store.problem)):
+        provider.claim_fire("j1")
+    if whose == "another profile's":
+        assert provider.claim_fire("elsewhere")  # what is there runs
+        assert provider.claim_fire("elsewhere") is None
+    world.hermes.broken.clear()
+    world.hermes.at = HOME if whose == "its own" else other
+    assert provider.claim_fire("j1")
+
+
+def test_a_fire_for_a_job_that_is_gone_is_accepted_where_every_store_can_be_read(
+    later_world: World,
+) -> None:
+    world, other = later_world, HOME / "profiles" / "other"
+    world.hermes.stores[other] = {}
+    world.hermes.add("j1", 0)
+    provider = world.provider()
+    assert provider.claim_fire("gone") is None
+    world.hermes.broken[other] = Store(problem="jobs.json is not there", is_missing=True)
+    assert provider.claim_fire("gone") is None  # a profile that never had a job
+    world.hermes.broken[other] = Store(problem="jobs.json is not JSON")
+    world.hermes.remove("j1")
+    with pytest.raises(profiles.StoreError):
+        provider.claim_fire("j1")
+
+
+def test_a_store_of_a_profile_without_chronos_keeps_no_fire_from_being_accepted(
+    later_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, other = later_world, HOME / "profiles" / "other"
+    world.hermes.stores[other] = {}
+    world.hermes.broken[other] = Store(problem="jobs.json is not JSON")
+    settings = world.hermes.settings
+
+    def of(home: Path | None = None) -> ChronosConfig:
+        return settings(home)._replace(active=home != other)
+
+    monkeypatch.setattr(world.hermes, "settings", of)
+    assert world.provider().claim_fire("gone") is None
+
+
+def test_a_paused_job_needs_no_other_store(later_world: World) -> None:
+    world, other = later_world, HOME / "profiles" / "other"
+    world.hermes.stores[other] = {}
+    world.hermes.broken[other] = Store(problem="jobs.json is not JSON")
+    world.hermes.add("j1", 0, state="paused")
+    assert world.provider().claim_fire("j1") is None
+
+
+def test_a_host_that_answers_first_runs_no_job_of_a_store_that_cannot_be_read(
+    world: World,
+) -> None:
+    world.hermes.add("j1", 0)
+    provider = world.provider()
+    world.hermes.broken[HOME] = Store(problem="jobs.json is not JSON")
+    assert not provider.fire_due("j1")
+    world.hermes.broken.clear()
+    assert provider.fire_due("j1")

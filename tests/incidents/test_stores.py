@@ -45,6 +45,22 @@ def test_incident_23_the_job_store_is_gone(stage: Stage) -> None:
     away.rename(store(stage))
 
 
+@hosts(VERSIONS[-1])
+def test_incident_23_the_job_store_is_gone_as_a_fire_comes(stage: Stage) -> None:
+    """the job store is not there when a job fires"""
+    with stage.session() as hermes:
+        job = stage.create(hermes, "once", in_seconds=0)
+        hermes.do("provider.reconcile()")
+    with stage.serving(stage.web) as server:
+        away = store(stage).rename(store(stage).with_name("elsewhere"))
+        with promised("NAS keeps the fire"):
+            assert stage.fire(server, job) == 503
+        away.rename(store(stage))
+        with promised("and the job runs when it comes again"):
+            assert stage.fire(server, job) == 202
+            stage.agent.await_runs("once", 1)
+
+
 @hosts(MAIN, VERSIONS[-1])
 def test_incident_24_a_record_cannot_be_read(stage: Stage) -> None:
     """a record of the job store cannot be read"""
