@@ -208,8 +208,9 @@ class NasClient(BaseClient):
 
         The client's deadline is that of the whole batch: what was not done by then fails
         with NasTimeoutError. After an error that affects every item (TokenError,
-        UnauthorizedError, IdentityRejectedError) the rest is not sent and gets the same one.
-        Two items of the same job may be sent in any order.
+        UnauthorizedError, IdentityRejectedError, or one whose `retry_after` is over a minute or
+        past the deadline) the rest is not sent and gets the same one. Two items of the same job
+        may be sent in any order.
         `on_progress(done, total)` is called in the calling thread.
         """
         from ._core.bulk import Batch, run_threads

@@ -19,6 +19,7 @@ from . import operations
 from .config import ClientSettings
 from .deadlines import Deadline
 from .operations import Call
+from .retry import is_put_off
 
 if TYPE_CHECKING:
     from .._generated.models import ProvisionResult
@@ -91,7 +92,7 @@ class Item:
         if error is self._batch.fatal:
             self._settle(error=error)
             return
-        if isinstance(error, _FATAL):
+        if isinstance(error, _FATAL) or self._batch.is_put_off(error):
             self._batch.fatal = error
         self._settle(error=error, attempts=error.attempts, elapsed=error.elapsed)
 
@@ -111,7 +112,7 @@ class Batch:
         self.results: list[BulkResult | None] = [None] * len(requests)
         self.fatal: NasError | None = None
         self.deadline = Deadline(settings.clock, settings.options.deadline)
-        self.stop_seconds = settings.policy.stop
+        self.policy = settings.policy
         self._left = iter(range(len(requests)))
 
     @classmethod
@@ -136,6 +137,10 @@ class Batch:
     def __iter__(self) -> Iterator[Item]:
         for index in self._left:  # shared: a range's iterator gives each number once
             yield Item(self, index)
+
+    def is_put_off(self, error: NasError) -> bool:
+        """Whether NAS asks to be left alone for longer than this batch waits."""
+        return is_put_off(error, self.deadline.left(), self.policy)
 
     def stop(self) -> None:
         """Hand out no more items, and let those under way end soon."""
@@ -188,7 +193,7 @@ def run_threads(
                 on_progress(done, len(batch))
     finally:
         batch.stop()
-        give_up = time.monotonic() + batch.stop_seconds
+        give_up = time.monotonic() + batch.policy.stop
         for worker in workers:
             with suppress(RuntimeError):  # it was interrupted before this one began
                 worker.join(max(0.0, give_up - time.monotonic()))

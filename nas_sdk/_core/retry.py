@@ -39,14 +39,24 @@ def next_wait(
     top of what NAS asked for. A wait that would outlast the deadline, or is asked for
     beyond `retry_after_max`, is not begun.
     """
-    if not is_retryable(error):
+    if not is_retryable(error) or is_put_off(error, None, policy):
         return None
     asked = error.retry_after if isinstance(error, StatusError) else None
-    if asked is not None and asked > policy.retry_after_max:
-        return None
     backoff = chance * min(policy.last_step, policy.first_step * 2.0 ** min(attempts - 1, 16))
     wait = wait_asked(asked, backoff, policy.retry_after_max + backoff)
     return None if left is not None and wait >= left else wait
+
+
+def is_put_off(error: NasError, left: float | None, policy: ClientPolicy = DEFAULT) -> bool:
+    """Whether NAS asks to be left alone for longer than the client waits, whatever the call.
+
+    That is `retry_after_max`, or where the deadline is sooner, what is `left` of it less a step.
+    """
+    asked = error.retry_after if isinstance(error, StatusError) else None
+    most = policy.retry_after_max
+    return asked is not None and asked > (
+        most if left is None else min(most, left - policy.first_step)
+    )
 
 
 def wait_asked(asked: float | None, backoff: float, most: float) -> float:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
+from .._core.retry import is_put_off
 from ..errors import (
     ConfigurationError,
     IdentityRejectedError,
     NasConnectionError,
     NasError,
     RateLimitedError,
+    ServerError,
     TokenError,
     UnauthorizedError,
 )
@@ -101,8 +103,10 @@ def converge(
     )
     arms = [Arm(one.job_id, one.fire_at, callback_url) for one in todo.arms]
     blind = observed is None
-    outcomes = _send(arms, client.provision_many, on_progress, blind=blind)
-    outcomes += _send(todo.cancels, client.cancel_many, on_progress, blind=blind)
+    error = list_error if list_error and is_put_off(list_error, None) else None
+    outcomes = _send(arms, client.provision_many, on_progress, blind=blind, error=error)
+    error = outcomes[-1].error if outcomes else None
+    outcomes += _send(todo.cancels, client.cancel_many, on_progress, blind=blind, error=error)
     failed = tuple(each for each in outcomes if not each.ok)
     return Report(todo, failed, list_error, want.problem)
 
@@ -122,21 +126,32 @@ def _send(
     on_progress: Progress | None,
     *,
     blind: bool,
+    error: NasError | None = None,
 ) -> list[BulkResult]:
     """Send a handful one by one, which needs no threads, and more of them at once.
 
-    A NAS whose list failed is tried with the first one. When it does not answer one, it is
-    not asked about those after it.
+    A NAS whose list failed is tried with the first one. After an `error` that ends the pass,
+    such as that of the writes before, it is not asked about the rest.
     """
     from .._core.bulk import BulkResult
 
     singly = items if len(items) <= INLINE_MAX else items[:1] if blind else items[:0]
     outcomes: list[BulkResult] = []
     for item in singly:
-        [outcome] = send([item])
-        outcomes.append(outcome)
-        if isinstance(outcome.error, (NasConnectionError, *FATAL_ERRORS)):
-            rest = items[len(outcomes) :]
-            return outcomes + [BulkResult(each, error=outcome.error) for each in rest]
+        if _ends_pass(error, blind=blind):
+            break
+        outcomes += send([item])
+        error = outcomes[-1].error
     rest = items[len(outcomes) :]
+    if _ends_pass(error, blind=blind):
+        return outcomes + [BulkResult(each, error=error) for each in rest]
     return outcomes + (send(rest, on_progress=on_progress) if rest else [])
+
+
+def _ends_pass(error: NasError | None, *, blind: bool) -> bool:
+    """Whether NAS is down, wants to be left alone, or would refuse every other write as well."""
+    if error is None:
+        return False
+    if isinstance(error, (NasConnectionError, *FATAL_ERRORS)) or is_put_off(error, None):
+        return True
+    return blind and isinstance(error, ServerError)

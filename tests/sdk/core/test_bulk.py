@@ -20,7 +20,7 @@ from nas_sdk import (
 )
 from nas_sdk._core.bulk import Batch
 from nas_sdk.testing import InMemoryNas
-from tests.support.both_clients import CALLBACK, FIRE_AT, KINDS, driver, nas_driver
+from tests.support.both_clients import CALLBACK, FIRE_AT, KINDS, answering, driver, nas_driver
 from tests.support.patience import PATIENCE_S
 
 
@@ -113,6 +113,55 @@ async def test_what_no_item_can_escape_stops_the_batch(
     assert len(nas.requests) <= 32
     unsent = [outcome for outcome in outcomes if outcome.attempts == 0]
     assert len(unsent) >= 468
+
+
+# Also what the contract has not: a gateway in front of NAS may answer.
+PUTS_OFF = (301, 400, 403, 404, 408, 413, 429, 500, 502, 503, 504)
+RETRIED = (408, 429, 500, 502, 503, 504)
+
+
+def putting_off(status: int, seconds: str) -> tuple[httpx.MockTransport, list[Any]]:
+    return answering(httpx.Response(status, headers={"Retry-After": seconds}))
+
+
+@pytest.mark.off_contract("response")
+@pytest.mark.parametrize("status", PUTS_OFF)
+@pytest.mark.parametrize("count", [3, 40])
+async def test_who_is_put_off_for_long_sends_no_further_item(
+    kind: str, status: int, count: int
+) -> None:
+    transport, seen = putting_off(status, "61")
+    call = driver(kind, transport=transport, max_connections=2)
+    outcomes = await call("provision_many", arms(count))
+    assert len(seen) <= 2  # what was under way
+    assert [outcome.error.retry_after for outcome in outcomes] == [61.0] * count
+    assert sum(outcome.attempts for outcome in outcomes) == len(seen)
+
+
+@pytest.mark.off_contract("response")
+@pytest.mark.parametrize("status", PUTS_OFF)
+@pytest.mark.parametrize("count", [3, 40])
+async def test_who_is_put_off_for_a_while_comes_back_then(
+    kind: str, status: int, count: int
+) -> None:
+    transport, seen = putting_off(status, "60")
+    call = driver(kind, transport=transport, max_connections=2, max_attempts=2, deadline=None)
+    outcomes = await call("cancel_many", [arm.job_id for arm in arms(count)])
+    attempts = 2 if status in RETRIED else 1
+    assert [outcome.attempts for outcome in outcomes] == [attempts] * count
+    assert len(seen) == attempts * count
+
+
+@pytest.mark.off_contract("response")
+@pytest.mark.parametrize("status", PUTS_OFF)
+async def test_who_is_put_off_past_the_deadline_sends_no_further_item(
+    kind: str, status: int
+) -> None:
+    transport, seen = putting_off(status, "20")
+    call = driver(kind, transport=transport, max_connections=2, deadline=10)
+    outcomes = await call("provision_many", arms(40))
+    assert len(seen) <= 2
+    assert {outcome.error.retry_after for outcome in outcomes} == {20.0}
 
 
 async def test_the_deadline_is_that_of_the_batch(kind: str, nas: InMemoryNas) -> None:

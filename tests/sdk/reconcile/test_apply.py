@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_sdk import IdentityRejectedError, NasConnectionError, RateLimitedError, TokenError
+from nas_sdk import (
+    IdentityRejectedError,
+    NasConnectionError,
+    RateLimitedError,
+    ServerError,
+    TokenError,
+)
 from nas_sdk._core.instants import format_instant, parse_instant
 from nas_sdk.reconcile import OneShot, converge, due_ms, plan, watchdog
 from nas_sdk.reconcile.planning import Desired
@@ -382,6 +388,59 @@ def test_a_nas_that_stops_answering_is_not_asked_for_the_rest(nas: InMemoryNas) 
         report = converge(client, jobs(8), callback_url=CALLBACK)
     assert len(nas.sent("provision")) == 1
     assert [outcome.job_id for outcome in report.failed] == [one.job_id for one in jobs(8)]
+
+
+@pytest.mark.parametrize("count", [3, 100])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_nas_that_is_down_is_not_asked_for_every_job(
+    nas: InMemoryNas, status: int, count: int
+) -> None:
+    nas.fail_next(status, times=1000)
+    with nas.client(max_attempts=2) as client:
+        report = converge(client, jobs(count), callback_url=CALLBACK)
+    assert len(nas.sent("provision")) == 2
+    assert len(report.failed) == count
+    assert all(isinstance(outcome.error, ServerError) for outcome in report.failed)
+
+
+@pytest.mark.parametrize("count", [3, 100])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_nas_whose_list_asks_for_long_to_be_left_alone_is(
+    nas: InMemoryNas, status: int, count: int
+) -> None:
+    nas.fail_next(status, headers={"Retry-After": "300"}, times=1000)
+    with nas.client() as client:
+        report = converge(client, jobs(count), callback_url=CALLBACK)
+    assert len(nas.requests) == 1
+    assert [outcome.error for outcome in report.failed] == [report.list_error] * count
+
+
+@pytest.mark.parametrize("count", [3, 100])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("operation", ["provision", "cancel"])
+def test_a_nas_that_asks_for_long_to_be_left_alone_is(
+    nas: InMemoryNas, status: int, count: int, operation: str
+) -> None:
+    for one in jobs(count):
+        nas.arm(f"orphan-{one.job_id}", one.fire_at)
+    nas.fail_next(status, headers={"Retry-After": "300"}, operation=operation, times=1000)
+    with nas.client(max_connections=2) as client:
+        report = converge(client, jobs(count), callback_url=CALLBACK)
+    assert len(nas.sent(operation)) <= (2 if count > 8 else 1)
+    assert len(nas.sent("cancel")) <= (0 if operation == "provision" else 2)
+    assert {getattr(error, "retry_after", None) for error in report.errors} == {300.0}
+    assert len(report.failed) == (2 if operation == "provision" else 1) * count
+
+
+@pytest.mark.parametrize("count", [3, 100])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_nas_that_asks_for_a_moment_is_given_it(
+    nas: InMemoryNas, status: int, count: int
+) -> None:
+    nas.fail_next(status, headers={"Retry-After": "5"}, operation="provision", times=3)
+    with nas.client() as client:
+        assert converge(client, jobs(count), callback_url=CALLBACK).ok
+    assert len(nas.sent("provision")) == count + 3
 
 
 def test_writes_that_fail_are_reported_and_the_others_done(nas: InMemoryNas) -> None:
