@@ -31,7 +31,7 @@ from ._core.events import Hooks, RequestEvent, ResponseEvent, RetryEvent
 from ._core.operations import Call
 from ._core.tokens import AsyncTokens, AsyncTokenSource, Token
 from ._transport.proxies import proxy_for
-from ._transport.senders import AsyncDirect, AsyncPassed
+from ._transport.senders import AsyncDirect, AsyncForeign, AsyncPassed
 from .errors import NasError, TokenError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class AsyncNasClient(BaseClient):
             self._http = AsyncPassed(http_client)
             self._adopt(http_client.headers)
         elif transport is not None:
-            self._http = AsyncDirect(transport)
+            self._http = AsyncForeign(transport)
         else:
             self._http = AsyncDirect(self._own_transport(proxy, verify))
 

@@ -8,11 +8,13 @@ may be httpx's, or that of a library with the same interface, such as httpx2.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import httpx
 
+from .._core.deadlines import DEADLINE
 from .._typing import override
 from ..errors import ConfigurationError
 
@@ -104,6 +106,14 @@ class AsyncDirect(_Sender):
         await self._transport.aclose()
 
 
+class AsyncForeign(AsyncDirect):
+    """Sends by a transport of the caller's, which knows of no deadline."""
+
+    @override
+    async def send(self, request: Any) -> Any:
+        return await _by_deadline(super().send, request, self.too_late)
+
+
 class _Passed(_Sender):
     """What both kinds of a caller's client have."""
 
@@ -165,7 +175,8 @@ class AsyncPassed(_Passed):
 
     async def send(self, request: Any) -> Any:
         """The response, its body unread; whoever called must close it."""
-        return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        send = partial(self._client.send, stream=True, auth=None, follow_redirects=False)
+        return await _by_deadline(send, request, self.too_late)
 
     def chunks(self, response: Any) -> AsyncGenerator[bytes, None]:
         """The body as it comes over the wire, or decoded where it was read before."""
@@ -179,6 +190,17 @@ def _not_a(name: str, needed: type, given: object) -> ConfigurationError:
     return ConfigurationError(
         f"{name}: an httpx.{needed.__name__} is needed, not {type(given).__name__}"
     )
+
+
+async def _by_deadline(
+    send: Callable[[Any], Awaitable[Any]], request: Any, too_late: type[Exception]
+) -> Any:
+    """Send it, until its deadline also while the head of the answer arrives byte by byte."""
+    import anyio
+
+    with anyio.move_on_after(request.extensions[DEADLINE].left()):
+        return await send(request)
+    raise too_late("the head of the answer was still coming in")
 
 
 async def _read(response: Any) -> AsyncGenerator[bytes, None]:

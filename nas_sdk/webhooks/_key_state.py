@@ -11,6 +11,8 @@ from typing import Final
 from ._keys import VerifyKey
 
 _MOMENT: Final = 2.0
+_FETCHES_MAX: Final = 2
+"""A fetch that counts as lost may be replaced once; it still has a thread and a connection."""
 
 
 class KeySetState:
@@ -30,6 +32,7 @@ class KeySetState:
         # One attribute, replaced as a whole: it is read without a lock.
         self._kept: tuple[Mapping[str, VerifyKey], float | None] = ({}, None)
         self._began: float | None = None
+        self._fetches = 0
         self._failed: float | None = None
         self._failures = 0
         self._probed: float | None = None
@@ -53,11 +56,14 @@ class KeySetState:
 
         If so, the fetch has begun: `succeeded` or `failed` must follow.
         """
-        if self.is_fetching(now) or _since(self._failed, now) < self._pause():
+        if self.is_fetching(now) or self._fetches >= _FETCHES_MAX:
+            return False
+        if _since(self._failed, now) < self._pause():
             return False
         if _since(self._kept[1], now) < self._lifespan and not self._may_probe(kid, now):
             return False
         self._began = now
+        self._fetches += 1
         return True
 
     def _may_probe(self, kid: str | None, now: float) -> bool:
@@ -72,16 +78,19 @@ class KeySetState:
     def abandon(self) -> None:
         """Whoever fetched is gone: nobody does."""
         self._began = None
+        self._fetches = 0
 
     def succeeded(self, keys: Mapping[str, VerifyKey], began: float) -> None:
         """The fetch that began then brought these keys."""
         self._kept = (keys, began)
         self._began = self._failed = None
+        self._fetches -= 1
         self._failures = 0
 
     def failed(self, now: float) -> int:
         """The fetch has failed; returns how many have, one after the other."""
         self._began, self._failed = None, now
+        self._fetches -= 1
         self._failures += 1
         return self._failures
 

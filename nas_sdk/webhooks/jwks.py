@@ -75,7 +75,8 @@ class JwksCache:
             ConfigurationError), or a function that returns the document. It is called in a
             thread and may raise anything.
         lifespan, stale_for, cooldown, timeout, max_wait: seconds.
-        http_client: sends the requests instead of a client of our own; it stays open.
+        http_client: sends the requests instead of a client of our own; it stays open. Nothing
+            ends a fetch of it whose head arrives byte by byte; while two hang, none is begun.
         clock: seconds since the epoch. The wall clock, because the monotonic one stands
             still while an idle machine is suspended.
         """

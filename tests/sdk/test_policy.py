@@ -90,6 +90,7 @@ STATED = {
     "testing.time.VirtualClock.__init__(start)": Limit(1_767_225_600.0, "the beginning of 2026"),
     "webhooks._fetch.BODY_MAX": Limit(256 * 1024, "bytes: a hundred keys fit", "maxItems: 100"),
     "webhooks._key_state._MOMENT": Limit(2.0, "a clock that jumps further was set"),
+    "webhooks._key_state._FETCHES_MAX": Limit(2, "one that hangs, and one in its place"),
     "webhooks._keys.RSA_BITS_MIN": Limit(2_048, "RFC 7518 asks for as much"),
     "webhooks._token._YEAR_10000": Limit(253_402_300_800, "what dates end at"),
     "webhooks.errors.TOKEN_MAX": Limit(8 * 1024, "characters; real ones have fewer than 1,000"),

@@ -10,6 +10,7 @@ from itertools import count, islice
 from typing import Any
 
 import httpcore
+import httpx
 import pytest
 
 from nas_sdk import AsyncNasClient, NasClient, NasConnectionError, NasTimeoutError
@@ -276,6 +277,24 @@ async def test_the_deadline_holds_while_an_answer_drips(kind: str, drip: Any) ->
     assert caught.value.attempts == 1
     assert caught.value.elapsed < 40  # the drip lasts 50 s
     assert threading.active_count() <= before
+
+
+@pytest.mark.off_contract("response")
+@pytest.mark.parametrize("drip", DRIPS)
+@pytest.mark.parametrize("name", ["http_client", "transport"])
+async def test_the_deadline_holds_with_an_asynchronous_client_of_the_callers(
+    name: str, drip: Any
+) -> None:
+    ended = threading.Event()
+    with loopback(dripping(drip, ended)) as server:
+        passed: Any = httpx.AsyncClient() if name == "http_client" else httpx.AsyncHTTPTransport()
+        async with passed:
+            call = client_of("async", server, deadline=0.5, timeout=30, **{name: passed})
+            with pytest.raises(NasTimeoutError) as caught:
+                await call("list_armed")
+        ended.set()
+    assert caught.value.attempts == 1
+    assert caught.value.elapsed < 40  # the drip lasts 50 s
 
 
 def test_a_wait_ends_where_the_clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -353,6 +353,27 @@ def test_a_key_set_whose_head_drips_is_given_up() -> None:
     assert not cache.is_warm
 
 
+@pytest.mark.off_contract("response")
+def test_a_head_that_drips_to_a_client_of_the_callers_costs_two_threads_at_most() -> None:
+    """Nothing ends such a fetch, as each byte comes in time."""
+    ended, now = threading.Event(), [1e9]
+
+    def drip(seen: Seen) -> Iterator[bytes]:
+        while not ended.wait(0.05):
+            yield b"HTTP/1.1 103 Early Hints\r\n\r\n"
+
+    with loopback(drip) as server, httpx.Client() as client:
+        cache = JwksCache(f"{server.url}/jwks", http_client=client, clock=lambda: now[0])
+        for _ in range(10):
+            cache.prefetch()
+            now[0] += 20
+        fetches = sum(thread.name == "nas-jwks" for thread in threading.enumerate())
+        ended.set()
+        server.drop_connections()
+        join_fetches()
+    assert fetches == 2
+
+
 def test_a_redirect_is_not_followed(caplog: pytest.LogCaptureFixture) -> None:
     asked = []
 

@@ -38,6 +38,24 @@ def test_a_fetch_that_never_ends_is_given_up(state: KeySetState) -> None:
     assert state.begin("p256", START + 20)
 
 
+def test_while_two_fetches_hang_no_other_one_begins(state: KeySetState) -> None:
+    assert [state.begin("p256", START + 20 * number) for number in range(4)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    state.succeeded(KEYS, START)
+    assert state.begin("p256", START + 300)
+
+
+def test_fetches_that_went_with_their_process_hold_up_nothing(state: KeySetState) -> None:
+    for number in range(2):
+        assert state.begin("p256", START + 20 * number)
+    state.abandon()
+    assert state.begin("p256", START + 20)
+
+
 def test_fresh_keys_are_not_fetched_again(warm: KeySetState) -> None:
     assert warm.find("p256", START + 299) == (KEYS["p256"], True)
     assert not warm.begin("p256", START + 299)
