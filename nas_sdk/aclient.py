@@ -86,7 +86,7 @@ class AsyncNasClient(BaseClient):
             httpx2 will do, too. It has a transport, a proxy and certificates of its own.
         transport: sends them, too, such as a test double.
         proxy: a URL; without one the environment decides, by `HTTPS_PROXY` and its kin.
-        verify: whom to trust: an `ssl.SSLContext`, or a file of certificates.
+        verify: whom to trust, a proxy included: an `ssl.SSLContext`, or a file of certificates.
         max_connections: at most so many requests at a time, and so the width of a batch; 16.
         allow_http: allow plain http to other hosts than this machine.
         user_agent: a product to name after our own.
@@ -128,7 +128,8 @@ class AsyncNasClient(BaseClient):
         from ._transport.dial import async_pool
 
         url = self._settings.endpoint.base_url
-        return async_pool(url, self._width, trust(url, verify), proxy_for(url, proxy))
+        through = proxy_for(url, proxy)
+        return async_pool(url, self._width, trust(url, verify, through), through)
 
     def with_options(
         self,

@@ -156,8 +156,10 @@ Verify = ssl.SSLContext | str | os.PathLike[str]
 """Whom to trust: a context, or a file of certificates."""
 
 
-def trust(url: httpx.URL, verify: object = None) -> ssl.SSLContext:
-    """What to verify the server of a URL with: `verify`, or the environment's settings.
+def trust(
+    url: httpx.URL, verify: object = None, proxy: httpx.Proxy | None = None
+) -> ssl.SSLContext:
+    """What to verify the server of a URL and its proxy with: `verify`, or the environment's.
 
     To read the usual certificates takes longer than a request, so they are read once. Plain
     http does without, and gets a context that trusts nobody. ConfigurationError for
@@ -171,7 +173,7 @@ def trust(url: httpx.URL, verify: object = None) -> ssl.SSLContext:
         raise ConfigurationError("verify: the name of the file of certificates is empty")
     if verify is not None:
         return _reading("verify", os.fspath(verify), lambda: _context_of(os.fspath(verify)))
-    if url.scheme == "http":
+    if "https" not in (url.scheme, proxy and proxy.url.scheme):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if file:

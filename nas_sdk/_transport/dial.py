@@ -20,7 +20,10 @@ def pool(
     proxy: httpx.Proxy | None,
     sweep: float = SWEEP_SECONDS,
 ) -> ConnectionPool:
-    """A pool of up to `width` connections to the server of that URL."""
+    """A pool of up to `width` connections to the server of that URL.
+
+    Its certificate is verified with `context`, and a proxy's unless that has one of its own.
+    """
     origin = _origin(url)
 
     def connect(wire: Wire) -> httpcore.ConnectionInterface:
@@ -41,7 +44,7 @@ def pool(
             proxy.raw_auth,
             proxy.headers.raw,
             ssl_context=context,
-            proxy_ssl_context=_proxy_context(proxy),
+            proxy_ssl_context=_proxy_context(proxy, context),
             keepalive_expiry=IDLE_SECONDS,
             network_backend=wire,
         ).create_connection(origin)
@@ -77,7 +80,7 @@ def async_pool(
             proxy.raw_auth,
             proxy.headers.raw,
             ssl_context=context,
-            proxy_ssl_context=_proxy_context(proxy),
+            proxy_ssl_context=_proxy_context(proxy, context),
             keepalive_expiry=IDLE_SECONDS,
             network_backend=wire,
         ).create_connection(origin)
@@ -101,7 +104,7 @@ def _is_socks(proxy: httpx.Proxy) -> bool:
     return proxy.url.scheme.startswith("socks")
 
 
-def _proxy_context(proxy: httpx.Proxy) -> ssl.SSLContext | None:
+def _proxy_context(proxy: httpx.Proxy, context: ssl.SSLContext) -> ssl.SSLContext | None:
     if proxy.url.scheme != "https":
         return None
-    return getattr(proxy, "ssl_context", None) or ssl.create_default_context()
+    return getattr(proxy, "ssl_context", None) or context

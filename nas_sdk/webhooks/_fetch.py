@@ -39,8 +39,7 @@ def fetch_over_http(
     if passed is None:
         # Now, for a fork in the middle of an import leaves the child with half a module.
         import_module("nas_sdk._transport.dial")
-        trust(checked)
-        proxy_for(checked, None)
+        trust(checked, None, proxy_for(checked, None))
 
     def fetch() -> bytes:
         sender = passed or _own(checked)
@@ -57,7 +56,8 @@ def fetch_over_http(
 def _own(url: httpx.URL) -> Direct:
     from .._transport.dial import pool
 
-    return Direct(pool(url, 1, trust(url), proxy_for(url, None)))
+    proxy = proxy_for(url, None)
+    return Direct(pool(url, 1, trust(url, None, proxy), proxy))
 
 
 def _get(sender: Direct | Passed, url: httpx.URL, timeout: float) -> bytes:

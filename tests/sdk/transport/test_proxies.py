@@ -1,14 +1,19 @@
 """Every way to a server: directly, and through proxies."""
 
+import socket
+import ssl
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from select import select
 from types import SimpleNamespace
 from typing import Any
 
 import httpcore
+import httpx
 import pytest
 
 from nas_sdk import AsyncNasClient, CertificateError, NasClient, NasError
@@ -18,7 +23,8 @@ from tests.support.both_clients import KINDS, Driver
 from tests.support.loopback import Loopback, Seen, http_answer
 from tests.support.tls import self_signed
 
-WAYS = ("direct", "forwarded", "tunnelled", "SOCKS")
+TLS = "over TLS"
+WAYS = ("direct", "forwarded", "tunnelled", "SOCKS", f"forwarded {TLS}", f"tunnelled {TLS}")
 NOBODY = "127.0.0.1:1"
 """Where no server is: a proxy stands for it."""
 BASIC = f"Basic {b64encode(b'user:p@ss').decode()}"
@@ -34,18 +40,45 @@ def answer(seen: Seen) -> bytes:
 class Tunnel(Loopback):
     """An HTTP proxy and what is behind it, for those that say who they are."""
 
+    outer: ssl.SSLContext | None = None
+    """What the proxy itself is reached with."""
+
     def _serve(self, connection: Any, number: int) -> None:
         with suppress(OSError), connection:
-            head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                if not (piece := connection.recv(4_096)):
-                    return
-                head += piece
-            if f"Proxy-Authorization: {BASIC}\r\n" not in head.decode():
-                connection.sendall(DENIED)
+            if self.outer is None:
+                if admits(connection):
+                    super()._serve(connection, number)
                 return
-            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            super()._serve(connection, number)
+            with self.outer.wrap_socket(connection, server_side=True) as outer:
+                if admits(outer):
+                    near, far = socket.socketpair()  # as an SSLSocket wraps no other one
+                    inner = threading.Thread(target=super()._serve, args=(far, number))
+                    inner.start()
+                    relay(outer, near)
+                    inner.join()
+
+
+def admits(connection: socket.socket) -> bool:
+    """Whether who asks for a tunnel says who he is."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        if not (piece := connection.recv(4_096)):
+            return False
+        head += piece
+    admitted = f"Proxy-Authorization: {BASIC}\r\n" in head.decode()
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" if admitted else DENIED)
+    return admitted
+
+
+def relay(outer: ssl.SSLSocket, inner: socket.socket) -> None:
+    """Pass on what comes, until one of them closes."""
+    with suppress(OSError), inner:
+        while True:
+            ready = [outer] if outer.pending() else select([outer, inner], [], [])[0]
+            for one in ready:
+                if not (data := one.recv(65_536)):
+                    return
+                (inner if one is outer else outer).sendall(data)
 
 
 def socks(connection: Callable[..., Any]) -> Any:
@@ -87,16 +120,20 @@ def serving(
     monkeypatch.setattr(proxies, "find_spec", lambda _: True)
     monkeypatch.setattr(httpcore, "SOCKSProxy", socks(httpcore.HTTPConnection))
     monkeypatch.setattr(httpcore, "AsyncSOCKSProxy", socks(httpcore.AsyncHTTPConnection))
-    kind = Tunnel if way == "tunnelled" else Loopback
+    kind = Tunnel if way.startswith("tunnelled") else Loopback
     with closing(kind(answer, None if way == "forwarded" else context)) as server:
+        if isinstance(server, Tunnel) and way.endswith(TLS):
+            server.outer = context
         at = server.url.partition("://")[2]
 
         def client(password: str = "p%40ss", **options: Any) -> Driver:
-            url = server.url if way in ("direct", "SOCKS") else server.url.replace(at, NOBODY)
-            proxy = f"{'socks5' if way == 'SOCKS' else 'http'}://user:{password}@{at}"
+            behind = f"http{'' if way.startswith('forwarded') else 's'}://{NOBODY}"
+            url = server.url if way in ("direct", "SOCKS") else behind
+            scheme = "https" if way.endswith(TLS) else "socks5" if way == "SOCKS" else "http"
+            proxy = f"{scheme}://user:{password}@{at}"
             options = {"verify": authority, "max_attempts": 1, "clock": VirtualClock()} | options
             proxied = {} if way == "direct" else {"proxy": proxy}
-            return Driver(make(url, "agent-token", **proxied, **options))
+            return Driver(make(url, "agent-token", **(proxied | options)))
 
         yield server, client
 
@@ -116,7 +153,7 @@ async def test_a_proxy_is_told_who_asks(
             await call.close()
 
 
-@pytest.mark.parametrize("way", ["direct", "tunnelled", "SOCKS"])
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "forwarded"])
 async def test_a_server_is_verified_whatever_is_between(
     way: str, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +163,35 @@ async def test_a_server_is_verified_whatever_is_between(
             await call("cancel", "job-1")
         await call.close()
         assert server.seen == []
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.endswith(TLS)])
+async def test_a_proxy_is_verified_with_what_the_environment_trusts(
+    way: str, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(way, make, tmp_path, monkeypatch) as (server, client):
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        call = client(verify=None)
+        await call("cancel", "job-1")
+        await call.close()
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.endswith(TLS)])
+async def test_a_proxy_may_have_a_context_of_its_own(
+    way: str, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(way, make, tmp_path, monkeypatch) as (server, client):
+        own = httpx.Proxy(
+            server.url.replace("http:", "https:"),
+            ssl_context=ssl.create_default_context(),
+            auth=("user", "p@ss"),
+        )
+        call = client(proxy=own)
+        with pytest.raises(CertificateError):
+            await call("cancel", "job-1")
+        await call.close()
+    assert server.seen == []
 
 
 async def test_a_connection_that_nobody_used_for_30_seconds_is_not_used_again(
