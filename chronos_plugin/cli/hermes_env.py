@@ -37,9 +37,9 @@ _NEEDED = {
 
 
 def require() -> None:
-    """Raise Problem for a hermes in this Python that is not supported."""
+    """Raise Problem for a hermes in this Python that is not supported, ElsewhereError for none."""
     if importlib.util.find_spec("hermes_cli") is None:
-        return
+        raise ElsewhereError
     for name, members in _NEEDED.items():
         try:
             module = importlib.import_module(name)
@@ -54,10 +54,9 @@ def require() -> None:
 def reconciler(**client_options: Any) -> HomeReconciler:
     """The reconciler of the agent home, patient, and not yet at work.
 
-    Not the process's own: that follows the store, and would arm what is cancelled. Raises
-    ElsewhereError when hermes is in another Python.
+    Not the process's own: that follows the store, and would arm what is cancelled.
     """
-    _load_environment()
+    load_environment()
     PLUGIN.serving = True  # a person waits here, but for NAS and not for a prompt
     process = PLUGIN
     if client_options:
@@ -70,8 +69,6 @@ def reconciler(**client_options: Any) -> HomeReconciler:
         made.adopt(settings)
         return made
     except ImportError as error:
-        if importlib.util.find_spec("hermes_cli") is None:
-            raise ElsewhereError from None
         raise Problem(f"hermes cannot be loaded: {error}") from None
     except NasError as error:
         raise Problem(f"cron.chronos: {error}") from None
@@ -138,12 +135,12 @@ def login() -> Mapping[str, Any]:
 
 def portal_override() -> str:
     """The portal that hermes's environment names; logins are renewed there."""
-    _load_environment()
+    load_environment()
     named = os.environ.get("HERMES_PORTAL_BASE_URL") or os.environ.get("NOUS_PORTAL_BASE_URL")
     return str(named or "").rstrip("/")
 
 
-def _load_environment() -> None:
+def load_environment() -> None:
     """Know what the home's .env says, as every command of hermes does."""
     with contextlib.suppress(ImportError):
         from hermes_cli.env_loader import load_hermes_dotenv

@@ -32,6 +32,7 @@ CLIENT_ID = "hermes-cli"
 
 def login(args: argparse.Namespace) -> int:
     """Write the login; other providers, and whatever else is in auth.json, stay as they are."""
+    hermes_env.load_environment()
     home = hermes_env.host().home()
     portal_url = _portal_url(args.portal_url)
     token = _token(args.token_file)

@@ -1,78 +1,22 @@
 """`chronos install`, `uninstall` and the hook, in a Python with a hermes of a few lines."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
-import attrs
 import pytest
 
-import chronos_plugin
 from chronos_plugin.cli import main
 from chronos_plugin.cli.install import HOOK, PTH
-from tests.support import stub_hermes
-
-ROOT = Path(chronos_plugin.__file__).resolve().parents[1]
-WHICH = (
-    "import sys, plugins.cron_providers as p; p.load_cron_scheduler('chronos');"
-    "from plugins.cron_providers.chronos import verify;"
-    "print(sys.modules['plugins.cron_providers.chronos'].__file__, verify.__file__)"
-)
-
-
-class Environment:
-    """A Python with that hermes, and ours on its path."""
-
-    def __init__(self, prefix: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", prefix], check=True)
-        self.python = prefix / "bin" / "python"
-        self.site = next(prefix.glob("lib/python*/site-packages"))
-        self.ours = self.site / "ours.pth"
-        self.hermes = prefix / "bin" / "hermes"
-        self.hermes.write_text(f"#!{self.python}\n")
-        self.hermes.chmod(0o755)
-        self.release("0.19.0")
-        for path, text in stub_hermes.FILES.items():
-            self.write(path, text)
-        self.add_ours()
-
-    def add_ours(self) -> None:
-        packages = Path(attrs.__file__).resolve().parents[1]
-        self.ours.write_text(f"{ROOT}\n{packages}\n")
-
-    def release(self, version: str) -> None:
-        metadata = f"Metadata-Version: 2.1\nName: hermes-agent\nVersion: {version}\n"
-        self.write(f"hermes_agent-{version}.dist-info/METADATA", metadata)
-
-    def write(self, path: str, text: str) -> None:
-        file = self.site / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-
-    def run(self, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        command: list[str | Path] = [self.python, "-c", code]
-        given = {"PATH": os.defpath, **environment}
-        return subprocess.run(command, env=given, capture_output=True, text=True, check=False)
-
-    def which(self, **environment: str) -> list[str]:
-        """`ours` or `bundled`, for the provider and the verifier."""
-        done = self.run(WHICH, **environment)
-        assert done.returncode == 0, done.stderr
-        files = done.stdout.split()
-        return ["ours" if "chronos_plugin" in file else "bundled" for file in files]
-
-    def files(self) -> set[str]:
-        return {str(path.relative_to(self.site)) for path in self.site.rglob("*chronos_hook*")}
+from tests.support.stub_hermes import ROOT, WHICH, StubEnvironment
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    return Environment(tmp_path_factory.mktemp("hermes") / "env")
+def made(tmp_path_factory: pytest.TempPathFactory) -> StubEnvironment:
+    return StubEnvironment(tmp_path_factory.mktemp("hermes") / "env")
 
 
 @pytest.fixture
-def hermes(made: Environment) -> Environment:
+def hermes(made: StubEnvironment) -> StubEnvironment:
     made.add_ours()
     for name in made.files():
         (made.site / name).unlink()
@@ -84,7 +28,7 @@ def chronos(*arguments: object) -> int:
 
 
 def test_install_makes_hermes_load_ours(
-    hermes: Environment, capsys: pytest.CaptureFixture[str]
+    hermes: StubEnvironment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert hermes.which() == ["bundled", "bundled"]
     assert chronos("install", "--hermes", hermes.hermes) == 0
@@ -104,7 +48,7 @@ SHIMS = (
 
 @pytest.mark.parametrize("shim", SHIMS)
 def test_a_shell_script_that_leads_to_hermes_is_followed(
-    shim: str, hermes: Environment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    shim: str, hermes: StubEnvironment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program = script(tmp_path / "hermes", shim.format(hermes.hermes))
     assert chronos("install", "--dry-run", "--hermes", program) == 0
@@ -135,7 +79,7 @@ def script(file: Path, text: str) -> Path:
 
 
 def test_a_python_of_the_current_directory_is_not_looked_up_on_the_path(
-    hermes: Environment,
+    hermes: StubEnvironment,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -148,7 +92,7 @@ def test_a_python_of_the_current_directory_is_not_looked_up_on_the_path(
 
 
 def test_the_hook_is_compiled_where_python_writes_no_bytecode(
-    hermes: Environment, monkeypatch: pytest.MonkeyPatch
+    hermes: StubEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     chronos("install", "--hermes", hermes.hermes)
@@ -156,7 +100,7 @@ def test_the_hook_is_compiled_where_python_writes_no_bytecode(
 
 
 def test_installing_again_changes_nothing(
-    hermes: Environment, capsys: pytest.CaptureFixture[str]
+    hermes: StubEnvironment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chronos("install", "--hermes", hermes.python)
     before = (hermes.site / HOOK).stat().st_mtime_ns
@@ -167,7 +111,7 @@ def test_installing_again_changes_nothing(
 
 
 def test_a_dry_run_writes_and_removes_nothing(
-    hermes: Environment, capsys: pytest.CaptureFixture[str]
+    hermes: StubEnvironment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert chronos("install", "--dry-run", "--hermes", hermes.hermes) == 0
     assert capsys.readouterr().out.count("would write") == 2
@@ -177,7 +121,9 @@ def test_a_dry_run_writes_and_removes_nothing(
     assert {HOOK, PTH} <= hermes.files()
 
 
-def test_uninstall_leaves_no_trace(hermes: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+def test_uninstall_leaves_no_trace(
+    hermes: StubEnvironment, capsys: pytest.CaptureFixture[str]
+) -> None:
     chronos("install", "--hermes", hermes.hermes)
     hermes.run("")
     assert chronos("uninstall", "--hermes", hermes.hermes) == 0
@@ -188,12 +134,12 @@ def test_uninstall_leaves_no_trace(hermes: Environment, capsys: pytest.CaptureFi
     assert "nothing to remove" in capsys.readouterr().out
 
 
-def test_the_hook_can_be_turned_off(hermes: Environment) -> None:
+def test_the_hook_can_be_turned_off(hermes: StubEnvironment) -> None:
     chronos("install", "--hermes", hermes.hermes)
     assert hermes.which(CHRONOS_HOOK="0") == ["bundled", "bundled"]
 
 
-def test_without_our_package_hermes_loads_its_own_and_says_why(hermes: Environment) -> None:
+def test_without_our_package_hermes_loads_its_own_and_says_why(hermes: StubEnvironment) -> None:
     chronos("install", "--hermes", hermes.hermes)
     hermes.ours.unlink()
     assert hermes.which() == ["bundled", "bundled"]
@@ -201,7 +147,7 @@ def test_without_our_package_hermes_loads_its_own_and_says_why(hermes: Environme
     assert hermes.run("print(1)").stderr == ""
 
 
-def test_a_broken_package_of_ours_leaves_hermes_its_own(hermes: Environment) -> None:
+def test_a_broken_package_of_ours_leaves_hermes_its_own(hermes: StubEnvironment) -> None:
     chronos("install", "--hermes", hermes.hermes)
     hermes.write("broken/chronos_plugin/__init__.py", "def register(ctx): ...")
     hermes.write("broken/chronos_plugin/verify.py", "raise RuntimeError('broken')")
@@ -209,20 +155,20 @@ def test_a_broken_package_of_ours_leaves_hermes_its_own(hermes: Environment) -> 
     assert hermes.which() == ["bundled", "bundled"]
 
 
-def test_a_lost_hook_module_is_no_error_at_a_python_start(hermes: Environment) -> None:
+def test_a_lost_hook_module_is_no_error_at_a_python_start(hermes: StubEnvironment) -> None:
     chronos("install", "--hermes", hermes.hermes)
     (hermes.site / HOOK).unlink()
     done = hermes.run("print(1)")
     assert (done.stdout, done.stderr) == ("1\n", "")
 
 
-def test_a_look_for_the_package_does_not_use_the_hook_up(hermes: Environment) -> None:
+def test_a_look_for_the_package_does_not_use_the_hook_up(hermes: StubEnvironment) -> None:
     chronos("install", "--hermes", hermes.hermes)
     look = "import importlib.util; importlib.util.find_spec('plugins.cron_providers');"
     assert "chronos_plugin/__init__.py" in hermes.run(look + WHICH).stdout
 
 
-def test_the_hook_loads_nothing_at_a_python_start(hermes: Environment) -> None:
+def test_the_hook_loads_nothing_at_a_python_start(hermes: StubEnvironment) -> None:
     loaded = "import sys; print(sorted(sys.modules))"
     before = hermes.run(loaded).stdout
     chronos("install", "--hermes", hermes.hermes)
@@ -230,7 +176,7 @@ def test_the_hook_loads_nothing_at_a_python_start(hermes: Environment) -> None:
     assert set(eval(after)) - set(eval(before)) == {"_chronos_hook"}
 
 
-def test_every_start_other_than_hermes_s_is_left_alone(hermes: Environment) -> None:
+def test_every_start_other_than_hermes_s_is_left_alone(hermes: StubEnvironment) -> None:
     chronos("install", "--hermes", hermes.hermes)
     done = hermes.run("import plugins, json, sys; print('chronos_plugin' in sys.modules)")
     assert (done.stdout, done.stderr) == ("False\n", "")
@@ -244,7 +190,7 @@ def problem(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def test_problems_are_told_in_a_line(
-    hermes: Environment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    hermes: StubEnvironment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def told(path: object) -> str:
         return problem(capsys, "install", "--hermes", path)
@@ -260,7 +206,7 @@ def test_problems_are_told_in_a_line(
 
 
 def test_a_hermes_without_a_loader_is_refused(
-    hermes: Environment, capsys: pytest.CaptureFixture[str]
+    hermes: StubEnvironment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     away = hermes.site / "plugins"
     away.rename(hermes.site / "away")
@@ -272,13 +218,13 @@ def test_a_hermes_without_a_loader_is_refused(
 
 
 def test_a_hook_that_does_not_take_is_told(
-    hermes: Environment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    hermes: StubEnvironment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHRONOS_HOOK", "0")
     assert "still loads its bundled" in problem(capsys, "install", "--hermes", hermes.hermes)
 
 
-def test_the_python_of_a_script_with_a_long_path(hermes: Environment, tmp_path: Path) -> None:
+def test_the_python_of_a_script_with_a_long_path(hermes: StubEnvironment, tmp_path: Path) -> None:
     script = tmp_path / "hermes"
     lines = ["#!/bin/sh", f'\'\'\'exec\' "{hermes.python}" "$0" "$@"', "' '''", "import sys"]
     script.write_text("\n".join(lines))

@@ -3,6 +3,7 @@
 import json
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +18,11 @@ FAR = "2099-01-01T00:00:00+00:00"
 OTHERS = {"anthropic": {"access_token": "theirs"}, "xai-oauth": {"n": 1}}
 
 
-def login(agent: Agent, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def login(
+    agent: Agent, *arguments: str | Path, python: str | None = None
+) -> "subprocess.CompletedProcess[str]":
     command: list[str | Path] = [
-        agent.hermes.environment.python,
+        python or agent.hermes.environment.python,
         "-P",
         "-m",
         "chronos_plugin.cli",
@@ -109,6 +112,31 @@ def test_a_login_that_profiles_share_is_set_aside(plain: Agent, tmp_path: Path) 
     done = login(plain, "--token-file", write_token(plain, tmp_path))
     assert f"{shared.name}.before-chronos-login" in done.stdout
     assert plain.hermes.create_job("with-ours", FAR) in plain.armed()
+
+
+def test_a_shared_login_that_the_environment_of_the_home_names_is_set_aside(
+    plain: Agent, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared" / "nous_auth.json"
+    shared.parent.mkdir()
+    shared.write_text("{}")
+    file = plain.hermes.home.hermes / ".env"
+    before = file.read_text() if file.exists() else ""
+    file.write_text(f"{before}\nHERMES_SHARED_AUTH_DIR={shared.parent}\n")
+    try:
+        done = login(plain, "--token-file", write_token(plain, tmp_path))
+    finally:
+        file.write_text(before)
+    assert f"is now {shared}.before-chronos-login" in done.stdout
+    assert not shared.exists()
+
+
+def test_from_another_python_it_logs_in_the_hermes_on_the_path(
+    plain: Agent, tmp_path: Path
+) -> None:
+    done = login(plain, "--token-file", write_token(plain, tmp_path), python=sys.executable)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert stored_login(plain.hermes.home.hermes)["access_token"] == plain.access.token
 
 
 def test_a_link_stays_a_link(plain: Agent, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ TRY = """
 import contextlib, importlib, io, json, sys
 from chronos_plugin.cli import hermes_env, main
 
-COMMANDS = (["doctor", "--json"], ["status"], ["reconcile"], ["disarm"], ["tail"])
+LOGIN = ["login", "--token-file", "none"]
+COMMANDS = (["doctor", "--json"], ["status"], ["reconcile"], ["disarm"], ["tail"], LOGIN)
 said = []
 
 def attempt(lacking):
@@ -38,7 +39,7 @@ print(json.dumps(said))
 def test_every_command_says_what_is_lacking(new_agent: AgentMaker) -> None:
     agent = new_agent()
     said = json.loads(agent.hermes.python(TRY).splitlines()[-1])
-    assert len(said) == 5 * sum(1 + len(members) for members in _NEEDED.values())
+    assert len(said) == 6 * sum(1 + len(members) for members in _NEEDED.values())
     for lacking, command, status, text in said:
         assert status == 1
         line = f"this hermes has no {lacking}; hermes-agent 0.18.2 or later is needed"
