@@ -35,6 +35,11 @@ class ChronosConfig(NamedTuple):
     allow_http: bool  # NAS may be on another machine without TLS
     watchdog: bool
 
+    @property
+    def nas(self) -> tuple[str, bool]:
+        """What a client is made for: its token goes nowhere else."""
+        return self.portal_url, self.allow_http
+
     def unusable(self) -> list[str]:
         """The keys without which nothing would be armed, or every fire be refused."""
         good = (self.portal_url, is_callback_url(self.callback_url), self.audience, self.jwks_url)

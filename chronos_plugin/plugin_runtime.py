@@ -40,23 +40,25 @@ class HomeReconciler(AgentReconciler):
             is_stopping=lambda: process.stop_event.is_set(),
         )
         self._lock = threading.Lock()
-        self.home, self._settings = settings.home, settings
+        self.home, self.settings = settings.home, settings
         self._process, self._host = process, process.host
         self._nas: NasClient | None = None
         self._serving_status: ServingStatus | None = None
 
     def adopt(self, settings: ChronosConfig) -> None:
         """Take over what may change while a process lives."""
+        self.settings = settings
         self.callback_url, self.watchdog = settings.callback_url, settings.watchdog
         self.spare_watchdog = self._host.answers_first()
 
     @override
     def client(self) -> NasClient:
-        """One client for the process; impatient at a prompt."""
-        from .client import new_client
+        """One client for the process; impatient at a prompt. Raises NasError if none is to be."""
+        from .client import new_client, refresh
 
+        refresh(self, self._process)
         with self._lock:
-            self._nas = self._nas or new_client(self._process, self._settings)
+            self._nas = self._nas or new_client(self._process, self.settings)
         return self._nas.with_options(**({} if self._process.serving else PROMPT))
 
     @property
@@ -78,11 +80,10 @@ class HomeReconciler(AgentReconciler):
     def on_status(self) -> None:
         """Have hermes's own commands know what is not armed, and why; or that all is."""
         self._process.end_ticker(self)
-        status = self.status
-        wrong = status.failed_jobs or status.problem or status.fatal_error or status.last_error
-        what = ", ".join(self.describe_failed()) or "jobs"
-        told = f"{what}: not armed as wanted: {status.last_error}; {status.hint}".rstrip("; ")
-        self._host.keep_problem(self.home, told if wrong else "")
+        if self._process.reconcilers.get(self.home, self) is self:  # or another has taken over
+            from .prompt import problem
+
+            self._host.keep_problem(self.home, problem(self))
 
     @override
     def on_fire(self, job_id: str, due: float, now: float) -> None:
@@ -149,7 +150,7 @@ class HomeReconciler(AgentReconciler):
 
 
 class PluginRuntime:
-    """The reconcilers of this process, one per home and NAS, and how hermes runs here."""
+    """The reconcilers of this process, one per home, and how hermes runs here."""
 
     def __init__(
         self, host: Host | None = None, runtime: Runtime | None = None, **client_options: Any
@@ -162,18 +163,22 @@ class PluginRuntime:
         self._ticker_ends.set()
         self.stop_event = threading.Event()
         self._ticker: tuple[Path, Mapping[str, object]] | None = None
-        self.reconcilers: dict[tuple[Path, str, bool], HomeReconciler] = {}
+        self.reconcilers: dict[Path, HomeReconciler] = {}
         self._lock = threading.Lock()
 
     def reconciler(self, settings: ChronosConfig | None = None) -> HomeReconciler:
-        """The reconciler of a home, by default of the one the calling thread works on."""
+        """The reconciler of a home, by default of the one the calling thread works on.
+
+        One for another NAS takes the place of that for the last one, which ends.
+        """
         settings = settings or self.host.settings()
-        key = settings.home, settings.portal_url, settings.allow_http
         with self._lock:
-            reconciler = self.reconcilers[key] = self.reconcilers.get(key) or HomeReconciler(
-                self, settings
-            )
-        reconciler.adopt(settings)
+            reconciler = self.reconcilers.get(settings.home)
+            if reconciler is None or reconciler.settings.nas != settings.nas:
+                if reconciler:
+                    reconciler.stop()
+                reconciler = self.reconcilers[settings.home] = HomeReconciler(self, settings)
+            reconciler.adopt(settings)
         if self.serving:
             reconciler.follow(reconciler.home / "cron" / "jobs.json", self.stop_event)
         return reconciler

@@ -36,3 +36,12 @@ def not_armed(reconciler: HomeReconciler, job_id: str) -> str:
     status = reconciler.status
     what = f"job {job_id} is saved but not armed"
     return f"{what}: {status.last_error}; {status.hint or HINT}"
+
+
+def problem(reconciler: HomeReconciler) -> str:
+    """What is not armed, and why; empty when all is, or nothing is to be."""
+    status = reconciler.status
+    wrong = status.failed_jobs or status.problem or status.fatal_error or status.last_error
+    what = ", ".join(reconciler.describe_failed()) or "jobs"
+    told = f"{what}: not armed as wanted: {status.last_error}; {status.hint}".rstrip("; ")
+    return told if wrong and reconciler.settings.active else ""

@@ -98,7 +98,7 @@ def look() -> None:
     while True:
         try:
             homes = set(PLUGIN.host.homes())
-            if homes - seen - {key[0] for key in list(PLUGIN.reconcilers)}:
+            if homes - seen - set(PLUGIN.reconcilers):
                 PLUGIN.request_reconcile(woken=False)
             seen |= homes
         except Exception as error:

@@ -32,7 +32,7 @@ class Looked:
     def __init__(self, *homes: list[Path], kept: Path | None = None) -> None:
         self._homes: Iterator[list[Path]] = iter(homes)
         self._now: list[Path] = []
-        self.reconcilers = {(kept, "", False): object()} if kept else {}
+        self.reconcilers = {kept: object()} if kept else {}
         self.host = SimpleNamespace(homes=lambda: self._now)
         self.healed: list[list[Path]] = []
         self.slept: list[float] = []
