@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nas_sdk._core.tokens import RenewingSource
 from nas_sdk.client import NasClient
 from nas_sdk.errors import ConfigurationError, InvalidRequestError, TokenError
+from nas_sdk.reconcile.desired import LOOK_AGAIN_SECONDS
 
 if TYPE_CHECKING:
     from .host import ChronosConfig, Host
@@ -21,6 +22,10 @@ def refresh(reconciler: HomeReconciler, process: PluginRuntime) -> None:
 
     Where they name another NAS, the process's reconciler for that is set to work.
     """
+    if process.host.is_deleted(reconciler.home):
+        _leave(reconciler, process)
+        return
+    reconciler.gone_since = None
     now = process.host.settings(reconciler.home)
     if process.reconcilers.get(reconciler.home) is reconciler:  # and not that of a command
         current = process.reconciler(now)
@@ -30,6 +35,20 @@ def refresh(reconciler: HomeReconciler, process: PluginRuntime) -> None:
             current.request()
     if now.nas != reconciler.settings.nas:
         raise ConfigurationError(MOVED)
+
+
+def _leave(reconciler: HomeReconciler, process: PluginRuntime) -> None:
+    """Have what is armed for a deleted profile cancelled, if it still is that in a while.
+
+    Its login is gone with it: that is tried once, and with the token of the last call.
+    """
+    now = process.runtime.time()
+    reconciler.gone_since = reconciler.gone_since or now
+    if (left := reconciler.gone_since + LOOK_AGAIN_SECONDS - now) > 0:
+        reconciler.request(left)
+        raise InvalidRequestError(f"{reconciler.home} is not there any more")
+    process.reconcilers.pop(reconciler.home, None)
+    reconciler.stop()
 
 
 def new_client(process: PluginRuntime, settings: ChronosConfig) -> NasClient:
@@ -54,7 +73,7 @@ def new_client(process: PluginRuntime, settings: ChronosConfig) -> NasClient:
 
 def _check(host: Host, settings: ChronosConfig) -> None:
     """Raise TokenError where the login of a home may be for another NAS than these settings."""
-    now = host.settings(settings.home)
+    now = host.settings(settings.home)  # which raises, and makes none, for a deleted profile
     if now.nas != settings.nas:
         raise TokenError(MOVED)
     if settings.active and not now.active:

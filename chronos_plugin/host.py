@@ -101,6 +101,11 @@ class Host:
         files = ("config.yaml", "cron/jobs.json")
         return [home for home in homes if any((home / name).is_file() for name in files)]
 
+    def is_deleted(self, home: Path) -> bool:
+        """Whether a home is that of a profile, and gone; not for a volume that is."""
+        profiles = home.parent
+        return profiles.name == "profiles" and profiles.is_dir() and not home.exists()
+
     def settings(self, home: Path | None = None) -> ChronosConfig:
         """The configuration of a home, by default of the calling thread's."""
         from hermes_cli.config import cfg_get, load_config_readonly

@@ -41,6 +41,7 @@ class HomeReconciler(AgentReconciler):
         )
         self._lock = threading.Lock()
         self.home, self.settings = settings.home, settings
+        self.gone_since: float | None = None
         self._process, self._host = process, process.host
         self._nas: NasClient | None = None
         self._serving_status: ServingStatus | None = None
@@ -80,7 +81,8 @@ class HomeReconciler(AgentReconciler):
     def on_status(self) -> None:
         """Have hermes's own commands know what is not armed, and why; or that all is."""
         self._process.end_ticker(self)
-        if self._process.reconcilers.get(self.home, self) is self:  # or another has taken over
+        taken_over = self._process.reconcilers.get(self.home, self) is not self
+        if not (taken_over or self._host.is_deleted(self.home)):  # hermes would make it again
             from .prompt import problem
 
             self._host.keep_problem(self.home, problem(self))
@@ -95,6 +97,8 @@ class HomeReconciler(AgentReconciler):
         """The jobs of the home, as far as its store can be read."""
         from .store_marks import store_seen, was_store_seen
 
+        if self._host.is_deleted(self.home):
+            return Jobs({}, frozenset(self.tried))
         store = self._host.store(self.home)
         if store.jobs:
             store_seen(self.home)
@@ -179,7 +183,7 @@ class PluginRuntime:
                     reconciler.stop()
                 reconciler = self.reconcilers[settings.home] = HomeReconciler(self, settings)
             reconciler.adopt(settings)
-        if self.serving:
+        if self.serving and not self.host.is_deleted(reconciler.home):
             reconciler.follow(reconciler.home / "cron" / "jobs.json", self.stop_event)
         return reconciler
 

@@ -205,6 +205,31 @@ def test_a_call_under_way_asks_for_no_token_of_another_portal_url(world: World) 
     assert world.hermes.problems[HOME] == ""
 
 
+def test_a_call_under_way_asks_for_no_token_without_the_provider(world: World) -> None:
+    process = world.boot()
+    world.provider(process).start(threading.Event())
+    world.nas.fail_next(401, delay=5, operation="list")
+    process.reconciler().request()
+    world.runtime.sleep(1)
+    calls, world.hermes.config = world.hermes.token_calls, {"active": False}
+    world.runtime.sleep(3600)
+    assert world.hermes.token_calls == calls
+    assert world.hermes.problems[HOME] == ""
+
+
+def test_a_call_under_way_leaves_the_problem_of_the_next_nas_alone(world: World) -> None:
+    process = world.boot()
+    provider = world.provider(process)
+    provider.start(threading.Event())
+    world.nas.fail_next(400, delay=5, operation="list")
+    process.reconciler().request()
+    world.runtime.sleep(1)
+    world.hermes.config = {"portal_url": MOVED}
+    provider.reconcile()
+    world.runtime.sleep(10)
+    assert world.hermes.problems[HOME] == ""
+
+
 def test_a_token_that_is_another_portal_url_s_by_the_time_it_is_there_is_not_sent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,9 @@ class FakeHermes(Host):
         self.stores: dict[Path, dict[str, dict[str, Any]]] = {HOME: {}}
         self.broken: dict[Path, Store] = {}
         """What is read of a home in place of its store."""
+        self.deleted: set[Path] = set()
+        self.made_again: set[Path] = set()
+        """Those of the deleted homes that hermes was then had to write to."""
         self.at = HOME
         self.config: dict[str, Any] = {}
         self.logged_in = True
@@ -74,7 +77,12 @@ class FakeHermes(Host):
     def homes(self) -> list[Path]:
         return list(self.stores)
 
+    def is_deleted(self, home: Path) -> bool:
+        return home in self.deleted
+
     def settings(self, home: Path | None = None) -> ChronosConfig:
+        if (home or self.at) in self.deleted:
+            raise FileNotFoundError("Named profile home does not exist")
         usual = ChronosConfig(
             home or self.at,
             active=True,
@@ -91,6 +99,7 @@ class FakeHermes(Host):
         return self.logged_in
 
     def access_token(self, home: Path, renew: bool) -> str:
+        self.made_again |= {home} & self.deleted
         self.token_calls += 1
         self.token_homes.add(home)
         if renew:
@@ -113,6 +122,7 @@ class FakeHermes(Host):
         return self.problems.get(home, "")
 
     def keep_problem(self, home: Path, problem: str) -> None:
+        self.made_again |= {home} & self.deleted
         self.problems[home] = problem
 
     def running(self, job_ids: list[str], home: Path, since: float) -> set[str]:
@@ -136,6 +146,13 @@ class FakeHermes(Host):
     def remove(self, job_id: str) -> None:
         del self.stores[self.at][job_id]
         self.on_change(self.at)
+
+    def delete(self, home: Path) -> None:
+        """Remove a profile, as `hermes profile delete` does."""
+        del self.stores[home]
+        self.broken[home] = Store(problem="jobs.json is not there", is_missing=True)
+        self.deleted.add(home)
+        self.on_change(home)
 
     def next_run(self, job_id: str) -> str:
         return str(self.stores[self.at][job_id]["next_run_at"])
