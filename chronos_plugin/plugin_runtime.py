@@ -163,12 +163,10 @@ class PluginRuntime:
         self.host, self.runtime = host or Host(), runtime or Runtime()
         self.client_options = client_options
         self.serving = False  # a server, which lives on, and not a command at a prompt
-        self._ticker_ends = threading.Event()  # hermes's built-in one, which has not begun yet
-        self._ticker_ends.set()
-        self.stop_event = threading.Event()
+        self._ticker_ends: threading.Event | None = None  # hermes's built-in one's, once it began
+        self.stop_event, self._lock = threading.Event(), threading.Lock()
         self._ticker: tuple[Path, Mapping[str, object]] | None = None
         self.reconcilers: dict[Path, HomeReconciler] = {}
-        self._lock = threading.Lock()
 
     def reconciler(self, settings: ChronosConfig | None = None) -> HomeReconciler:
         """The reconciler of a home, by default of the one the calling thread works on.
@@ -194,7 +192,7 @@ class PluginRuntime:
 
     def is_ticking(self) -> bool:
         """Whether hermes's built-in ticker fires the jobs."""
-        return not self._ticker_ends.is_set()
+        return self._ticker_ends is not None and not self._ticker_ends.is_set()
 
     def fall_back(self, home: Path) -> None:
         """Have hermes's built-in ticker fire a home's jobs, if its scheduler runs here."""
@@ -205,11 +203,11 @@ class PluginRuntime:
 
             self._ticker_ends = ticker.run(self, self._ticker[1])
 
-    def end_ticker(self, reconciler: HomeReconciler) -> None:
+    def end_ticker(self, one: HomeReconciler) -> None:
         """Have that ticker end if NAS has all there is to arm for its home again."""
         with self._lock:  # a rejection met just now starts one after this
-            is_its = self._ticker is not None and self._ticker[0] == reconciler.home
-            if is_its and not reconciler.status.last_error:
+            is_its = self._ticker is not None and self._ticker[0] == one.home
+            if self._ticker_ends and is_its and not one.status.last_error:
                 self._ticker_ends.set()
 
     def request_reconcile(self, *, woken: bool = True) -> None:

@@ -112,8 +112,7 @@ class _Provider:
         if not armed and not (reconciler.status.fatal_error and self.process.is_ticking()):
             from .prompt import not_armed
 
-            message = not_armed(reconciler, job["id"])
-            log.warning("%s", message)
+            log.warning("%s", message := not_armed(reconciler, job["id"]))
             reconciler.on_status()
             raise NotArmedError(message)
 
