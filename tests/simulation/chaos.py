@@ -10,6 +10,8 @@ from typing import Final
 import attrs
 
 CRASHES: Final[tuple[str, ...]] = ("process crash", "machine crash")
+REFUSALS: Final[tuple[str, ...]] = ("403 for a while", "400 for a while")
+"""NAS does not know the agent; a gateway in front of NAS takes no request."""
 FAULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "step": CRASHES,
     "read": ("store gone", "store emptied", "record unreadable"),
@@ -23,6 +25,7 @@ FAULTS: Final[Mapping[str, tuple[str, ...]]] = {
         "expired token",
         "429",
         "malformed",
+        *REFUSALS,
     ),
     "fire": ("fire lost", "fire late"),
     "delivery": ("down after a fire",),
@@ -51,6 +54,8 @@ OFTEN_AT_A_FIRE: Final = (0.1, 0.3, 0.6)
 OUTAGE_SECONDS: Final = (5.0, 30.0, 120.0, 300.0)
 LASTS: Final[Mapping[str, tuple[float, ...]]] = {
     "NAS down": OUTAGE_SECONDS,
+    "403 for a while": (100.0, 5.0, 900.0),
+    "400 for a while": (100.0, 5.0, 900.0),
     "store gone": (100.0, 5.0, 900.0, 3600.0),
     "store emptied": (100.0, 20.0, 900.0),
     "record unreadable": (100.0, 5.0, 900.0),
@@ -118,6 +123,7 @@ class Chaos:
         """When the last fault was over."""
         self._chance = chance
         self._outages = list(plan.outages)
+        self._refused_until: dict[str, float] = {}
 
     def fault(self, site: str, now: float) -> str | None:
         """What goes wrong at this I/O, if anything."""
@@ -134,7 +140,7 @@ class Chaos:
         if self.is_down(now):
             self.note("NAS down", now)
             return "down"
-        return self.fault("request", now)
+        return self.refusal(now) or self.fault("request", now)
 
     def seconds(self, kind: str) -> float:
         """How long such a fault lasts this time."""
@@ -148,6 +154,16 @@ class Chaos:
         end = now + (self.seconds("NAS down") if seconds is None else seconds)
         self._outages.append((now, end))
         self.note("NAS down", end)
+
+    def refuse(self, kind: str, now: float) -> None:
+        """NAS refuses every request from now on, for a while."""
+        if self.refusal(now) is None:
+            self._refused_until[kind] = now + self.seconds(kind)
+            self.note(kind, self._refused_until[kind])
+
+    def refusal(self, now: float) -> str | None:
+        """Why NAS refuses every request now, if it does."""
+        return next((kind for kind, end in self._refused_until.items() if now < end), None)
 
     def is_mute(self, now: float) -> bool:
         return self.plan.is_mute and self.is_down(now)

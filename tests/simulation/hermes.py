@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from chronos_plugin import store
 from chronos_plugin.host import ChronosConfig, Host
+from nas_sdk.protocol.one_shot import due_ms
 
 from .nas import URL
 from .store import CLAIM_SECONDS, Job, Store
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from .process import OsProcess
 
 CALLBACK = "https://agent.test"
+TICK_SECONDS = 60.0
 
 
 def claim(process: OsProcess, job_id: str) -> Job | None:
@@ -74,6 +77,21 @@ def run(process: OsProcess, claimed: Job, *, by_hand: bool = False) -> bool:
     process.store().finish(job_id, process)
     world.story.tell(process.name, "run of {} is over", job_id)
     return True
+
+
+def tick(process: OsProcess) -> None:
+    """The built-in ticker runs what is due and not in progress, whose claims are kept alive."""
+    machine, engine = process.world.machine, process.world.engine
+    if machine.mishaps.is_paused:
+        return
+    for job_id, job in dict(process.store().records).items():
+        name, at = f"fire of {job_id}", job["next_run_at"]
+        is_due = Store.is_runnable(job) and at and due_ms(at) / 1000 <= machine.clock()
+        if is_due and not any(engine.has_thread(each, name) for each in machine.processes):
+            claimed = claim(process, job_id)
+            if claimed is not None:
+                go = functools.partial(run, process, {**claimed, "by_hand": False})
+                process.background(go, name)
 
 
 def base_class(process: OsProcess) -> type:
@@ -147,7 +165,17 @@ class SimulatedHost(Host):
         self.base = base_class(process)
 
     def schedulers(self) -> Any:
-        return SimpleNamespace(CronScheduler=self.base)
+        process = self._process
+
+        class InProcessCronScheduler:
+            def start(self, stop_event: Any, *, adapters: Any = None, loop: Any = None) -> None:
+                while not stop_event.is_set():
+                    tick(process)
+                    process.world.engine.rest(TICK_SECONDS)
+
+        return SimpleNamespace(
+            CronScheduler=self.base, InProcessCronScheduler=InProcessCronScheduler
+        )
 
     def home(self) -> Path:
         return self._process.current_home()

@@ -18,6 +18,7 @@ from nas_sdk.testing.faults import error_response
 from nas_sdk.testing.request_handler import RequestHandler, operation_of
 
 from . import promises
+from .chaos import REFUSALS
 
 if TYPE_CHECKING:
     from .front import Answer
@@ -122,6 +123,9 @@ class SimulatedNas:
             raise self._lost(request, patience)
         if fault in ("5xx before", "down"):
             return error_response(503, "a bad moment")
+        if fault in REFUSALS:
+            self._world.chaos.refuse(fault, engine.now)
+            return error_response(int(fault.split()[0]), "not you")
         if fault == "429":
             return error_response(429, "slow down", {"Retry-After": str(chance.randint(1, 40))})
         response = self.handler.answer(request)

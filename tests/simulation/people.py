@@ -146,7 +146,8 @@ class People:
 
         def leave() -> None:
             engine = self._world.engine
-            if self._world.chaos.is_down(engine.now):
+            chaos = self._world.chaos
+            if chaos.is_down(engine.now) or chaos.refusal(engine.now):
                 engine.at(engine.now + PATIENCE_SECONDS, leave)
             else:
                 process.on_killed = lambda: None
