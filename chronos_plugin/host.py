@@ -81,8 +81,8 @@ class Host:
 
         return hasattr(jobs, "use_cron_store")
 
-    def sidelined(self) -> str:
-        """Why the gateway fires all jobs by its built-in ticker all the same; empty if not.
+    def sidelined(self, home: Path | None = None) -> str:
+        """Why the gateway fires a home's jobs by its built-in ticker all the same; empty if not.
 
         A gateway that serves several profiles takes no other scheduler.
         """
@@ -90,7 +90,7 @@ class Host:
             return ""
         from .host_multiplex import sidelined
 
-        return sidelined()
+        return sidelined(home or self.home())
 
     def homes(self) -> list[Path]:
         """The homes of all profiles of this installation."""

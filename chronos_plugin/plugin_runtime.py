@@ -104,7 +104,7 @@ class HomeReconciler(AgentReconciler):
             store_seen(self.home)
         named = frozenset(job["id"] for job in store.jobs)
         is_new = store.is_missing and not was_store_seen(self.home)
-        if not store.problem and self._host.sidelined():
+        if not store.problem and self._host.sidelined(self.home):
             return Jobs({}, named)
         times, timeless = self._times(store.jobs), self._timeless(store.jobs)
         return Jobs(times, named, timeless, problem=store.problem, is_new=is_new)

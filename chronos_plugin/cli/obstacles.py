@@ -14,8 +14,10 @@ START_GATEWAY = (
     "it: `hermes gateway run`, or `hermes gateway start` for an installed one"
 )
 ONE_EACH = (
-    "give each profile a gateway of its own: gateway.multiplex_profiles: false, or where that is "
-    "not obeyed, gateway.standalone: true in the profile; or set cron.provider to the built-in"
+    "up to hermes 0.21, give each profile a gateway of its own: gateway.multiplex_profiles: false; "
+    "from 0.22 on, set gateway.standalone: true in every profile but the default one, run the "
+    "gateway of that one only, and `chronos reconcile` in each; or set cron.provider to the "
+    "built-in"
 )
 
 

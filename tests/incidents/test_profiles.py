@@ -51,6 +51,40 @@ def test_incident_32_a_gateway_of_all_profiles(stage: Stage) -> None:
         stage.eventually(stage.agent.armed, "the arms", later=60.0)
 
 
+@hosts("0.22.2.post1")
+def test_incident_32_a_gateway_of_a_profile_s_own(stage: Stage) -> None:
+    """a profile's own gateway fires by its own ticker"""
+    theirs = replace(stage, agent=stage.agent.profile("work"))
+    theirs.agent.rewrite("config.yaml", "gateway", {"standalone": True})
+    with stage.session() as hermes:
+        ours = stage.create(hermes, "ours")
+        hermes.do("provider.reconcile()")
+    with theirs.session() as hermes:
+        job = theirs.create(hermes, "theirs")
+        hermes.do("provider.reconcile()")
+    assert {ours, job} <= set(stage.agent.armed())
+    with theirs.serving("gateway"):
+        with promised("what is armed for it is withdrawn, and nothing of the default profile"):
+            stage.eventually(lambda: job not in stage.agent.armed(), "the end of it", later=60.0)
+            stage.await_armed(ours)
+        with promised("the log says it once, doctor and status name the setting"):
+            log = (theirs.agent.hermes.home.hermes / "logs" / "agent.log").read_text()
+            assert log.count("nothing is armed, and the machine must not stop") == 1
+            assert "gateway.standalone" in theirs.chronos("status").stderr
+            assert "gateway.standalone" in theirs.chronos("doctor", "--no-fire").stdout
+    with stage.serving("gateway"), promised("the remedy helps"):
+        assert theirs.chronos("reconcile").returncode == 0
+        theirs.await_armed(job)
+        theirs.agent.make_due(job, 0)
+        assert theirs.chronos("reconcile").returncode == 0
+        stage.eventually(
+            lambda: stage.deliver() or theirs.agent.hermes.runs("theirs"), "a fire", later=60.0
+        )
+        theirs.await_armed(job)
+        stage.await_armed(ours)
+        assert theirs.agent.hermes.runs("theirs") == 1
+
+
 @hosts(GENERATION_3)
 def test_incident_33_no_gateway_behind_the_web_server(stage: Stage) -> None:
     """hermes serve is alone, and hands fires on"""

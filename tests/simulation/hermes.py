@@ -202,7 +202,7 @@ class SimulatedHost(Host):
     def can_switch(self) -> bool:
         return False
 
-    def sidelined(self) -> str:
+    def sidelined(self, home: Path | None = None) -> str:
         return ""
 
     def problem(self, home: Path) -> str:

@@ -71,7 +71,7 @@ class FakeHermes(Host):
     def can_switch(self) -> bool:
         return True
 
-    def sidelined(self) -> str:
+    def sidelined(self, home: Path | None = None) -> str:
         return self.told_sidelined
 
     def homes(self) -> list[Path]:
