@@ -161,11 +161,9 @@ class Host:
 
     def is_paused(self) -> bool:
         """Whether a person has stopped all new work by `hermes pause`."""
-        try:
-            from agent.estop import is_engaged
-        except ImportError:  # a hermes that has no such command
-            return False
-        return bool(is_engaged())
+        from . import host_state
+
+        return host_state.is_paused()
 
     def problem(self, home: Path) -> str:
         """What hermes keeps as wrong with its scheduler; empty where it keeps nothing."""

@@ -1,4 +1,4 @@
-"""What hermes keeps of how it goes, problems and runs; imported when it is asked for."""
+"""What hermes keeps of how it goes, problems, pauses and runs; imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ def keep_problem(text: str) -> None:
         keep(PROBLEM + text)
     elif problem().startswith(PROBLEM):
         forget()
+
+
+def is_paused() -> bool:
+    """Whether a person has stopped all new work by `hermes pause`."""
+    try:
+        from agent.estop import is_engaged
+    except ImportError:  # a hermes that has no such command
+        return False
+    return bool(is_engaged())
 
 
 def running(job_ids: list[str], since: float) -> set[str]:

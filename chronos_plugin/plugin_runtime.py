@@ -80,7 +80,10 @@ class HomeReconciler(AgentReconciler):
     @override
     def on_status(self) -> None:
         """Have hermes's own commands know what is not armed, and why; or that all is."""
-        self._process.end_ticker(self)
+        if self._process.ticker_ends:
+            from . import ticker
+
+            ticker.end(self._process, self)
         taken_over = self._process.reconcilers.get(self.home, self) is not self
         if not (taken_over or self._host.is_deleted(self.home)):  # hermes would make it again
             from .prompt import problem
@@ -163,9 +166,9 @@ class PluginRuntime:
         self.host, self.runtime = host or Host(), runtime or Runtime()
         self.client_options = client_options
         self.serving = False  # a server, which lives on, and not a command at a prompt
-        self._ticker_ends: threading.Event | None = None  # hermes's built-in one's, once it began
-        self.stop_event, self._lock = threading.Event(), threading.Lock()
-        self._ticker: tuple[Path, Mapping[str, object]] | None = None
+        self.ticker_ends: threading.Event | None = None  # hermes's built-in one fires the jobs
+        self.stop_event, self.lock = threading.Event(), threading.Lock()
+        self.ticker: tuple[Path, Mapping[str, object]] | None = None
         self.reconcilers: dict[Path, HomeReconciler] = {}
 
     def reconciler(self, settings: ChronosConfig | None = None) -> HomeReconciler:
@@ -174,7 +177,7 @@ class PluginRuntime:
         One for another NAS takes the place of that for the last one, which ends.
         """
         settings = settings or self.host.settings()
-        with self._lock:
+        with self.lock:
             reconciler = self.reconcilers.get(settings.home)
             if reconciler is None or reconciler.settings.nas != settings.nas:
                 if reconciler:
@@ -188,27 +191,13 @@ class PluginRuntime:
     def serve(self, stop_event: threading.Event, ticker_options: Mapping[str, object]) -> None:
         """Note that hermes runs its scheduler in this process, and how."""
         self.serving, self.stop_event = True, stop_event
-        self._ticker = self.host.home(), ticker_options
-
-    def is_ticking(self) -> bool:
-        """Whether hermes's built-in ticker fires the jobs."""
-        return self._ticker_ends is not None and not self._ticker_ends.is_set()
+        self.ticker = self.host.home(), ticker_options
 
     def fall_back(self, home: Path) -> None:
         """Have hermes's built-in ticker fire a home's jobs, if its scheduler runs here."""
-        with self._lock:
-            if self.is_ticking() or self._ticker is None or self._ticker[0] != home:
-                return
-            from . import ticker
+        from . import ticker
 
-            self._ticker_ends = ticker.run(self, self._ticker[1])
-
-    def end_ticker(self, one: HomeReconciler) -> None:
-        """Have that ticker end if NAS has all there is to arm for its home again."""
-        with self._lock:  # a rejection met just now starts one after this
-            is_its = self._ticker is not None and self._ticker[0] == one.home
-            if self._ticker_ends and is_its and not one.status.last_error:
-                self._ticker_ends.set()
+        ticker.begin(self, home)
 
     def request_reconcile(self, *, woken: bool = True) -> None:
         """Reconcile every home of this installation soon, after a fire unless not `woken`.

@@ -1,4 +1,4 @@
-"""What a person at a prompt of hermes's is told; imported when there is something."""
+"""What a person is told, at a prompt or in the log; imported when there is something."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .host import log
+
 if TYPE_CHECKING:
     from .host import Host
-    from .plugin_runtime import HomeReconciler
+    from .plugin_runtime import HomeReconciler, PluginRuntime
 
 LOOKING = frozenset({"list", "ls", "status"})  # the commands of `hermes cron` that show jobs
 HINT = "a running gateway tries again; or run `chronos reconcile`"
@@ -45,3 +47,10 @@ def problem(reconciler: HomeReconciler) -> str:
     what = ", ".join(reconciler.describe_failed()) or "jobs"
     told = f"{what}: not armed as wanted: {status.last_error}; {status.hint}".rstrip("; ")
     return told if wrong and reconciler.settings.active else ""
+
+
+@functools.cache
+def withdraw(process: PluginRuntime, why: str) -> None:
+    """Say once that chronos is not in use, and have what is armed cancelled in the background."""
+    log.warning("%s", why)
+    process.withdraw()

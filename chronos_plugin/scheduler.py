@@ -68,7 +68,9 @@ class _Provider:
 
             show_problem(self.process.host, settings.home)
         if settings.active and (sidelined := self.process.host.sidelined()):
-            _withdraw(self.process, sidelined)
+            from .prompt import withdraw
+
+            withdraw(self.process, sidelined)
             return False
         return not unusable and self.process.host.is_logged_in()
 
@@ -109,7 +111,7 @@ class _Provider:
             reconciler.wait(reconciler.request(), PROMPT_SECONDS)
             and job["id"] not in reconciler.status.failed_jobs
         )
-        if not armed and not (reconciler.status.fatal_error and self.process.is_ticking()):
+        if not armed and not (reconciler.status.fatal_error and self.process.ticker_ends):
             from .prompt import not_armed
 
             log.warning("%s", message := not_armed(reconciler, job["id"]))
@@ -203,13 +205,6 @@ class _TwoPhase(_Provider):
         finally:
             self._after_fire(job_id, ran)
         return ran
-
-
-@functools.cache
-def _withdraw(process: PluginRuntime, why: str) -> None:
-    """Say once that chronos is not in use, and have what is armed cancelled in the background."""
-    log.warning("%s", why)
-    process.withdraw()
 
 
 @functools.cache

@@ -136,7 +136,8 @@ def test_a_command_without_its_extra_says_what_to_install(
 
 def test_chronos_without_its_extra_says_what_to_install(base_install: Path, tmp_path: Path) -> None:
     """A hermes whose Python has lost PyJWT, which `chronos doctor` needs to look at keys."""
-    begin = "import chronos_plugin.cli.status as status\n"
+    begin = "import chronos_plugin.cli.hermes_env as env\nenv.require = lambda: None\n"
+    begin += "import chronos_plugin.cli.status as status\n"
     begin += "def lost(args):\n    import jwt\nstatus.status = lost\n"
     done = run_command(base_install, "chronos", ["status"], begin)
     said = "chronos needs: pip install 'nas-sdk[chronos]'\n"
