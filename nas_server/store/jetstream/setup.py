@@ -89,7 +89,8 @@ async def connect(place: Place, policy: JetStreamPolicy = JETSTREAM) -> Client:
     errors: list[Exception] = []
 
     async def note(error: Exception) -> None:
-        errors[:] = [error]
+        if not (errors and isinstance(error, OSError)):  # what a server said tells more
+            errors[:] = [error]
         if client.is_connected:
             log_event("nats_error", level=logging.WARNING, reason=_reason(error))
 
