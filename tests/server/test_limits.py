@@ -221,27 +221,27 @@ async def test_of_a_burst_no_more_are_let_in_than_there_is_room_for() -> None:
 
 
 class Answering(asyncio.Protocol):
-    """Answers whatever comes with a megabyte, as often as it can, like a caller's pipeline."""
+    """Answers whatever comes with more than the system keeps for a socket."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        self.transport.write(b"x" * 1_000_000)
+        self.transport.write(bytes(32_000_000))
 
 
 async def test_who_asks_and_takes_no_answer_is_hung_up_on() -> None:
     class Runner:
         server = Answering
 
-    gates = Gate(lambda: 10, HttpPolicy(body_s=0.05))
+    gates = Gate(lambda: 10, HttpPolicy(body_s=0.05, request_s=3_600))
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as caller:
         server = gates.listen(Runner(), listener)  # type: ignore[arg-type]  # as above
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         caller.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(caller, listener.getsockname())
-        await loop.sock_sendall(caller, b"GET " * 8)
+        await loop.sock_sendall(caller, b"GET ")
 
         async def hung_up() -> bool:
             return not gates.open
