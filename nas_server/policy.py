@@ -53,15 +53,15 @@ class QuotaPolicy:
     beside: int = 500
     """A longer list is written beside the event loop."""
     per_call: int = 100
-    """A list counts as one call more for so many one-shots."""
+    """For so many one-shots in it, a list counts as one call more."""
     granted: int = 500
     """How often an agent may arm until what it has is counted again, at the most."""
     part: int = 20
-    """An agent that has room for less than one in so many is told from others by its jobs."""
+    """An agent has almost all it may have when less than one in so many of them is left."""
     again_ms: int = 5_000
-    """How long it is known what such an agent has."""
+    """How long the jobs of such an agent are known without being read again."""
     almost: int = 16
-    """Of how many such agents at a time."""
+    """Of how many such agents the jobs are known at a time."""
     agents: int = 100_000
     """How many agents' arms are counted apart."""
 

@@ -25,15 +25,15 @@ class _Almost:
     """What an agent has that has all it may have, or almost."""
 
     until_ms: int
-    """How long that is taken to be so."""
+    """How long it is taken to be so."""
     jobs: set[str]
 
 
 class Quota:
     """Holds agents to a number of one-shots.
 
-    What an agent has is counted, not at every arm, but when it has armed as often as it was
-    granted then. Where there is more than one server, each grants so much.
+    An agent is not counted at every arm: a count grants it so many arms, and the next comes when
+    they are used up. Of several servers on one store, each grants as many.
     """
 
     def __init__(
